@@ -1,0 +1,216 @@
+"""Everything one peer may say to another, as validated types.
+
+Messages are idempotent and may be lost, repeated, delayed or reordered between connections: what
+matters is repeated in heartbeats or asked for again. Every message names its run and the term its
+sender believes in; the sender's identity is the authenticated key of the connection, never a field.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import msgspec
+
+from p2pgan.protocol.ids import Count, Digest, PeerId, SnapshotManifest, Span, VersionRecord
+
+Name = Annotated[str, msgspec.Meta(max_length=200)]
+Rate = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
+MAX_MEMBERS = 4096
+MAX_SPANS = 65_536
+
+
+class Phase(StrEnum):
+    """What a peer is doing, as it reports it."""
+
+    CATCHING_UP = "catching_up"
+    IDLE = "idle"
+    TRAINING = "training"
+    EXCHANGING = "exchanging"
+    VERIFIED = "verified"
+    LEAVING = "leaving"
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base of all messages."""
+
+    run: Name
+    term: Count
+
+
+class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
+    """Every half second: a peer to its leader, the leader to everyone."""
+
+    version: Count
+    digest: Digest
+    phase: Phase
+    round: Count = 0
+    attempt: Count = 0
+    candidate: Digest = ""
+    """Digest of what this peer would apply for (round, attempt): its vote."""
+    held: Annotated[tuple[Span, ...], msgspec.Meta(max_length=MAX_SPANS)] = ()
+    """Spans it trained or trains on that are in no version yet."""
+    images_per_s: Rate = 0.0
+    parent_digest: Digest = ""
+    """Digest of version - 1, so that a peer with the same candidate applies it without a transfer."""
+    committed_version: Count = 0
+    peers_generation: Count = 0
+    lease_held: bool = False
+    """Only from a leader: its lease is renewed in time."""
+
+
+class Member(msgspec.Struct, frozen=True, array_like=True):
+    """One member of a round.
+
+    A contributor sends its vector over ``spans``. A rider only receives: it joins, is too slow for
+    this round (``spans`` then are what it goes on with), or merely owns shards.
+    """
+
+    peer: PeerId
+    spans: Annotated[tuple[Span, ...], msgspec.Meta(max_length=MAX_SPANS)]
+    contributes: bool
+
+
+class Shard(msgspec.Struct, frozen=True, array_like=True):
+    """Elements ``[start, stop)`` of the flat vector, reduced by ``owner``."""
+
+    owner: PeerId
+    start: Count
+    stop: Count
+
+
+class Plan(Message, frozen=True, kw_only=True, tag="plan"):
+    """The leader's word on who does what in a round. A higher attempt replaces a lower one.
+
+    ``round`` is the version the round would make: ``base_version + 1``.
+    """
+
+    round: Count
+    attempt: Count
+    base_version: Count
+    base_digest: Digest
+    members: Annotated[tuple[Member, ...], msgspec.Meta(max_length=MAX_MEMBERS)]
+    shards: Annotated[tuple[Shard, ...], msgspec.Meta(max_length=MAX_MEMBERS)]
+    codec: Literal["fp32", "fp16"]
+    reason: Name
+
+    def member(self, peer: PeerId) -> Member | None:
+        return next((m for m in self.members if m.peer == peer), None)
+
+    @property
+    def contributors(self) -> tuple[Member, ...]:
+        return tuple(m for m in self.members if m.contributes)
+
+
+class PlanRequest(Message, frozen=True, kw_only=True, tag="plan_request"):
+    """A member heard of a round whose plan it does not have."""
+
+
+class Vote(Message, frozen=True, kw_only=True, tag="vote"):
+    """The digest a member would have after applying the round."""
+
+    round: Count
+    attempt: Count
+    digest: Digest
+
+
+class RoundCommitted(Message, frozen=True, kw_only=True, tag="round_committed"):
+    """All surviving members agree: apply. The record enters everyone's ledger."""
+
+    record: VersionRecord
+
+
+class SliceRequest(Message, frozen=True, kw_only=True, tag="slice_request"):
+    """An owner misses the asked member's slice of a shard."""
+
+    round: Count
+    attempt: Count
+    shard: Count
+
+
+class ResultRequest(Message, frozen=True, kw_only=True, tag="result_request"):
+    """A member misses the reduced shard of the asked owner."""
+
+    round: Count
+    attempt: Count
+    shard: Count
+
+
+class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
+    """The leader to a peer whose weights are not the current ones: what to fetch, and from whom."""
+
+    manifest: SnapshotManifest
+    ledger: Annotated[tuple[VersionRecord, ...], msgspec.Meta(max_length=4096)]
+    """Records of the versions not yet in the database, up to the manifest's."""
+    donors: Annotated[tuple[PeerId, ...], msgspec.Meta(max_length=MAX_MEMBERS)]
+
+
+class SnapshotRequest(Message, frozen=True, kw_only=True, tag="snapshot_request"):
+    """Asks a peer for the Welcome of the newest version it has (a new leader to one ahead of it)."""
+
+
+class ChunkRequest(Message, frozen=True, kw_only=True, tag="chunk_request"):
+    """Asks a donor for one chunk of a version's snapshot."""
+
+    version: Count
+    digest: Digest
+    index: Count
+
+
+class ChunkMissing(Message, frozen=True, kw_only=True, tag="chunk_missing"):
+    """The donor does not have that version any more."""
+
+    version: Count
+    digest: Digest
+    index: Count
+
+
+class Leaving(Message, frozen=True, kw_only=True, tag="leaving"):
+    """The sender leaves; its unfinished spans are given back."""
+
+
+class Handover(Message, frozen=True, kw_only=True, tag="handover"):
+    """A hint to the successor named in the lease row: the pen is free for you."""
+
+
+AnyMessage = (
+    Heartbeat
+    | Plan
+    | PlanRequest
+    | Vote
+    | RoundCommitted
+    | SliceRequest
+    | ResultRequest
+    | Welcome
+    | SnapshotRequest
+    | ChunkRequest
+    | ChunkMissing
+    | Leaving
+    | Handover
+)
+
+
+class BlobKind(StrEnum):
+    """What a bulk transfer carries."""
+
+    SLICE = "slice"
+    RESULT = "result"
+    CHUNK = "chunk"
+
+
+class BlobHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """Header of a bulk transfer; the payload follows as raw frames."""
+
+    run: Name
+    term: Count
+    kind: BlobKind
+    round: Count
+    """For a chunk: the snapshot's version."""
+    attempt: Count
+    index: Count
+    """Shard number, or chunk number."""
+    codec: Annotated[str, msgspec.Meta(max_length=16)]
+    length: Count
+    """Payload bytes."""
+    digest: Digest
+    """BLAKE3 of the payload."""
