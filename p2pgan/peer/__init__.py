@@ -1,0 +1,1 @@
+"""One real peer: the protocol's state machine, performed with sockets, a database and a trainer."""

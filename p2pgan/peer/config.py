@@ -1,0 +1,143 @@
+"""What all peers of a run share: nets, data, averaging, leadership. Stored in the rendezvous.
+
+A configuration comes from defaults, a YAML file and flags, in this order. Every model is frozen and
+refuses unknown keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from p2pgan.errors import ConfigError
+from p2pgan.gan.config import GanConfig
+
+Nested = Mapping[str, object]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SyncConfig(_Frozen):
+    """How the peers average."""
+
+    mode: Literal["deltas"] = Field("deltas", description="what is sent: how far the nets moved in a round")
+    codec: Literal["fp32", "fp16"] = Field("fp16", description="number format on the wire")
+    round_seconds: float = Field(5.0, ge=0.2, le=3600, description="local training between two averagings")
+    alpha: float = Field(1.0, gt=0, le=2, description="outer step: theta + alpha * mean of the deltas")
+
+
+class LeadershipConfig(_Frozen):
+    """Who holds the pen, and for how long."""
+
+    ttl_s: float = Field(6.0, ge=1, le=300, description="the lease ends this long after its last renewal")
+    renew_s: float = Field(2.0, ge=0.2, le=100, description="time between renewals")
+    rotate_every: int = Field(20, ge=1, description="commits after which the leader hands over the pen")
+
+    @model_validator(mode="after")
+    def _renewed_in_time(self) -> Self:
+        if self.renew_s * 2 > self.ttl_s:
+            raise ValueError("renew_s must be at most half of ttl_s, or one late renewal loses the lease")
+        return self
+
+
+class GoalConfig(_Frozen):
+    """Where the run ends; without a goal it goes on until it is stopped."""
+
+    epochs: int | None = Field(None, ge=1, description="finished passes over the data set")
+    versions: int | None = Field(None, ge=1, description="committed rounds")
+
+
+class RunConfig(_Frozen):
+    """The whole configuration of a run."""
+
+    gan: GanConfig = Field(default_factory=GanConfig, description="nets, loss, optimizer, seed")
+    dataset: str = Field("digits", min_length=1, description="data set specification: digits, folder:PATH, ...")
+    sync: SyncConfig = Field(default_factory=SyncConfig)
+    unit_images: int = Field(512, ge=1, le=1_000_000, description="images in one work unit")
+    leadership: LeadershipConfig = Field(default_factory=LeadershipConfig)
+    commit_seconds: float = Field(5.0, ge=0, le=3600, description="least time between two commits of weights")
+    sample_every: int = Field(10, ge=1, description="versions between two sample grids")
+    goal: GoalConfig = Field(default_factory=GoalConfig)
+
+
+def run_config(requested: Nested) -> RunConfig:
+    """Defaults overlaid with ``requested``, nested keys of RunConfig.
+
+    Raises:
+        ConfigError: an unknown key or a value out of bounds; the text names the first one.
+    """
+    try:
+        return RunConfig.model_validate(requested)
+    except ValidationError as error:
+        raise ConfigError(_one_line(error)) from error
+
+
+def check_requested(stored: RunConfig, requested: Nested) -> None:
+    """Refuses ``requested`` where it contradicts a run that exists; its data set's place may differ.
+
+    Raises:
+        ConfigError: names the first value that differs.
+    """
+    wanted = _leaves(run_config(merge(stored.model_dump(), requested)).model_dump())
+    for key, value in _leaves(stored.model_dump()).items():
+        if key != "dataset" and wanted[key] != value:
+            raise ConfigError(
+                f"the run was created with {key} = {value}, not {wanted[key]}; "
+                "leave the value out, or start another run with --run NAME"
+            )
+
+
+def read_yaml(path: Path) -> dict[str, object]:
+    """The nested keys in a YAML file.
+
+    Raises:
+        ConfigError: the file is missing, unreadable, not YAML, or not a mapping.
+    """
+    try:
+        content: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"the configuration {path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"the configuration {path} is not valid YAML: {reason}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise ConfigError(f"the configuration {path} must be a mapping, such as 'unit_images: 512'")
+    return cast(dict[str, object], content)
+
+
+def merge(base: Nested, over: Nested) -> dict[str, object]:
+    """``base`` with the values of ``over`` put on top, mapping by mapping."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[key] = merge(below, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _leaves(nested: Nested, prefix: str = "") -> dict[str, object]:
+    leaves: dict[str, object] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            leaves.update(_leaves(value, f"{prefix}{key}."))
+        else:
+            leaves[f"{prefix}{key}"] = value
+    return leaves
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "configuration"
+    if first["type"] == "extra_forbidden":
+        return f"there is no setting {where!r}; `p2pgan lead --help` and docs/configuration.md list them"
+    return f"{where} = {first['input']!r} is not valid: {first['msg']}"
