@@ -57,7 +57,7 @@ class RunConfig(_Frozen):
     """The whole configuration of a run."""
 
     gan: GanConfig = Field(default_factory=GanConfig, description="nets, loss, optimizer, seed")
-    dataset: str = Field("digits", min_length=1, description="data set specification: digits, folder:PATH, ...")
+    dataset: str = Field("digits", min_length=1, description="data set: digits, folder:PATH, ...")
     sync: SyncConfig = Field(default_factory=SyncConfig)
     unit_images: int = Field(512, ge=1, le=1_000_000, description="images in one work unit")
     leadership: LeadershipConfig = Field(default_factory=LeadershipConfig)

@@ -56,7 +56,7 @@ class PeerOptions:
         if not self.rendezvous.strip():
             raise ConfigError("the rendezvous is empty; give a Postgres DSN or embedded:PATH")
         if not 0 < len(self.name) <= MAX_NAME or not self.name.isprintable() or "/" in self.name:
-            raise ConfigError(f"the name {self.name!r} cannot be used; give 1 to {MAX_NAME} characters without '/'")
+            raise ConfigError(f"the name {self.name!r} cannot be used; give at most {MAX_NAME} characters, no '/'")
         if not 0 <= self.port < 65_535:
             raise ConfigError(f"port {self.port} cannot be used; give 0 for free ports, or 1 to 65534")
         if self.threads is not None and self.threads < 1:
@@ -99,7 +99,7 @@ class JoinOptions(PeerOptions):
 
 
 def default_state_dir(name: str) -> Path:
-    """Folder of the key and journal of the peer called ``name``: under ``$P2PGAN_STATE`` or the user's state."""
+    """Folder of the key and journal of the peer ``name``, under ``$P2PGAN_STATE`` or the user's state."""
     root = os.environ.get("P2PGAN_STATE")
     if root:
         return Path(root) / name
