@@ -39,7 +39,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
-    """Every half second: a peer to its leader, the leader to everyone."""
+    """Every half second and at each change: a peer to its leader, the leader to everyone.
+
+    A peer in ``catching_up`` names the version it fetches in ``round``; ``attempt`` 0 asks for a
+    ``Welcome``.
+    """
 
     version: Count
     digest: Digest
@@ -47,12 +51,10 @@ class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
     round: Count = 0
     attempt: Count = 0
     candidate: Digest = ""
-    """Digest of what this peer would apply for (round, attempt): its vote."""
+    """Digest of what this peer would have after (round, attempt): its vote."""
     held: Annotated[tuple[Span, ...], msgspec.Meta(max_length=MAX_SPANS)] = ()
     """Spans it trained or trains on that are in no version yet."""
     images_per_s: Rate = 0.0
-    parent_digest: Digest = ""
-    """Digest of version - 1, so that a peer with the same candidate applies it without a transfer."""
     committed_version: Count = 0
     peers_generation: Count = 0
     lease_held: bool = False
@@ -87,6 +89,8 @@ class Plan(Message, frozen=True, kw_only=True, tag="plan"):
 
     round: Count
     attempt: Count
+    first_attempt: Count
+    """Contributions made since this attempt still stand; slices are keyed by it."""
     base_version: Count
     base_digest: Digest
     members: Annotated[tuple[Member, ...], msgspec.Meta(max_length=MAX_MEMBERS)]
@@ -102,18 +106,6 @@ class Plan(Message, frozen=True, kw_only=True, tag="plan"):
         return tuple(m for m in self.members if m.contributes)
 
 
-class PlanRequest(Message, frozen=True, kw_only=True, tag="plan_request"):
-    """A member heard of a round whose plan it does not have."""
-
-
-class Vote(Message, frozen=True, kw_only=True, tag="vote"):
-    """The digest a member would have after applying the round."""
-
-    round: Count
-    attempt: Count
-    digest: Digest
-
-
 class RoundCommitted(Message, frozen=True, kw_only=True, tag="round_committed"):
     """All surviving members agree: apply. The record enters everyone's ledger."""
 
@@ -124,7 +116,6 @@ class SliceRequest(Message, frozen=True, kw_only=True, tag="slice_request"):
     """An owner misses the asked member's slice of a shard."""
 
     round: Count
-    attempt: Count
     shard: Count
 
 
@@ -165,6 +156,10 @@ class ChunkMissing(Message, frozen=True, kw_only=True, tag="chunk_missing"):
     index: Count
 
 
+class RunFinished(Message, frozen=True, kw_only=True, tag="run_finished"):
+    """A hint: the run has reached its goal; the rendezvous confirms it."""
+
+
 class Leaving(Message, frozen=True, kw_only=True, tag="leaving"):
     """The sender leaves; its unfinished spans are given back."""
 
@@ -176,8 +171,6 @@ class Handover(Message, frozen=True, kw_only=True, tag="handover"):
 AnyMessage = (
     Heartbeat
     | Plan
-    | PlanRequest
-    | Vote
     | RoundCommitted
     | SliceRequest
     | ResultRequest
@@ -186,6 +179,7 @@ AnyMessage = (
     | ChunkRequest
     | ChunkMissing
     | Leaving
+    | RunFinished
     | Handover
 )
 
@@ -207,6 +201,7 @@ class BlobHeader(msgspec.Struct, frozen=True, kw_only=True):
     round: Count
     """For a chunk: the snapshot's version."""
     attempt: Count
+    """For a slice: the plan's ``first_attempt``."""
     index: Count
     """Shard number, or chunk number."""
     codec: Annotated[str, msgspec.Meta(max_length=16)]

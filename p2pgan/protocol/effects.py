@@ -1,0 +1,272 @@
+"""What the state machine wants done. The edge performs effects in order and answers with events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p2pgan.protocol.ids import PeerId, SnapshotManifest, Span, VersionRecord
+from p2pgan.protocol.messages import AnyMessage, Shard
+
+
+@dataclass(frozen=True)
+class Send:
+    """Send a message; it may be lost."""
+
+    to: PeerId
+    message: AnyMessage
+
+
+@dataclass(frozen=True)
+class Note:
+    """A decision and its reason, for the log, the journal and the events table."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ReadLease:
+    """-> LeaseRead."""
+
+
+@dataclass(frozen=True)
+class AcquireLease:
+    """-> LeaseAcquired or LeaseRefused."""
+
+
+@dataclass(frozen=True)
+class RenewLease:
+    """-> LeaseRenewed or LeaseLost."""
+
+    term: int
+
+
+@dataclass(frozen=True)
+class ReleaseLease:
+    """-> LeaseReleased or LeaseLost."""
+
+    term: int
+    successor: PeerId | None
+
+
+@dataclass(frozen=True)
+class ReadPeers:
+    """-> PeersRead; the transport's allow-list follows the table."""
+
+
+@dataclass(frozen=True)
+class ReadProgress:
+    """-> ProgressRead."""
+
+
+@dataclass(frozen=True)
+class UnitClaim:
+    """One unit: positions ``[start, stop)`` of an epoch."""
+
+    epoch: int
+    unit: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class ClaimUnits:
+    """Record that the leader hands these units out. Fenced; nothing waits for it."""
+
+    term: int
+    units: tuple[UnitClaim, ...]
+
+
+@dataclass(frozen=True)
+class Commit:
+    """Write the current weights and these records as one fact -> CommitDone or CommitRefused."""
+
+    term: int
+    records: tuple[VersionRecord, ...]
+
+
+@dataclass(frozen=True)
+class FinishRun:
+    """Mark the run as finished -> FinishDone or LeaseLost."""
+
+    term: int
+
+
+@dataclass(frozen=True)
+class PeerStat:
+    """What the leader knows of a peer."""
+
+    peer: PeerId
+    alive: bool
+    images_per_s: float
+    version: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class RollUp:
+    """Write everyone's last sign in one statement. Fenced; nothing waits for it."""
+
+    term: int
+    stats: tuple[PeerStat, ...]
+
+
+@dataclass(frozen=True)
+class Train:
+    """Drop unaveraged training, then train these spans from the current weights -> TrainingDone."""
+
+    ticket: int
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True)
+class StopTraining:
+    """Drop unaveraged training and idle."""
+
+
+@dataclass(frozen=True)
+class SendSlice:
+    """Send this peer's contribution to a shard to its owner (possibly itself)."""
+
+    term: int
+    round: int
+    first_attempt: int
+    index: int
+    shard: Shard
+    codec: str
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """Mean over exactly these contributors, weighted by images -> Reduced or ReduceRejected."""
+
+    term: int
+    round: int
+    attempt: int
+    first_attempt: int
+    index: int
+    shard: Shard
+    codec: str
+    weights: tuple[tuple[PeerId, int], ...]
+
+
+@dataclass(frozen=True)
+class SendResult:
+    """Send the bytes of a reduced shard (to oneself as well)."""
+
+    to: PeerId
+    term: int
+    round: int
+    attempt: int
+    index: int
+
+
+@dataclass(frozen=True)
+class BuildCandidate:
+    """Current weights plus all reduced shards of an attempt -> CandidateReady."""
+
+    term: int
+    round: int
+    attempt: int
+    shards: tuple[Shard, ...]
+    codec: str
+
+
+@dataclass(frozen=True)
+class Apply:
+    """The candidate becomes the current weights.
+
+    ``keep_training`` says that this peer's own unaveraged training is not in them and goes on on
+    top; otherwise it restarts from the new weights.
+    """
+
+    record: VersionRecord
+    round_term: int
+    attempt: int
+    keep_training: bool
+
+
+@dataclass(frozen=True)
+class ForgetRounds:
+    """Slices, results and candidates of rounds below this one are not needed any more."""
+
+    below: int
+
+
+@dataclass(frozen=True)
+class SendWelcome:
+    """Send a Welcome for the current weights; the edge adds the manifest."""
+
+    to: PeerId
+    term: int
+    ledger: tuple[VersionRecord, ...]
+    donors: tuple[PeerId, ...]
+
+
+@dataclass(frozen=True)
+class SendChunk:
+    """Send one chunk of a snapshot, or ChunkMissing."""
+
+    to: PeerId
+    version: int
+    digest: str
+    index: int
+
+
+@dataclass(frozen=True)
+class BeginSnapshot:
+    """Make room for the chunks of this snapshot; those already there are kept."""
+
+    manifest: SnapshotManifest
+
+
+@dataclass(frozen=True)
+class InstallSnapshot:
+    """All chunks are in: check and load -> SnapshotInstalled or SnapshotFailed."""
+
+    manifest: SnapshotManifest
+    ledger: tuple[VersionRecord, ...]
+
+
+@dataclass(frozen=True)
+class LoadFromRendezvous:
+    """Load the committed weights -> SnapshotInstalled or SnapshotFailed."""
+
+    version: int
+
+
+@dataclass(frozen=True)
+class Finish:
+    """This peer is done."""
+
+    reason: str
+
+
+Effect = (
+    Send
+    | Note
+    | ReadLease
+    | AcquireLease
+    | RenewLease
+    | ReleaseLease
+    | ReadPeers
+    | ReadProgress
+    | ClaimUnits
+    | Commit
+    | FinishRun
+    | RollUp
+    | Train
+    | StopTraining
+    | SendSlice
+    | Reduce
+    | SendResult
+    | BuildCandidate
+    | Apply
+    | ForgetRounds
+    | SendWelcome
+    | SendChunk
+    | BeginSnapshot
+    | InstallSnapshot
+    | LoadFromRendezvous
+    | Finish
+)

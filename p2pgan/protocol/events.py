@@ -1,0 +1,249 @@
+"""What can happen to a peer, as its state machine sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p2pgan.protocol.ids import PeerId, SnapshotManifest, VersionRecord
+from p2pgan.protocol.messages import AnyMessage
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time has passed."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message from an authenticated, registered peer."""
+
+    sender: PeerId
+    message: AnyMessage
+
+
+@dataclass(frozen=True)
+class PeerInfo:
+    """A row of the peers table."""
+
+    id: PeerId
+    can_lead: bool
+    gone: bool
+    """It left, or was not seen for long."""
+
+
+@dataclass(frozen=True)
+class PeersRead:
+    generation: int
+    peers: tuple[PeerInfo, ...]
+
+
+@dataclass(frozen=True)
+class StrangerSeen:
+    """A key that is not registered tried to connect: perhaps a new peer."""
+
+
+@dataclass(frozen=True)
+class LeaseRead:
+    """The lease row. ``finished`` says that the run has reached its goal."""
+
+    term: int
+    holder: PeerId | None
+    expires_in_s: float
+    successor: PeerId | None
+    finished: bool = False
+
+
+@dataclass(frozen=True)
+class LeaseAcquired:
+    term: int
+
+
+@dataclass(frozen=True)
+class LeaseRefused:
+    """Another peer has the lease."""
+
+
+@dataclass(frozen=True)
+class LeaseRenewed:
+    term: int
+    peers_generation: int
+
+
+@dataclass(frozen=True)
+class LeaseLost:
+    """The row carries another term."""
+
+    term: int
+
+
+@dataclass(frozen=True)
+class LeaseReleased:
+    term: int
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """Positions of one epoch that are in committed weights."""
+
+    epoch: int
+    ranges: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class ProgressRead:
+    """The committed state: version, digest, and what is done of the newest epochs.
+
+    Epochs below the lowest one named are complete.
+    """
+
+    version: int
+    digest: str
+    epochs: tuple[EpochDone, ...]
+
+
+@dataclass(frozen=True)
+class CommitDone:
+    version: int
+
+
+@dataclass(frozen=True)
+class CommitRefused:
+    """The rendezvous did not take the commit; nothing changed there."""
+
+    term: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class FinishDone:
+    """The run is marked as finished."""
+
+
+@dataclass(frozen=True)
+class DatabaseFailed:
+    """An operation (the effect's name) could not reach the database."""
+
+    operation: str
+
+
+@dataclass(frozen=True)
+class TrainingDone:
+    """All spans handed over by the last ``Train`` are trained; the contribution is ready."""
+
+    ticket: int
+    images_per_s: float
+
+
+@dataclass(frozen=True)
+class SliceArrived:
+    """A member's slice of a shard that this peer owns is in the store."""
+
+    sender: PeerId
+    term: int
+    round: int
+    first_attempt: int
+    shard: int
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """This peer has reduced a shard over the contributors of an attempt."""
+
+    term: int
+    round: int
+    attempt: int
+    shard: int
+
+
+@dataclass(frozen=True)
+class ReduceRejected:
+    """A contributor's slice cannot enter a mean (not finite, wrong length)."""
+
+    term: int
+    round: int
+    attempt: int
+    shard: int
+    peer: PeerId
+    reason: str
+
+
+@dataclass(frozen=True)
+class ResultArrived:
+    """A reduced shard is in the store."""
+
+    sender: PeerId
+    term: int
+    round: int
+    attempt: int
+    shard: int
+
+
+@dataclass(frozen=True)
+class CandidateReady:
+    """What this peer would have after the round."""
+
+    term: int
+    round: int
+    attempt: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class ChunkArrived:
+    """A chunk of the snapshot being fetched; ``valid`` if its bytes have the named digest."""
+
+    sender: PeerId
+    version: int
+    digest: str
+    index: int
+    valid: bool
+
+
+@dataclass(frozen=True)
+class SnapshotInstalled:
+    """Weights of ``manifest`` are now this peer's; its own unaveraged training is dropped."""
+
+    manifest: SnapshotManifest
+    ledger: tuple[VersionRecord, ...]
+
+
+@dataclass(frozen=True)
+class SnapshotFailed:
+    """The snapshot could not be loaded or did not have the digest it claims."""
+
+    version: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class LeaveRequested:
+    """The person at the keyboard wants this peer to leave cleanly."""
+
+
+Event = (
+    Tick
+    | Received
+    | PeersRead
+    | StrangerSeen
+    | LeaseRead
+    | LeaseAcquired
+    | LeaseRefused
+    | LeaseRenewed
+    | LeaseLost
+    | LeaseReleased
+    | ProgressRead
+    | CommitDone
+    | CommitRefused
+    | FinishDone
+    | DatabaseFailed
+    | TrainingDone
+    | SliceArrived
+    | Reduced
+    | ReduceRejected
+    | ResultArrived
+    | CandidateReady
+    | ChunkArrived
+    | SnapshotInstalled
+    | SnapshotFailed
+    | LeaveRequested
+)
