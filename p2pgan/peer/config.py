@@ -7,6 +7,7 @@ refuses unknown keys.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self, cast
 
@@ -139,5 +140,8 @@ def _one_line(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "configuration"
     if first["type"] == "extra_forbidden":
-        return f"there is no setting {where!r}; `p2pgan lead --help` and docs/configuration.md list them"
-    return f"{where} = {first['input']!r} is not valid: {first['msg']}"
+        known = sorted(_leaves(RunConfig().model_dump()))
+        near = get_close_matches(where, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the settings are {', '.join(known)}"
+        return f"there is no setting {where!r}; {hint}"
+    return f"{where} = {first['input']!r} is not valid: {first['msg'].removeprefix('Value error, ')}"

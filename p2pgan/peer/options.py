@@ -56,7 +56,7 @@ class PeerOptions:
         if not self.rendezvous.strip():
             raise ConfigError("the rendezvous is empty; give a Postgres DSN or embedded:PATH")
         if not 0 < len(self.name) <= MAX_NAME or not self.name.isprintable() or "/" in self.name:
-            raise ConfigError(f"the name {self.name!r} cannot be used; give at most {MAX_NAME} characters, no '/'")
+            raise ConfigError(f"the name {self.name!r} cannot be used; give 1 to {MAX_NAME} characters")
         if not 0 <= self.port < 65_535:
             raise ConfigError(f"port {self.port} cannot be used; give 0 for free ports, or 1 to 65534")
         if self.threads is not None and self.threads < 1:

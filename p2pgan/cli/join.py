@@ -1,0 +1,51 @@
+"""``p2pgan join``: take part in a run."""
+
+from __future__ import annotations
+
+from socket import gethostname
+
+from p2pgan.cli import options as o
+from p2pgan.peer.options import JoinOptions
+
+
+def join(
+    rendezvous: o.Rendezvous,
+    run: o.RunName = None,
+    dataset: o.Dataset = None,
+    data_root: o.DataRoot = None,
+    download: o.Download = False,
+    device: o.Device = "auto",
+    name: o.PeerName = None,
+    state_dir: o.StateDir = None,
+    bind: o.Bind = None,
+    advertise: o.Advertise = None,
+    port: o.Port = 0,
+    threads: o.Threads = None,
+    log_format: o.LogFormatOption = "lines",
+    debug: o.Debug = False,
+) -> None:
+    """Take part in a run: needs the DSN, and where the images lie if they are not built in.
+
+    Ctrl-C leaves cleanly: unfinished work is given back, and the pen is handed over.
+
+    Example: p2pgan join --rendezvous postgresql://me:secret@db.example.org/gan --dataset zip:faces.zip
+    """
+    from p2pgan.peer.run import join as join_run
+
+    join_run(
+        JoinOptions(
+            rendezvous=rendezvous,
+            run=run,
+            dataset=dataset,
+            data_root=data_root,
+            download=download,
+            device=device,
+            name=name or gethostname(),
+            state_dir=state_dir,
+            bind=bind,
+            advertise=advertise,
+            port=port,
+            threads=threads,
+            log_format=log_format,
+        )
+    )

@@ -1,0 +1,78 @@
+"""``p2pgan lead``: create a run, or take it up again, and train as its first leader."""
+
+from __future__ import annotations
+
+from socket import gethostname
+from typing import Annotated
+
+import typer
+
+from p2pgan.cli import options as o
+from p2pgan.cli.overrides import requested
+from p2pgan.peer.options import LeadOptions
+
+
+def lead(
+    rendezvous: o.Rendezvous,
+    run: o.RunName = None,
+    config: o.ConfigFile = None,
+    dataset: o.Dataset = None,
+    model: o.Model = None,
+    resolution: o.Resolution = None,
+    seed: o.Seed = None,
+    epochs: o.Epochs = None,
+    settings: o.Settings = None,
+    no_train: Annotated[
+        bool, typer.Option("--no-train", help="Hold the pen and serve weights, but train nothing.")
+    ] = False,
+    data_root: o.DataRoot = None,
+    download: o.Download = False,
+    device: o.Device = "auto",
+    name: o.PeerName = None,
+    state_dir: o.StateDir = None,
+    bind: o.Bind = None,
+    advertise: o.Advertise = None,
+    port: o.Port = 0,
+    threads: o.Threads = None,
+    log_format: o.LogFormatOption = "lines",
+    debug: o.Debug = False,
+) -> None:
+    """Create a run, or resume it, and train as its first leader.
+
+    The whole configuration is stored in the rendezvous: those who join need only the DSN.
+    Ctrl-C leaves cleanly; the run goes on with the others.
+
+    Example: p2pgan lead --rendezvous postgresql://me:secret@db.example.org/gan --dataset zip:faces.zip --resolution 64
+    """
+    from p2pgan.peer.run import lead as lead_run
+
+    said = requested(
+        config,
+        settings,
+        {
+            "dataset": dataset,
+            "gan.model.name": model,
+            "gan.model.resolution": resolution,
+            "gan.seed": seed,
+            "goal.epochs": epochs,
+        },
+    )
+    lead_run(
+        LeadOptions(
+            rendezvous=rendezvous,
+            run=run,
+            requested=said,
+            no_train=no_train,
+            dataset=dataset,
+            data_root=data_root,
+            download=download,
+            device=device,
+            name=name or gethostname(),
+            state_dir=state_dir,
+            bind=bind,
+            advertise=advertise,
+            port=port,
+            threads=threads,
+            log_format=log_format,
+        )
+    )

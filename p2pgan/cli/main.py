@@ -1,0 +1,86 @@
+"""The entry point: parses, runs one command, and turns every error into one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from p2pgan.cli import export, generate, join, lab, lead, status, train
+from p2pgan.cli.options import Debug
+from p2pgan.errors import P2pganError
+
+FAILED = 1
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="p2pgan",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(lead.lead)
+app.command()(join.join)
+app.command()(generate.generate)
+app.command()(status.status)
+app.command()(export.export)
+app.command()(train.train)
+app.command()(lab.lab)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"p2pgan {version('p2pgan')}")
+        raise typer.Exit
+
+
+@app.callback()
+def p2pgan(
+    debug: Debug = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """One GAN trained together by peers, over ZeroMQ, met in Postgres.
+
+    Start with [bold]p2pgan lab[/bold]: three peers on this machine, a few minutes, a picture.
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command line and returns its exit code: 0 done, 1 failed, 2 wrong use."""
+    debug = "--debug" in arguments
+    try:
+        outcome = app(list(arguments), prog_name="p2pgan", standalone_mode=False)
+    except P2pganError as error:
+        return _report(str(error), error.exit_code, debug)
+    except typer.TyperException as error:
+        return _report(f"{error.format_message()} (see p2pgan {_command(arguments)}--help)", error.exit_code, debug)
+    except (KeyboardInterrupt, typer.Abort):
+        return _report("interrupted", INTERRUPTED, debug)
+    except Exception as error:  # the one place where a defect ends: it must not show a traceback unasked
+        what = f"{type(error).__name__}: {error}"
+        return _report(f"this is a defect of p2pgan, run again with --debug to see where: {what}", FAILED, debug)
+    return outcome if isinstance(outcome, int) else 0
+
+
+def main() -> None:
+    """Runs the command line of this process and exits."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def _report(text: str, exit_code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"p2pgan: {' '.join(text.split())}", file=sys.stderr)
+    return exit_code
+
+
+def _command(arguments: Sequence[str]) -> str:
+    names = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    return next((f"{word} " for word in arguments if word in names), "")

@@ -1,0 +1,176 @@
+"""The peers of a lab as operating system processes: started, frozen, killed, and never left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from p2pgan.errors import ConfigError
+
+LEAVE_SECONDS = 30.0
+"""A peer that leaves may finish its round and commit; then it is killed."""
+
+
+@dataclass
+class PeerProcess:
+    """One peer: its command, its folder, and its process while it runs."""
+
+    name: str
+    command: Sequence[str]
+    folder: Path
+    environment: Mapping[str, str]
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    frozen: bool = field(default=False, init=False)
+    expected_end: bool = field(default=False, init=False)
+    """Whether the lab itself ended it, so that its end is no failure."""
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
+
+    @property
+    def state_dir(self) -> Path:
+        return self.folder / "state"
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def died_unasked(self) -> bool:
+        return self.process is not None and not self.alive and not self.expected_end
+
+    def start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            # A session of its own: Ctrl-C at the lab's terminal reaches the lab, which decides.
+            self.process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=dict(self.environment),
+                start_new_session=True,
+            )
+        self.frozen = self.expected_end = False
+
+    def send(self, number: signal.Signals) -> None:
+        if self.process is not None and self.alive:
+            self.process.send_signal(number)
+
+    def freeze(self) -> None:
+        self.send(signal.SIGSTOP)
+        self.frozen = True
+
+    def wake(self) -> None:
+        self.send(signal.SIGCONT)
+        self.frozen = False
+
+    def kill(self) -> None:
+        self.expected_end = True
+        self.send(signal.SIGKILL)
+        self.wait(None)
+
+    def ask_to_leave(self) -> None:
+        self.expected_end = True
+        self.wake()
+        self.send(signal.SIGINT)
+
+    def wait(self, seconds: float | None) -> bool:
+        """Waits for the process to end; False if it has not."""
+        if self.process is None:
+            return True
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def last_words(self) -> str:
+        """The last line of its log: the reason of an unasked end."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+
+
+class Fleet:
+    """All peers of a lab. As a context manager it leaves no process behind, whatever happens."""
+
+    def __init__(self, folder: Path, dsn: str, run: str, arguments: Sequence[str]) -> None:
+        self.peers: dict[str, PeerProcess] = {}
+        self._folder = folder
+        self._dsn = dsn
+        self._run = run
+        self._arguments = tuple(arguments)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for peer in self.peers.values():
+            peer.kill()
+
+    def lead(self, name: str, arguments: Sequence[str]) -> PeerProcess:
+        """Starts a peer that creates the run; ``arguments`` describe the run."""
+        return self._start(name, ["lead", *arguments])
+
+    def join(self, name: str) -> PeerProcess:
+        """Starts a peer that joins, or one that ended again.
+
+        Raises:
+            ConfigError: a peer of this name is running.
+        """
+        return self._start(name, ["join"])
+
+    def restart_all(self) -> None:
+        """Kills every peer at once, then starts those again that were running."""
+        running = [peer for peer in self.peers.values() if peer.alive]
+        for peer in running:
+            peer.expected_end = True
+            peer.send(signal.SIGKILL)
+        for peer in running:
+            peer.wait(None)
+        for peer in running:
+            peer.start()
+
+    def leave(self, peers: Iterable[PeerProcess]) -> list[PeerProcess]:
+        """Asks ``peers`` to leave and waits; returns those that had to be killed."""
+        leaving = [peer for peer in peers if peer.alive]
+        for peer in leaving:
+            peer.ask_to_leave()
+        deadline = time.monotonic() + LEAVE_SECONDS
+        stuck = [peer for peer in leaving if not peer.wait(max(0.0, deadline - time.monotonic()))]
+        for peer in stuck:
+            peer.kill()
+        return stuck
+
+    def _start(self, name: str, command: Sequence[str]) -> PeerProcess:
+        known = self.peers.get(name)
+        if known is not None:
+            if known.alive:
+                raise ConfigError(f"the scenario starts {name}, which is running already")
+            known.start()
+            return known
+        folder = self._folder / name
+        peer = PeerProcess(
+            name=name,
+            folder=folder,
+            command=[
+                *(sys.executable, "-m", "p2pgan", *command, "--run", self._run, "--name", name),
+                *("--state-dir", str(folder / "state"), *self._arguments),
+            ],
+            # The DSN holds a password: the environment is not shown in process lists.
+            environment={**os.environ, "P2PGAN_RENDEZVOUS": self._dsn, "PYTHONUNBUFFERED": "1"},
+        )
+        self.peers[name] = peer
+        peer.start()
+        return peer
