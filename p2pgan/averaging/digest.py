@@ -1,0 +1,34 @@
+"""Names of bytes: BLAKE3 digests of vectors and blobs, and the chunks of a snapshot.
+
+BLAKE3 is itself a tree hash over 1 KiB leaves (O'Connor et al., 2020). One thread already hashes
+faster than a round can use, and leaves the other cores to training.
+"""
+
+from __future__ import annotations
+
+from blake3 import blake3
+from torch import Tensor
+
+from p2pgan.averaging.codec import little_endian_bytes
+from p2pgan.protocol.ids import CHUNK_BYTES
+
+Buffer = bytes | bytearray | memoryview
+
+
+def vector_digest(vector: Tensor) -> str:
+    """Digest (64 hex characters) of a float32 vector's little-endian bytes."""
+    return blob_digest(little_endian_bytes(vector))
+
+
+def blob_digest(blob: Buffer) -> str:
+    """Digest (64 hex characters) of bytes as they are."""
+    return blake3(blob).hexdigest()
+
+
+def chunk(blob: Buffer) -> list[memoryview]:
+    """Cuts bytes, without a copy, into pieces of ``CHUNK_BYTES``; the last may be shorter."""
+    view = memoryview(blob)
+    if view.nbytes == 0:
+        return []
+    view = view.cast("B")
+    return [view[start : start + CHUNK_BYTES] for start in range(0, len(view), CHUNK_BYTES)]

@@ -1,0 +1,1 @@
+"""The GAN: networks, losses, images, the trainer, and drawing images from weights."""
