@@ -105,8 +105,9 @@ class Fleet:
 
     def __init__(self, folder: Path, dsn: str, run: str, arguments: Sequence[str]) -> None:
         self.peers: dict[str, PeerProcess] = {}
+        # The DSN holds a password: the environment is not shown in process lists, arguments are.
+        self.environment = {**os.environ, "P2PGAN_RENDEZVOUS": dsn, "PYTHONUNBUFFERED": "1"}
         self._folder = folder
-        self._dsn = dsn
         self._run = run
         self._arguments = tuple(arguments)
 
@@ -168,8 +169,7 @@ class Fleet:
                 *(sys.executable, "-m", "p2pgan", *command, "--run", self._run, "--name", name),
                 *("--state-dir", str(folder / "state"), *self._arguments),
             ],
-            # The DSN holds a password: the environment is not shown in process lists.
-            environment={**os.environ, "P2PGAN_RENDEZVOUS": self._dsn, "PYTHONUNBUFFERED": "1"},
+            environment=self.environment,
         )
         self.peers[name] = peer
         peer.start()

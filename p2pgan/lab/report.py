@@ -1,0 +1,116 @@
+"""The end of a lab: what happened, as a page for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from p2pgan.lab.faults import FaultRecord
+
+
+@dataclass(frozen=True)
+class PeerReport:
+    """One peer at the end of the lab."""
+
+    name: str
+    end: str
+    """How it ended: ``left``, ``killed``, or what it said last."""
+    version: int
+    digest: str
+    images: int
+    """Images of its contributions in committed weights."""
+    log: str
+
+
+@dataclass(frozen=True)
+class LabReport:
+    """All that a lab found out; ``failures`` is empty if everything held."""
+
+    scenario: str
+    about: str
+    command: str
+    run: str
+    dataset: str
+    seconds: float
+    versions: int
+    terms: int
+    images: int
+    images_per_s: float
+    peers: tuple[PeerReport, ...]
+    faults: tuple[FaultRecord, ...]
+    failures: tuple[str, ...]
+    picture: str | None
+    losses: str | None
+    samples: str | None
+    machine: str = field(default_factory=lambda: _machine())
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures
+
+    def as_json(self) -> str:
+        return json.dumps({"passed": self.passed, **asdict(self)}, indent=2) + "\n"
+
+    def as_markdown(self) -> str:
+        outcome = "everything held" if self.passed else f"{len(self.failures)} failures"
+        lines = [
+            f"# Lab {self.scenario}: {outcome}",
+            "",
+            *([self.about.strip(), ""] if self.about else []),
+            f"Run `{self.run}` on `{self.dataset}`: {self.versions} versions in {self.seconds:.0f} s, "
+            f"{self.images:,} images counted, {self.images_per_s:,.0f} images/s, {self.terms} terms.",
+            "",
+            f"Command: `{self.command}`",
+            "",
+            f"Machine: {self.machine}",
+            "",
+            *_failures(self.failures),
+            *_peers(self.peers),
+            *_faults(self.faults),
+            *_picture("Images from the last committed weights", self.picture),
+            *_picture("Losses and judgements", self.losses),
+        ]
+        return "\n".join(lines).rstrip() + "\n"
+
+
+def _failures(failures: tuple[str, ...]) -> list[str]:
+    return ["## Failures", "", *(f"- {failure}" for failure in failures), ""] if failures else []
+
+
+def _peers(peers: tuple[PeerReport, ...]) -> list[str]:
+    return [
+        "## Peers",
+        "",
+        "| peer | end | version | digest | images counted |",
+        "|---|---|---|---|---|",
+        *(f"| {p.name} | {p.end} | {p.version} | `{p.digest[:12]}` | {p.images:,} |" for p in peers),
+        "",
+    ]
+
+
+def _faults(faults: tuple[FaultRecord, ...]) -> list[str]:
+    if not faults:
+        return []
+    return [
+        "## Faults",
+        "",
+        "| at | what | version | term | next version after |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {f.at_s:.0f} s | {f.what} | {f.version} | {f.term} | "
+            f"{f'{f.recovered_s:.1f} s' if f.recovered_s is not None else 'never'} |"
+            for f in faults
+        ),
+        "",
+    ]
+
+
+def _picture(title: str, path: str | None) -> list[str]:
+    return [f"## {title}", "", f"![{title}]({Path(path).name})", ""] if path else []
+
+
+def _machine() -> str:
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"

@@ -1,0 +1,80 @@
+"""What a lab shows while it runs: a live panel on a terminal, a line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from p2pgan.rendezvous import StatusSnapshot
+
+LINE_EVERY_S = 5.0
+
+
+class View:
+    """Shows progress and notes on ``console``."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._next_line_s = 0.0
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def note(self, elapsed_s: float, text: str) -> None:
+        """Prints a line that stays."""
+        self._console.print(f"{_clock(elapsed_s)}  {text}", highlight=False, markup=False)
+
+    def show(self, elapsed_s: float, done: float, status: StatusSnapshot) -> None:
+        """Shows where the run is; ``done`` is the share of the lab that is over."""
+        if self._live is not None:
+            self._live.update(_panel(elapsed_s, done, status), refresh=True)
+        elif elapsed_s >= self._next_line_s:
+            self._next_line_s = elapsed_s + LINE_EVERY_S
+            self.note(elapsed_s, _line(done, status))
+
+
+def leader_name(status: StatusSnapshot) -> str:
+    """Name of the peer that holds the pen."""
+    return next((peer["name"] for peer in status["peers"] if peer["id"] == status["leader"]), "nobody")
+
+
+def _line(done: float, status: StatusSnapshot) -> str:
+    present = sum(peer["state"] in {"joining", "active"} for peer in status["peers"])
+    return (
+        f"{done:4.0%}  version {status['committed_version']}, term {status['term']}, led by "
+        f"{leader_name(status)}, {present} peers, {status['images']:,} images, "
+        f"{status['images_per_s']:,.0f} images/s"
+    )
+
+
+def _panel(elapsed_s: float, done: float, status: StatusSnapshot) -> RenderableType:
+    table = Table("peer", "state", "images/s", "version", "digest", box=None)
+    for peer in status["peers"]:
+        table.add_row(
+            peer["name"] + (" (leads)" if peer["id"] == status["leader"] else ""),
+            peer["state"],
+            f"{peer['images_per_s']:,.0f}",
+            str(peer["version"]),
+            peer["digest"][:8],
+        )
+    head = Text(f"{_clock(elapsed_s)} {_line(done, status)}")
+    return Group(head, ProgressBar(total=1.0, completed=min(done, 1.0), width=60), table)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60:3d}:{int(seconds) % 60:02d}"
