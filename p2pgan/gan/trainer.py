@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from p2pgan.averaging.finite import is_finite
 from p2pgan.averaging.flatten import Layout, bind, check_vector, flatten, layout_of
 from p2pgan.errors import ConfigError, InternalError
-from p2pgan.gan.config import GanConfig
+from p2pgan.gan.config import GanConfig, OptimizerConfig
 from p2pgan.gan.data import ImageSet
 from p2pgan.gan.losses import discriminator_loss, generator_loss
 from p2pgan.gan.models import build
@@ -67,9 +67,10 @@ class Trainer:
         self._theta = initial.to(self.device, copy=True)
         self._gradient = torch.zeros_like(self._theta)
         bind(self.layout, self._theta, self._gradient, self._generator, self._discriminator)
+        g, d = self.layout.slice_of("G"), self.layout.slice_of("D")
         settings = config.optimizer
-        self._step_g = _FlatAdam(self, self.layout.slice_of("G"), settings.lr_g)
-        self._step_d = _FlatAdam(self, self.layout.slice_of("D"), settings.lr_d)
+        self._step_g = _FlatAdam(self._theta[g], self._gradient[g], settings, settings.lr_g)
+        self._step_d = _FlatAdam(self._theta[d], self._gradient[d], settings, settings.lr_d)
 
     def theta(self) -> Tensor:
         """A fresh copy of the weights: the canonical vector, CPU, float32."""
@@ -147,26 +148,23 @@ class Trainer:
 class _FlatAdam:
     """Adam (Kingma and Ba, 2015) on one network's part of the flat vector."""
 
-    def __init__(self, trainer: Trainer, part: slice, lr: float) -> None:
-        self._parameter = nn.Parameter(trainer._theta[part])
-        self._parameter.grad = trainer._gradient[part]
-        settings = trainer.config.optimizer
+    def __init__(self, theta: Tensor, gradient: Tensor, settings: OptimizerConfig, lr: float) -> None:
+        self._gradient = gradient
+        self._parameter = nn.Parameter(theta)
+        self._parameter.grad = gradient
         self._adam = torch.optim.Adam(
             [self._parameter],
             lr=lr,
             betas=(settings.beta1, settings.beta2),
             # One pass over memory where torch has it.
-            fused=trainer.device.type in ("cpu", "cuda"),
+            fused=theta.device.type in ("cpu", "cuda"),
         )
 
     def step(self, loss: Tensor) -> bool:
         """Steps down the loss, unless it or a gradient is not finite; says whether it did."""
-        gradient = self._parameter.grad
-        if gradient is None:
-            raise InternalError("the flat gradient was lost")
-        gradient.zero_()
+        self._gradient.zero_()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        if not (is_finite(loss.detach()) and is_finite(gradient)):
+        if not (is_finite(loss.detach()) and is_finite(self._gradient)):
             return False
         self._adam.step()
         return True

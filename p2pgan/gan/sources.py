@@ -1,0 +1,110 @@
+"""Where images come from: a SPEC becomes something to iterate over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from p2pgan.errors import DatasetError
+from p2pgan.gan.files import FolderSource, ZipSource, listing_identity
+
+
+class Source(Protocol):
+    """Images in a fixed order, not yet scaled."""
+
+    name: str
+    identity: str
+    """Another one whenever the images may be others."""
+
+    def __len__(self) -> int:
+        """Images, the broken ones included."""
+        ...
+
+    def __iter__(self) -> Iterator[Image.Image | None]:
+        """Each image, or None for a broken one."""
+        ...
+
+
+class DigitsSource:
+    """The 1797 handwritten digits that come with scikit-learn, 8 x 8 in 17 greys.
+
+    A black margin is added: they touch their borders, and would run into each other in a grid.
+    """
+
+    name = "digits"
+    identity = "digits"
+
+    def __init__(self) -> None:
+        # Imported where it is used: it takes longer than the rest of the package together.
+        from sklearn.datasets import load_digits
+
+        self._images = load_digits().images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __iter__(self) -> Iterator[Image.Image | None]:
+        for greys in self._images:
+            yield Image.fromarray(np.pad(np.rint(greys * (255 / 16)).astype(np.uint8), 1))
+
+
+class TorchvisionSource:
+    """One of torchvision's datasets, in torchvision's folders below the data root."""
+
+    def __init__(self, name: str, root: Path, download: bool) -> None:
+        """Raises DatasetError if the files are not there, or cannot be downloaded."""
+        from torchvision import datasets
+
+        make: Mapping[str, Callable[[], Any]] = {
+            "mnist": lambda: datasets.MNIST(str(root), train=True, download=download),
+            "fashion-mnist": lambda: datasets.FashionMNIST(str(root), train=True, download=download),
+            "cifar10": lambda: datasets.CIFAR10(str(root), train=True, download=download),
+            "celeba": lambda: datasets.CelebA(str(root), split="all", target_type=[], download=download),
+        }
+        self.name = name
+        try:
+            self._items = make[name]()
+        except (RuntimeError, OSError) as error:
+            raise DatasetError(_missing_line(name, root, download, error)) from error
+        files = sorted(file for file in root.rglob("*") if file.is_file())
+        self.identity = f"{name} {listing_identity(root, files)}"
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[Image.Image | None]:
+        for index in range(len(self._items)):
+            try:
+                yield self._items[index][0]
+            except OSError:
+                yield None
+
+
+TORCHVISION_NAMES = ("mnist", "fashion-mnist", "cifar10", "celeba")
+
+
+def open_source(spec: str, data_root: Path | None = None, download: bool = False) -> Source:
+    """The images that a SPEC names; see ``data.open_images``. Raises DatasetError."""
+    kind, _, path = spec.partition(":")
+    if kind in ("folder", "zip"):
+        if not path:
+            raise DatasetError(f"{spec!r} lacks a path; write {kind}:PATH")
+        place = Path(path).expanduser()
+        return FolderSource(place) if kind == "folder" else ZipSource(place)
+    if spec == "digits":
+        return DigitsSource()
+    if spec in TORCHVISION_NAMES:
+        return TorchvisionSource(spec, (data_root or Path("data")).expanduser(), download)
+    names = ", ".join(("digits", *TORCHVISION_NAMES))
+    raise DatasetError(f"unknown dataset {spec!r}; choose {names}, folder:PATH or zip:PATH")
+
+
+def _missing_line(name: str, root: Path, download: bool, error: Exception) -> str:
+    if download:
+        first = str(error).strip().partition("\n")[0]
+        return f"{name} could not be downloaded to {root}: {first or type(error).__name__}"
+    return f"{name} is not below {root}; add --download, or name its folder with --data-root"
