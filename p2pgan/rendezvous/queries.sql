@@ -1,0 +1,245 @@
+-- All SQL of the package but the schema. Parameters are psycopg's: %(name)s, or %(name)b for bytes.
+
+-- Session and schema ---------------------------------------------------------------------------
+
+-- name: settle_session
+select set_config('search_path', 'p2pgan, pg_temp', false),
+       set_config('statement_timeout', %(statement_timeout)s, false),
+       set_config('lock_timeout', %(lock_timeout)s, false),
+       set_config('idle_in_transaction_session_timeout', '10s', false),
+       set_config('default_transaction_isolation', 'read committed', false),
+       set_config('client_min_messages', 'warning', false)
+
+-- name: lock_migrations
+select pg_advisory_xact_lock(hashtext('p2pgan.migrations'))
+
+-- name: find_migrations
+select to_regclass('p2pgan.migrations') is not null as found
+
+-- name: create_migrations
+create schema if not exists p2pgan;
+create table p2pgan.migrations (
+    number     integer primary key,
+    name       text not null,
+    applied_at timestamptz not null default clock_timestamp()
+)
+
+-- name: applied_migrations
+select number from p2pgan.migrations order by number
+
+-- name: record_migration
+insert into p2pgan.migrations (number, name) values (%(number)s, %(name)s)
+
+-- Runs -----------------------------------------------------------------------------------------
+
+-- name: create_run
+insert into runs (name, config, image_count, resolution, dataset_digest, schema_hash, unit_images, keep_last,
+                  milestone_every, digest)
+values (%(name)s, %(config)s, %(count)s, %(resolution)s, %(dataset_digest)s, %(schema_hash)s, %(unit_images)s,
+        %(keep_last)s, %(milestone_every)s, %(digest)s)
+returning id
+
+-- name: create_lease
+insert into leases (run_id) values (%(run_id)s)
+
+-- name: store_seed
+insert into manifests (run_id, version, digest, parent_digest, term, attempt, images, stored, milestone, length,
+                       chunks)
+values (%(run_id)s, 0, %(digest)s, '', 0, 0, 0, true, true, %(length)s, %(chunks)s)
+
+-- name: list_runs
+select id, name, state::text, config,
+       jsonb_build_object('count', image_count, 'resolution', resolution, 'digest', dataset_digest) as dataset,
+       schema_hash, unit_images, version, digest, images, peers_generation
+from runs
+order by id
+
+-- name: finish_run
+update runs set state = 'finished', finished_at = clock_timestamp()
+where id = %(run_id)s and state = 'active' and holds_pen(id, %(peer)s, %(term)s)
+
+-- Peers ----------------------------------------------------------------------------------------
+
+-- name: register_peer
+insert into peers (run_id, id, name, device, control_address, bulk_address, can_lead)
+select id, %(id)s, %(name)s, %(device)s, %(control_address)s, %(bulk_address)s, %(can_lead)s
+from runs where id = %(run_id)s and state = 'active'
+on conflict (run_id, id) do update
+set name = excluded.name, device = excluded.device, control_address = excluded.control_address,
+    bulk_address = excluded.bulk_address, can_lead = excluded.can_lead, state = 'joining',
+    images_per_s = 0, last_seen = clock_timestamp()
+
+-- name: read_generation
+select peers_generation from runs where id = %(run_id)s
+
+-- name: set_peer_state
+update peers set state = %(state)s where run_id = %(run_id)s and id = %(id)s
+
+-- name: list_peers
+select p.id, p.name, p.device, p.state::text, p.control_address, p.bulk_address, p.can_lead, p.images_per_s,
+       p.version, p.digest, extract(epoch from clock_timestamp() - p.last_seen)::float8 as last_seen_s,
+       r.peers_generation
+from runs r left join peers p on p.run_id = r.id
+where r.id = %(run_id)s
+order by p.state in ('joining', 'active') desc, p.id
+
+-- name: roll_up
+with heard as (
+    select * from jsonb_to_recordset(%(stats)s)
+        as h (peer text, state text, images_per_s float8, version bigint, digest text)
+), pen as (
+    select holds_pen(%(run_id)s, %(peer)s, %(term)s) as held
+), measured as (
+    insert into metrics (run_id, term, data)
+    select %(run_id)s, %(term)s, m from pen, jsonb_array_elements(%(metrics)s) as m where held
+), told as (
+    update peers p
+    set state = h.state::peer_state, images_per_s = h.images_per_s, version = h.version, digest = h.digest,
+        last_seen = case when h.state in ('joining', 'active') then clock_timestamp() else p.last_seen end
+    from heard h, pen
+    where pen.held and p.run_id = %(run_id)s and p.id = h.peer
+      and p.state <> 'left'  -- who left comes back only by its own registration
+)
+select held from pen
+
+-- The pen --------------------------------------------------------------------------------------
+
+-- name: read_lease
+select term, holder, extract(epoch from expires_at - clock_timestamp())::float8 as expires_in_s, successor
+from leases where run_id = %(run_id)s
+
+-- name: acquire_lease
+update leases
+set term = term + 1, holder = %(peer)s, expires_at = clock_timestamp() + make_interval(secs => %(ttl_s)s),
+    successor = null
+where run_id = %(run_id)s
+  and expires_at <= clock_timestamp()
+  and (successor is null or successor = %(peer)s or reserved_until <= clock_timestamp())
+  and exists (select from runs r where r.id = run_id and r.state = 'active')
+  and exists (select from peers p where p.run_id = leases.run_id and p.id = %(peer)s and p.can_lead)
+returning term, holder, extract(epoch from expires_at - clock_timestamp())::float8 as expires_in_s, successor
+
+-- name: renew_lease
+update leases
+set expires_at = clock_timestamp() + make_interval(secs => %(ttl_s)s)
+from runs r
+where run_id = %(run_id)s and holder = %(peer)s and term = %(term)s and r.id = run_id
+returning extract(epoch from expires_at - clock_timestamp())::float8 as expires_in_s, r.peers_generation
+
+-- name: release_lease
+update leases
+set holder = null, expires_at = clock_timestamp(), successor = %(successor)s,
+    reserved_until = clock_timestamp() + make_interval(secs => %(reserve_s)s)
+where run_id = %(run_id)s and holder = %(peer)s and term = %(term)s
+
+-- Work and weights -----------------------------------------------------------------------------
+
+-- name: read_progress
+with shown as (
+    select epoch from units where run_id = %(run_id)s and state <> 'done'
+    union
+    select max(epoch) from units where run_id = %(run_id)s having max(epoch) is not null
+), progress as (
+    select u.epoch, coalesce(range_agg(d.piece), '{}') as done
+    from units u left join lateral unnest(u.done) as d (piece) on true
+    where u.run_id = %(run_id)s and u.epoch in (select epoch from shown)
+    group by u.epoch
+)
+select r.version, r.digest, r.images, e.epoch, e.done
+from runs r left join progress e on true
+where r.id = %(run_id)s
+order by e.epoch
+
+-- name: claim_units
+select pen.held, c.epoch, c.unit, c.attempt
+from (select holds_pen(%(run_id)s, %(peer)s, %(term)s) as held) as pen
+left join claim_units(%(run_id)s, %(peer)s, %(term)s, %(units)s, %(lease_s)s) as c on true
+order by c.epoch, c.unit
+
+-- name: staged_chunks
+select digest from chunks where run_id = %(run_id)s and digest = any(%(digests)s)
+
+-- name: stage_chunk
+insert into chunks (run_id, digest, data) values (%(run_id)s, %(digest)s, %(data)b) on conflict do nothing
+
+-- name: commit_weights
+select committed, reason from commit_weights(%(run_id)s, %(peer)s, %(term)s, %(records)s, %(snapshot)s)
+
+-- name: stored_versions
+select version from manifests where run_id = %(run_id)s and stored order by version
+
+-- name: read_manifest
+select m.version, m.digest, r.schema_hash, m.images, m.length, m.chunks
+from manifests m join runs r on r.id = m.run_id
+where m.run_id = %(run_id)s and m.stored and (%(version)s::bigint is null or m.version = %(version)s)
+order by m.version desc
+limit 1
+
+-- name: read_chunk
+select data from chunks where run_id = %(run_id)s and digest = %(digest)s
+
+-- name: read_history
+select m.version, m.digest, m.parent_digest, m.term, m.attempt, m.leader, m.images,
+       coalesce((
+           select jsonb_agg(jsonb_build_array(c.peer, c.spans) order by c.peer)
+           from (select peer, jsonb_agg(jsonb_build_array(epoch, unit, lower(span), upper(span))
+                                        order by epoch, span) as spans
+                 from contributions where run_id = m.run_id and version = m.version
+                 group by peer) as c
+       ), '[]') as contributions
+from manifests m
+where m.run_id = %(run_id)s and m.version > 0
+order by m.version
+
+-- What people look at --------------------------------------------------------------------------
+
+-- name: status
+with live as (
+    select id, state in ('joining', 'active') and last_seen > clock_timestamp() - interval '15 s' as live
+    from peers where run_id = %(run_id)s
+)
+select json_build_object(
+    'run', r.name,
+    'version', greatest(r.version, (select max(p.version) from peers p join live using (id)
+                                    where p.run_id = r.id and live)),
+    'committed_version', r.version,
+    'digest', r.digest,
+    'term', l.term,
+    'leader', case when l.expires_at > clock_timestamp() then l.holder end,
+    'epoch', coalesce((select min(epoch) from units where run_id = r.id and state <> 'done'),
+                      (select max(epoch) + 1 from units where run_id = r.id), 0),
+    'images', r.images,
+    'images_per_s', coalesce((select sum(p.images_per_s) from peers p join live using (id)
+                              where p.run_id = r.id and live), 0),
+    'last_commit_age_s', extract(epoch from clock_timestamp() - r.committed_at),
+    'units', (select json_build_object(
+                  'open', count(*) filter (where state <> 'done' and not leased),
+                  'leased', count(*) filter (where state <> 'done' and leased),
+                  'done', count(*) filter (where state = 'done'))
+              from (select state, state = 'leased' and lease_expires_at > clock_timestamp() as leased
+                    from units where run_id = r.id) as u),
+    'peers', coalesce((select json_agg(json_build_object(
+                  'id', p.id, 'name', p.name, 'state', p.state, 'device', p.device,
+                  'images_per_s', p.images_per_s,
+                  'last_seen_s', extract(epoch from clock_timestamp() - p.last_seen),
+                  'version', p.version, 'digest', p.digest) order by live desc, p.name, p.id)
+              from peers p join live using (id) where p.run_id = r.id), '[]'::json)
+) as status
+from runs r join leases l on l.run_id = r.id
+where r.id = %(run_id)s
+
+-- name: write_sample
+insert into samples (run_id, version, png) values (%(run_id)s, %(version)s, %(png)b)
+on conflict (run_id, version) do update set png = excluded.png, at = clock_timestamp()
+
+-- name: list_samples
+select version, png from samples where run_id = %(run_id)s order by version
+
+-- name: write_event
+insert into events (run_id, peer, kind, text) values (%(run_id)s, %(peer)s, %(kind)s, %(text)s)
+
+-- name: list_events
+select extract(epoch from at)::float8 as at, peer, kind, text from events where run_id = %(run_id)s order by id
+
+-- name: list_metrics
+select extract(epoch from at)::float8 as at, term, data from metrics where run_id = %(run_id)s order by at

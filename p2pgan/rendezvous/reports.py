@@ -1,0 +1,53 @@
+"""Calls about what people look at."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from psycopg.rows import class_row
+
+from p2pgan.errors import RunError
+from p2pgan.protocol.ids import PeerId
+from p2pgan.rendezvous.calls import Calls
+from p2pgan.rendezvous.rows import EventRow, MetricRow, SampleRow, StatusSnapshot
+
+
+class ReportCalls(Calls):
+    """Status, sample grids, events and metrics."""
+
+    def status(self, run_id: int) -> StatusSnapshot:
+        """The run at this moment; only peers heard of in the last 15 s count towards its speed.
+
+        ``version`` is the highest that a live peer has, ``committed_version`` and ``digest`` the
+        database's; ``leader`` is None while nobody's lease holds; ``epoch`` is the first incomplete one.
+        """
+        with self._line.call() as session:
+            status = session.value("status", {"run_id": run_id})
+        if status is None:
+            raise RunError("the run does not exist")
+        return cast(StatusSnapshot, status)
+
+    def write_sample(self, run_id: int, version: int, png: bytes) -> None:
+        """Store the grid of samples of a version; a second one replaces the first."""
+        with self._line.call() as session:
+            session.run("write_sample", {"run_id": run_id, "version": version, "png": png})
+
+    def samples(self, run_id: int) -> tuple[SampleRow, ...]:
+        """All sample grids, oldest version first."""
+        with self._line.call() as session:
+            return tuple(session.rows("list_samples", {"run_id": run_id}, class_row(SampleRow), binary=True))
+
+    def write_event(self, run_id: int, peer: PeerId | None, kind: str, text: str) -> None:
+        """Note that something happened, for people to read."""
+        with self._line.call() as session:
+            session.run("write_event", {"run_id": run_id, "peer": peer, "kind": kind, "text": text})
+
+    def events(self, run_id: int) -> tuple[EventRow, ...]:
+        """Everything noted, oldest first."""
+        with self._line.call() as session:
+            return tuple(session.rows("list_events", {"run_id": run_id}, class_row(EventRow)))
+
+    def metrics(self, run_id: int) -> tuple[MetricRow, ...]:
+        """All rolled-up metrics, oldest first."""
+        with self._line.call() as session:
+            return tuple(session.rows("list_metrics", {"run_id": run_id}, class_row(MetricRow)))

@@ -1,0 +1,208 @@
+"""What the rendezvous hands out: one frozen dataclass per kind of row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+from p2pgan.protocol.ids import Digest, PeerId
+
+RunState = Literal["active", "finished"]
+PeerState = Literal["joining", "active", "left", "lost"]
+
+
+class Dataset(TypedDict):
+    """The images every peer of a run must have."""
+
+    count: int
+    resolution: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One training job; ``version``, ``digest`` and ``images`` are those of its last commit."""
+
+    id: int
+    name: str
+    state: RunState
+    config: dict[str, object]
+    dataset: Dataset
+    schema_hash: Digest
+    unit_images: int
+    version: int
+    digest: Digest
+    images: int
+    peers_generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRegistration:
+    """What a peer says about itself when it joins."""
+
+    id: PeerId
+    name: str
+    device: str
+    control_address: str
+    bulk_address: str
+    can_lead: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRow:
+    """One peer as the database knows it; speed, version and digest are the leader's last roll-up."""
+
+    id: PeerId
+    name: str
+    device: str
+    state: PeerState
+    control_address: str
+    bulk_address: str
+    can_lead: bool
+    images_per_s: float
+    version: int
+    digest: Digest
+    last_seen_s: float
+    """Seconds since its last sign."""
+
+    @property
+    def present(self) -> bool:
+        """Whether it is in the run: neither left nor lost."""
+        return self.state in ("joining", "active")
+
+
+@dataclass(frozen=True, slots=True)
+class PeerList:
+    """All peers of a run, those present first, as of one generation of the table."""
+
+    generation: int
+    peers: tuple[PeerRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStat:
+    """The leader's word on one peer in a roll-up."""
+
+    peer: PeerId
+    state: PeerState
+    images_per_s: float
+    version: int
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRow:
+    """The pen: ``expires_in_s`` is negative once it ran out; ``holder`` is None once it was released."""
+
+    term: int
+    holder: PeerId | None
+    expires_in_s: float
+    successor: PeerId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """A renewed lease, and the peers table's generation for free."""
+
+    expires_in_s: float
+    peers_generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class EpochProgress:
+    """Positions of one epoch's permutation whose images are in committed weights, as ``[start, stop)``."""
+
+    epoch: int
+    done: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The committed state of a run: its head, the incomplete epochs and the highest one begun."""
+
+    version: int
+    digest: Digest
+    images: int
+    epochs: tuple[EpochProgress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnitClaim:
+    """A leased unit; ``attempt`` counts how often it was given out anew."""
+
+    epoch: int
+    unit: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommitOutcome:
+    """Whether the version is in the database now, and why (not), in words for the log."""
+
+    committed: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRow:
+    """A grid of samples of one version."""
+
+    version: int
+    png: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """Something that happened; ``at`` is seconds since 1970 by the database's clock."""
+
+    at: float
+    peer: PeerId | None
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """One roll-up of metrics; ``at`` is seconds since 1970 by the database's clock."""
+
+    at: float
+    term: int
+    data: dict[str, object]
+
+
+class UnitCounts(TypedDict):
+    """Units of all epochs begun; one whose lease ran out is open."""
+
+    open: int
+    leased: int
+    done: int
+
+
+class PeerStatus(TypedDict):
+    """One peer in a status."""
+
+    id: str
+    name: str
+    state: PeerState
+    device: str
+    images_per_s: float
+    last_seen_s: float
+    version: int
+    digest: str
+
+
+class StatusSnapshot(TypedDict):
+    """What ``p2pgan status --json`` prints; the keys are documented and stay."""
+
+    run: str
+    version: int
+    committed_version: int
+    digest: str
+    term: int
+    leader: str | None
+    epoch: int
+    images: int
+    images_per_s: float
+    last_commit_age_s: float
+    units: UnitCounts
+    peers: list[PeerStatus]

@@ -1,0 +1,74 @@
+"""The one place where psycopg's exceptions become p2pgan's."""
+
+from __future__ import annotations
+
+import psycopg
+
+from p2pgan.errors import InternalError, P2pganError, RendezvousRefused, RendezvousUnavailable, SchemaMismatch
+
+# While connecting, libpq gives no SQLSTATE but only the server's words.
+_REFUSALS = {
+    "password authentication failed": "wrong user or password",
+    "no password supplied": "it asks for a password: put one into the DSN or ~/.pgpass",
+    "pg_hba.conf": "its access rules (pg_hba.conf) do not admit this user from this address",
+    "authentication failed": "it did not accept this user",
+    "role ": "no such user",
+    "database ": "no such database: create it, or correct the DSN",
+    "definition of service": "no such service in pg_service.conf",
+    "server does not support SSL": "it has no TLS: remove sslmode from the DSN",
+    "permission denied for database": "this user may not connect to this database",
+}
+_NEEDS_MISSING = ("role ", "database ")
+
+_SCHEMA_STATES = {"42P01", "3F000", "42883", "42703", "42704"}
+_REFUSED_CLASSES = {"28", "3D"}
+_PASSING_CLASSES = {"08", "40", "53", "55", "57", "58"}
+_PASSING_STATES = {"25006", "25P03"}
+"""A standby that may become the primary; a session cut off for idling in a transaction."""
+
+_COUNTED_TWICE = "23P01"
+"""An exclusion constraint was violated; the schema's only one keeps images from counting twice."""
+
+
+def first_line(error: psycopg.Error) -> str:
+    """The error's text without hints and context."""
+    text = error.diag.message_primary or str(error)
+    return text.strip().splitlines()[0] if text.strip() else type(error).__name__
+
+
+def translate_connect(error: psycopg.Error, place: str) -> P2pganError:
+    """The p2pgan error for a connection to ``place`` (host and port, no secrets) that failed."""
+    if isinstance(error, psycopg.ProgrammingError):
+        # The text may repeat the DSN with its password.
+        return RendezvousRefused(
+            "the rendezvous is not a valid DSN: try postgresql://user:password@host/database"
+        )
+    text = str(error)
+    for words, advice in _REFUSALS.items():
+        if words in text and (words not in _NEEDS_MISSING or "does not exist" in text):
+            return RendezvousRefused(f"the database at {place} refuses: {advice}")
+    return RendezvousUnavailable(f"the database at {place} cannot be reached: {first_line(error)}")
+
+
+def translate_call(error: psycopg.Error, place: str) -> P2pganError:
+    """The p2pgan error for a statement that failed."""
+    state = error.sqlstate
+    if state is None:
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            return RendezvousUnavailable(
+                f"the connection to the database at {place} broke: {first_line(error)}"
+            )
+        return InternalError(f"database call: {first_line(error)}")
+    if state in _SCHEMA_STATES:
+        return SchemaMismatch(
+            f"the database at {place} lacks part of p2pgan's schema ({first_line(error)}): `p2pgan lead` makes it"
+        )
+    if state == "42501" or state[:2] in _REFUSED_CLASSES:
+        return RendezvousRefused(f"the database at {place} refuses: {first_line(error)}")
+    if state in _PASSING_STATES or state[:2] in _PASSING_CLASSES:
+        return RendezvousUnavailable(
+            f"the database at {place} did not answer as it should: {first_line(error)}"
+        )
+    if state == _COUNTED_TWICE:
+        return InternalError(f"the commit would count images twice: {error.diag.message_detail}")
+    return InternalError(f"database call ({state}): {first_line(error)}")

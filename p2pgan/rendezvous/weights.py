@@ -1,0 +1,170 @@
+"""Calls about work units and canonical weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import cast
+
+import msgspec
+from blake3 import blake3
+from psycopg.rows import class_row, dict_row, scalar_row
+from psycopg.types.json import Jsonb
+from psycopg.types.multirange import Multirange
+
+from p2pgan.errors import InternalError, RunError, WeightsError
+from p2pgan.protocol.ids import Digest, PeerId, SnapshotManifest, VersionRecord
+from p2pgan.rendezvous.calls import Calls
+from p2pgan.rendezvous.connection import Session
+from p2pgan.rendezvous.rows import CommitOutcome, EpochProgress, Progress, UnitClaim
+
+_CHUNKS_AT_ONCE = 8
+"""Chunks sent per statement batch: bounds memory and how long others wait for the line."""
+
+
+class WeightCalls(Calls):
+    """Progress, claims, snapshots and commits."""
+
+    def read_progress(self, run_id: int) -> Progress:
+        """The committed head, and what is done of the incomplete epochs and of the highest one begun."""
+        with self._line.call() as session:
+            rows = session.rows("read_progress", {"run_id": run_id}, dict_row)
+        if not rows:
+            raise RunError("the run does not exist")
+        head = rows[0]
+        # A run in which no epoch was begun gives one row without an epoch.
+        epochs = [
+            EpochProgress(row["epoch"], _spans(row["done"])) for row in rows if row["epoch"] is not None
+        ]
+        return Progress(head["version"], head["digest"], head["images"], tuple(epochs))
+
+    def claim_units(
+        self, run_id: int, term: int, peer: PeerId, units: Sequence[tuple[int, int, int, int]], lease_s: float
+    ) -> tuple[UnitClaim, ...] | None:
+        """Lease units, given as (epoch, unit, start, stop), to the leader; their epochs are opened on demand.
+
+        Returns:
+            The units that are leased now: all but those already done. None if the pen is lost.
+
+        Raises:
+            InternalError: these are not the bounds of such units of this run.
+        """
+        parameters = {
+            "run_id": run_id,
+            "peer": peer,
+            "term": term,
+            "units": Jsonb(list(units)),
+            "lease_s": lease_s,
+        }
+        with self._line.call() as session:
+            rows = session.rows("claim_units", parameters, dict_row)
+        if not rows[0]["held"]:
+            return None
+        # Where all were done already, the only row names no unit.
+        return tuple(
+            UnitClaim(row["epoch"], row["unit"], row["attempt"]) for row in rows if row["unit"] is not None
+        )
+
+    def stage_chunks(self, run_id: int, chunks: Iterable[tuple[Digest, bytes | memoryview]]) -> int:
+        """Send the chunks that the database does not have yet; no lock is held meanwhile.
+
+        Returns:
+            How many were sent.
+        """
+        sent = 0
+        source = iter(chunks)
+        while batch := dict(islice(source, _CHUNKS_AT_ONCE)):
+            with self._line.call() as session:
+                here = session.rows("staged_chunks", {"run_id": run_id, "digests": list(batch)}, scalar_row)
+                missing = [
+                    {"run_id": run_id, "digest": digest, "data": data}
+                    for digest, data in batch.items()
+                    if digest not in here
+                ]
+                session.run_many("stage_chunk", missing)
+            sent += len(missing)
+        return sent
+
+    def commit_weights(
+        self,
+        run_id: int,
+        peer: PeerId,
+        term: int,
+        records: Sequence[VersionRecord],
+        manifest: SnapshotManifest,
+    ) -> CommitOutcome:
+        """Make ``manifest``'s version the canonical one, and its images counted, in one transaction.
+
+        ``records`` lead from the committed version to the manifest's, oldest first; those committed
+        before are passed over, so a call whose answer was lost can be made again.
+
+        Returns:
+            Not committed, with the reason, if the pen is lost, the records do not continue the
+            committed history, or chunks are not staged.
+
+        Raises:
+            InternalError: the records contradict themselves or count an image twice.
+        """
+        parameters = {
+            "run_id": run_id,
+            "peer": peer,
+            "term": term,
+            "records": Jsonb(msgspec.to_builtins(list(records))),
+            "snapshot": Jsonb(msgspec.to_builtins(manifest)),
+        }
+        with self._line.call() as session:
+            outcome = session.row("commit_weights", parameters, class_row(CommitOutcome))
+        if outcome is None:
+            raise InternalError("the commit gave no answer")
+        return outcome
+
+    def read_manifest(self, run_id: int, version: int | None = None) -> SnapshotManifest:
+        """Names the bytes of a stored version; of the newest one if none is given.
+
+        Raises:
+            WeightsError: that version is not stored (any more, or yet).
+        """
+        with self._line.call() as session:
+            row = session.row("read_manifest", {"run_id": run_id, "version": version}, dict_row)
+            if row is None:
+                kept = ", ".join(map(str, session.rows("stored_versions", {"run_id": run_id}, scalar_row)))
+                raise WeightsError(
+                    f"the weights of version {version} are not stored: there is {kept or 'none'}"
+                )
+        return msgspec.convert(row, SnapshotManifest)
+
+    def read_chunks(self, run_id: int, digests: Iterable[Digest]) -> Iterator[bytes]:
+        """The bytes of the chunks, one after the other, each checked against its digest.
+
+        Raises:
+            WeightsError: a chunk is gone (its version was pruned meanwhile) or damaged.
+        """
+        for digest in digests:
+            with self._line.call() as session:
+                data = _chunk(session, run_id, digest)
+            if data is None:
+                raise WeightsError(
+                    f"chunk {digest[:12]} is not stored any more: ask for the newest version again"
+                )
+            if blake3(data).hexdigest() != digest:
+                raise WeightsError(f"chunk {digest[:12]} is damaged in the database: use another version")
+            yield data
+
+    def read_history(self, run_id: int) -> tuple[VersionRecord, ...]:
+        """Every committed round with its contributions, oldest first: the ledger, for audits.
+
+        Version 0 came from no round and is not in it.
+        """
+        with self._line.call() as session:
+            rows = session.rows("read_history", {"run_id": run_id}, dict_row)
+        return msgspec.convert(rows, tuple[VersionRecord, ...])
+
+
+def _chunk(session: Session, run_id: int, digest: Digest) -> bytes | None:
+    row = session.row("read_chunk", {"run_id": run_id, "digest": digest}, scalar_row, binary=True)
+    return cast("bytes | None", row)
+
+
+def _spans(done: Multirange[int]) -> tuple[tuple[int, int], ...]:
+    """Canonical ``[start, stop)`` pairs of an int4multirange."""
+    return tuple((cast(int, piece.lower), cast(int, piece.upper)) for piece in done)
