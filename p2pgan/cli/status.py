@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,40 +23,41 @@ def status(
 
     Example: p2pgan status --rendezvous postgresql://me:secret@db.example.org/gan --json
     """
-    import msgspec
-
     from p2pgan.rendezvous import open_rendezvous
 
     with open_rendezvous(rendezvous) as database:
         snapshot = database.status(database.find_run(run).id)
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(snapshot), indent=2).decode())
+        typer.echo(json.dumps(snapshot, indent=2))
     else:
         _print(snapshot)
 
 
 def _print(snapshot: StatusSnapshot) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console(highlight=False)
-    leader = next((peer.name for peer in snapshot.peers if peer.id == snapshot.leader), "nobody")
-    units = snapshot.units
-    age = snapshot.last_commit_age_s
-    console.print(f"run [bold]{snapshot.run}[/bold], version {snapshot.committed_version}", end="")
-    console.print(f" (committed {age:.0f} s ago)" if age is not None else " (nothing committed yet)")
-    console.print(f"term {snapshot.term}, led by {leader}; epoch {snapshot.epoch}")
-    console.print(f"{snapshot.images:,} images counted, {snapshot.images_per_s:,.0f} images/s")
-    console.print(f"units: {units.open} open, {units.leased} leased, {units.done} done")
+    leader = next((peer["name"] for peer in snapshot["peers"] if peer["id"] == snapshot["leader"]), "nobody")
+    units = snapshot["units"]
+    console.print(
+        f"run {snapshot['run']}, version {snapshot['committed_version']}, "
+        f"last commit {snapshot['last_commit_age_s']:.0f} s ago\n"
+        f"term {snapshot['term']}, led by {leader}; epoch {snapshot['epoch']}\n"
+        f"{snapshot['images']:,} images counted, {snapshot['images_per_s']:,.0f} images/s\n"
+        f"units: {units['open']} open, {units['leased']} leased, {units['done']} done",
+        markup=False,
+    )
     table = Table("peer", "state", "device", "images/s", "last sign", "version", "digest")
-    for peer in snapshot.peers:
+    for peer in snapshot["peers"]:
         table.add_row(
-            peer.name,
-            peer.state,
-            peer.device,
-            f"{peer.images_per_s:,.0f}",
-            f"{peer.last_seen_s:.0f} s ago",
-            str(peer.version),
-            peer.digest[:8],
+            escape(peer["name"]),
+            peer["state"],
+            peer["device"],
+            f"{peer['images_per_s']:,.0f}",
+            f"{peer['last_seen_s']:.0f} s ago",
+            str(peer["version"]),
+            peer["digest"][:8],
         )
     console.print(table)

@@ -38,8 +38,6 @@ class LabOptions:
     dataset: str
     run_arguments: tuple[str, ...]
     """Arguments of ``p2pgan lead`` that describe the run."""
-    peer_arguments: tuple[str, ...]
-    """Arguments for every peer."""
     command: str
     """How the lab was called, for the report."""
 
@@ -163,7 +161,7 @@ def run_lab(options: LabOptions, view: View) -> LabReport:
     with ExitStack() as stack:
         postgres, dsn = _rendezvous(options, stack)
         database = stack.enter_context(open_rendezvous(dsn))
-        fleet = stack.enter_context(Fleet(options.out, dsn, options.run, options.peer_arguments))
+        fleet = stack.enter_context(Fleet(options.out, dsn, options.run, _peer_arguments(options)))
         stack.enter_context(view)
         lab = Lab(options, fleet, database, Injector(options.scenario.faults, fleet, postgres), view)
         lab.start()
@@ -180,3 +178,18 @@ def _claim(out: Path) -> None:
             raise ConfigError(f"the folder {out} is not empty; choose another with --out")
     except OSError as error:
         raise ConfigError(f"the folder {out} cannot be used: {error.strerror}; choose another") from error
+
+
+def _peer_arguments(options: LabOptions) -> tuple[str, ...]:
+    # All peers are on this machine, so loopback is enough; they share its cores, so one thread each.
+    return ("--dataset", options.dataset, "--bind", "127.0.0.1", "--advertise", "127.0.0.1", "--threads", "1")
+
+
+def _rendezvous(options: LabOptions, stack: ExitStack) -> tuple[EmbeddedPostgres | None, str]:
+    """The DSN that the peers get, and the embedded Postgres behind it unless the user has one."""
+    if options.rendezvous is None:
+        postgres = stack.enter_context(EmbeddedPostgres(options.out / "postgres"))
+        return postgres, postgres.dsn
+    if options.scenario.moves_postgres:
+        raise ConfigError("this scenario stops Postgres; leave --rendezvous out, for an embedded one")
+    return None, options.rendezvous

@@ -85,24 +85,37 @@ class Scenario(BaseModel):
     versions: int | None = Field(None, ge=1, description="train until this version is committed")
     faults: tuple[Fault, ...] = ()
 
+    @model_validator(mode="after")
+    def _targets_exist(self) -> Self:
+        names = {LEADER, FOLLOWER, STOPPED, *(f"peer-{number}" for number in range(1, self.peers + 1))}
+        names |= {fault.target for fault in self.faults if fault.do is Action.JOIN and fault.target}
+        for fault in self.faults:
+            if fault.target is not None and fault.target not in names:
+                raise ValueError(f"'{fault}' is about a peer that never joins")
+        return self
+
     @property
     def moves_postgres(self) -> bool:
         return any(fault.do in POSTGRES for fault in self.faults)
 
 
-def read_scenario(path: Path) -> Scenario:
-    """Reads a scenario file.
-
-    Raises:
-        ConfigError: the file is missing, not YAML, or says what no scenario can.
-    """
+def parse_scenario(values: object, source: str = "the scenario") -> Scenario:
+    """A scenario from plain values. Raises ConfigError if they say what no scenario can."""
     try:
-        return Scenario.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        return Scenario.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{source} is not valid: {f'{where}: ' if where else ''}{reason}") from error
+
+
+def read_scenario(path: Path) -> Scenario:
+    """Reads a scenario file. Raises ConfigError if it is missing, not YAML, or not a scenario."""
+    try:
+        values: object = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"the scenario {path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the scenario {path} is not valid YAML: {error}") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "scenario"
-        raise ConfigError(f"the scenario {path} is not valid at {where}: {first['msg']}") from error
+        raise ConfigError(f"the scenario {path} is not valid YAML: {' '.join(str(error).split())}") from error
+    return parse_scenario(values if values is not None else {}, f"the scenario {path}")

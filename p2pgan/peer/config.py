@@ -79,6 +79,20 @@ def run_config(requested: Nested) -> RunConfig:
         raise ConfigError(_one_line(error)) from error
 
 
+def stored_config(stored: Nested) -> RunConfig:
+    """The configuration of a run as the rendezvous keeps it.
+
+    Raises:
+        ConfigError: it was written by a release whose settings this one does not know.
+    """
+    try:
+        return RunConfig.model_validate(stored)
+    except ValidationError as error:
+        raise ConfigError(
+            f"the run's configuration is of another release of p2pgan: {_one_line(error)}"
+        ) from error
+
+
 def check_requested(stored: RunConfig, requested: Nested) -> None:
     """Refuses ``requested`` where it contradicts a run that exists; its data set's place may differ.
 

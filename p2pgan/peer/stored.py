@@ -1,0 +1,44 @@
+"""Weights as the rendezvous keeps them, for those who draw from a run without taking part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from p2pgan.averaging.flatten import layout_of
+from p2pgan.gan.config import GanConfig
+from p2pgan.gan.models import build
+from p2pgan.peer.config import stored_config
+from p2pgan.peer.snapshot import decode_snapshot
+from p2pgan.rendezvous import open_rendezvous
+
+
+@dataclass(frozen=True)
+class StoredGenerator:
+    """The averaged generator of one committed version."""
+
+    run: str
+    version: int
+    digest: str
+    images: int
+    config: GanConfig
+    ema: Tensor
+    """Its parameters, flat: float32 of shape (P_G,)."""
+
+
+def read_generator(place: str, run: str | None = None, version: int | None = None) -> StoredGenerator:
+    """The averaged generator of ``version``, or of the last commit, of the run at ``place``.
+
+    Raises:
+        RunError: no such run, or several and none named.
+        WeightsError: the version is not stored, or damaged.
+        RendezvousError: the database cannot be reached, refuses, or has another schema.
+    """
+    with open_rendezvous(place) as rendezvous:
+        row = rendezvous.find_run(run)
+        manifest = rendezvous.read_manifest(row.id, version)
+        blob = b"".join(rendezvous.read_chunks(row.id, manifest.chunks))
+    config = stored_config(row.config).gan
+    _, ema = decode_snapshot(layout_of(*build(config.model, config.seed)), manifest, blob)
+    return StoredGenerator(row.name, manifest.version, manifest.digest, manifest.images, config, ema)
