@@ -66,8 +66,8 @@ def check_schema(line: Line) -> None:
             )
         if (applied := _applied(session, line.place, known)) < len(known):
             raise SchemaMismatch(
-                f"the database at {line.place} has schema version {applied} and this p2pgan needs {len(known)}: "
-                "`p2pgan lead` brings it up to date"
+                f"the database at {line.place} has schema version {applied} and this p2pgan needs "
+                f"{len(known)}: `p2pgan lead` brings it up to date"
             )
 
 

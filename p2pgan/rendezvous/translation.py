@@ -61,7 +61,8 @@ def translate_call(error: psycopg.Error, place: str) -> P2pganError:
         return InternalError(f"database call: {first_line(error)}")
     if state in _SCHEMA_STATES:
         return SchemaMismatch(
-            f"the database at {place} lacks part of p2pgan's schema ({first_line(error)}): `p2pgan lead` makes it"
+            f"the database at {place} lacks part of p2pgan's schema ({first_line(error)}): "
+            "`p2pgan lead` makes it"
         )
     if state == "42501" or state[:2] in _REFUSED_CLASSES:
         return RendezvousRefused(f"the database at {place} refuses: {first_line(error)}")
