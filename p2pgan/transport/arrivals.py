@@ -1,0 +1,46 @@
+"""What a transport hands to its owner, and where a peer listens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p2pgan.protocol.ids import PeerId
+from p2pgan.protocol.messages import AnyMessage, BlobHeader
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAddress:
+    """Where a peer listens: two endpoints of the form ``tcp://host:port``."""
+
+    control: str
+    bulk: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageArrived:
+    """A valid message from an allowed peer; ``sender`` is the authenticated key of its connection."""
+
+    sender: PeerId
+    message: AnyMessage
+
+
+@dataclass(frozen=True, slots=True)
+class BlobArrived:
+    """A whole bulk transfer whose seal and digest held. The receiver owns the writable ``payload``."""
+
+    sender: PeerId
+    header: BlobHeader
+    payload: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class StrangerSeen:
+    """A key that is not allowed tried to connect; it may belong to a peer registered a moment ago.
+
+    At most one a second. A denied dialer keeps trying, so it gets in soon after it is allowed.
+    """
+
+    key: PeerId
+
+
+Arrival = MessageArrived | BlobArrived | StrangerSeen

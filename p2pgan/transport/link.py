@@ -1,0 +1,126 @@
+"""Everything a transport holds for one peer: the sockets towards it and both ends of the bulk channel."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+
+import zmq
+
+from p2pgan.protocol.ids import PeerId
+from p2pgan.transport import sockets
+from p2pgan.transport.arrivals import PeerAddress
+from p2pgan.transport.curve import Keys
+from p2pgan.transport.inbound import Inbound
+from p2pgan.transport.limits import BulkLimits
+from p2pgan.transport.outbound import Outbound
+from p2pgan.transport.sockets import Socket
+from p2pgan.transport.tally import Tally
+
+MAX_WAITING_MESSAGES = 128
+"""Messages for a peer that is not connected; then the oldest give way, since the newest say more."""
+FRAMES_PER_TURN = 2
+"""Frames to one peer before the next peer has its turn."""
+
+
+class Link:
+    """One allowed peer, as the transport's thread sees it."""
+
+    def __init__(
+        self,
+        context: zmq.Context[Socket],
+        poller: zmq.Poller,
+        keys: Keys,
+        limits: BulkLimits,
+        tally: Counter[Tally],
+        peer: PeerId,
+        address: PeerAddress,
+    ) -> None:
+        self.peer = peer
+        self.address = address
+        self.outbound = Outbound(limits, tally)
+        self.inbound: Inbound | None = None
+        self.monitor: Socket | None = None
+        """Readable when the bulk connection to this peer has ended."""
+        self._context = context
+        self._poller = poller
+        self._keys = keys
+        self._limits = limits
+        self._tally = tally
+        self._waiting: deque[bytes] = deque()
+        self._bulk: Socket | None = None
+        self.control = sockets.control_dealer(context, keys, peer, address.control)
+
+    def redial(self, address: PeerAddress, now: float) -> None:
+        """Go on with the peer at another address; what waits for it stays."""
+        self.address = address
+        self._close_control(linger_ms=0)
+        self.control = sockets.control_dealer(self._context, self._keys, self.peer, address.control)
+        self.flush()
+        self.hang_up_bulk(now)
+
+    def post(self, message: bytes) -> None:
+        """Send an encoded message as soon as there is a connection."""
+        if len(self._waiting) == MAX_WAITING_MESSAGES:
+            self._waiting.popleft()
+            self._tally[Tally.QUEUE_FULL] += 1
+        self._waiting.append(message)
+        self.flush()
+
+    def flush(self) -> None:
+        """Hand libzmq what it takes; the poller reports when it takes more."""
+        while self._waiting:
+            try:
+                self.control.send(self._waiting[0], zmq.NOBLOCK)
+            except zmq.Again:
+                self._poller.register(self.control, zmq.POLLOUT)
+                return
+            self._waiting.popleft()
+            self._tally[Tally.MESSAGES_SENT] += 1
+        if self.control in self._poller:
+            self._poller.unregister(self.control)
+
+    def dial_bulk(self, key_id: bytes) -> None:
+        """Open the one bulk connection that the accepted key admits."""
+        self._bulk = sockets.bulk_dealer(self._context, self._limits, key_id)
+        self.monitor = sockets.connect_bulk(self._bulk, self.address.bulk)
+        self._poller.register(self.monitor, zmq.POLLIN)
+
+    def pump(self, now: float) -> bool:
+        """Send a few sealed frames; true if more could go at once."""
+        if self._bulk is None:
+            return False
+        if self.outbound.over(now):
+            self.hang_up_bulk(now)
+            return False
+        for _ in range(FRAMES_PER_TURN):
+            frame = self.outbound.next_frame(now)
+            if frame is None:
+                return False
+            try:
+                self._bulk.send(frame, zmq.NOBLOCK)
+            except zmq.Again:  # libzmq has noticed that the connection ended before we have
+                self.hang_up_bulk(now)
+                return False
+            self._tally[Tally.FRAME_BYTES_SENT] += len(frame)
+        return True
+
+    def hang_up_bulk(self, now: float) -> None:
+        """Close the bulk connection and its key with it; what it did not deliver goes again."""
+        if self._bulk is not None and self.monitor is not None:
+            self._poller.unregister(self.monitor)
+            self._bulk.disable_monitor()
+            self.monitor.close(linger=0)
+            self._bulk.close(linger=0)
+            self._bulk = self.monitor = None
+            self._tally[Tally.REKEYED] += 1
+        self.outbound.interrupted(now)
+
+    def close(self, now: float, linger_ms: int) -> None:
+        """Close all sockets; messages already handed to libzmq have ``linger_ms`` to leave."""
+        self.hang_up_bulk(now)
+        self._close_control(linger_ms)
+
+    def _close_control(self, linger_ms: int) -> None:
+        if self.control in self._poller:
+            self._poller.unregister(self.control)
+        self.control.close(linger=linger_ms)

@@ -1,0 +1,177 @@
+"""The sending end of one direction of a pair: a queue of blobs, cut into sealed frames under credit.
+
+A state machine without sockets: :class:`p2pgan.transport.plane.Plane` moves what it says.
+``IDLE`` -> ``OFFERED`` (a fresh key is on its way) -> ``OPEN`` (accepted, a connection carries frames)
+-> ``IDLE`` again whenever that connection ends or the key is used up. A blob stays until its last
+frame is acknowledged, and is sent again from its start under the next key if it was not.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter, deque
+from dataclasses import dataclass
+from enum import StrEnum
+
+from p2pgan.protocol.messages import BlobHeader
+from p2pgan.transport.codec import encode
+from p2pgan.transport.keying import Credit, SealOffer
+from p2pgan.transport.limits import FRAME_BYTES, BulkLimits, frames_of
+from p2pgan.transport.seal import FrameKind, Sealer
+from p2pgan.transport.tally import Tally
+
+OFFER_REPEAT_S = 1.0
+"""The control channel is reliable while a connection lasts, so an offer is seldom lost."""
+RETRY_S = 0.2
+"""Pause after a connection ended, so that a peer that refuses is not hammered."""
+STALL_S = 30.0
+"""Without any credit for so long the connection is given up; a receiver gives credit every second."""
+PATIENCE_S = 30.0
+"""What has waited for so long for a peer that takes no key is stale."""
+
+
+class Phase(StrEnum):
+    """Where the direction stands; see the module's text."""
+
+    IDLE = "idle"
+    OFFERED = "offered"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A transfer that waits or travels. The payload must not change until it is acknowledged."""
+
+    header: BlobHeader
+    payload: memoryview
+
+
+class Outbound:
+    """Blobs for one peer. Times are seconds of one monotonic clock."""
+
+    def __init__(self, limits: BulkLimits, tally: Counter[Tally]) -> None:
+        self.phase = Phase.IDLE
+        self._limits = limits
+        self._tally = tally
+        self._waiting: deque[Blob] = deque()
+        self._current: Blob | None = None
+        self._offset = 0
+        self._unacknowledged: deque[tuple[int, Blob]] = deque()
+        self._bytes = 0
+        self._offer: SealOffer | None = None
+        self._sealer: Sealer | None = None
+        self._credit = 0
+        self._act_at = 0.0
+        """IDLE, OFFERED: when to offer next. OPEN: when to give up without credit."""
+        self._stale_at = 0.0
+
+    def put(self, blob: Blob, now: float) -> None:
+        """Queue ``blob``; at the bound the oldest blobs that have not begun give way."""
+        size = len(blob.payload)
+        if size > self._limits.max_blob_bytes:
+            self._tally[Tally.BLOB_TOO_LONG] += 1
+            return
+        if any(waiting.header == blob.header for waiting in self._waiting):
+            self._tally[Tally.BLOB_REPEATED] += 1
+            return
+        while self._bytes + size > self._limits.max_queued_bytes and self._waiting:
+            self._bytes -= len(self._waiting.popleft().payload)
+            self._tally[Tally.QUEUE_FULL] += 1
+        if self._bytes + size > self._limits.max_queued_bytes:
+            self._tally[Tally.QUEUE_FULL] += 1
+            return
+        if not self._bytes and self.phase is not Phase.OPEN:
+            self._stale_at = now + PATIENCE_S
+        self._waiting.append(blob)
+        self._bytes += size
+
+    def offer(self, now: float) -> SealOffer | None:
+        """The key offer to send now, if one is due; also drops blobs that went stale unsent."""
+        if self.phase is Phase.OPEN or not self._waiting or now < self._act_at:
+            return None
+        if now >= self._stale_at:
+            self._tally[Tally.BLOB_EXPIRED] += len(self._waiting)
+            self._waiting.clear()
+            self._bytes = 0
+            return None
+        if self.phase is Phase.IDLE:
+            self._offer = SealOffer(key_id=secrets.token_bytes(16), key=secrets.token_bytes(32))
+            self.phase = Phase.OFFERED
+        self._act_at = now + OFFER_REPEAT_S
+        return self._offer
+
+    def accepted(self, key_id: bytes, now: float) -> bool:
+        """The peer accepted ``key_id``; true if that opens the way, so that a connection is needed."""
+        if self.phase is not Phase.OFFERED or self._offer is None or self._offer.key_id != key_id:
+            return False
+        self._sealer = Sealer(self._offer.key_id, self._offer.key)
+        self._offer = None
+        self._credit = 0
+        self._act_at = now + STALL_S
+        self.phase = Phase.OPEN
+        return True
+
+    def next_frame(self, now: float) -> memoryview | None:
+        """The next frame to send, valid until the next call; None without work, credit or key."""
+        sealer = self._sealer
+        if sealer is None or sealer.counter - self._credit >= self._limits.window_frames:
+            return None
+        if sealer.counter == self._credit:
+            self._act_at = now + STALL_S  # nothing was in flight: the wait for credit begins here
+        if self._current is None:
+            if not self._waiting or self.key_used_up:
+                return None
+            self._current, self._offset = self._waiting.popleft(), 0
+            frame = sealer.seal(FrameKind.BEGIN, encode(self._current.header))
+        else:
+            part = self._current.payload[self._offset : self._offset + FRAME_BYTES]
+            self._offset += len(part)
+            frame = sealer.seal(FrameKind.PART, part)
+        if self._offset == len(self._current.payload):
+            self._unacknowledged.append((sealer.counter, self._current))
+            self._current = None
+        return frame
+
+    @property
+    def key_used_up(self) -> bool:
+        """The next blob does not fit under the present key."""
+        return (
+            self._sealer is not None
+            and self._current is None
+            and bool(self._waiting)
+            and self._sealer.counter + frames_of(len(self._waiting[0].payload)) > self._limits.frames_per_key
+        )
+
+    def over(self, now: float) -> bool:
+        """True if the present connection is to be given up: its key is used up, or credit stays away."""
+        if self._sealer is None:
+            return False
+        in_flight = self._sealer.counter > self._credit
+        return self.key_used_up and not in_flight or in_flight and now >= self._act_at
+
+    def credit(self, credit: Credit, now: float) -> None:
+        """The peer has done with the frames below ``credit.through``."""
+        sealer = self._sealer
+        if sealer is None or credit.key_id != sealer.key_id:
+            return  # of an earlier connection
+        if not self._credit < credit.through <= sealer.counter:
+            return
+        self._credit = credit.through
+        self._act_at = now + STALL_S
+        while self._unacknowledged and self._unacknowledged[0][0] <= self._credit:
+            _, blob = self._unacknowledged.popleft()
+            self._bytes -= len(blob.payload)
+            self._tally[Tally.BLOBS_SENT] += 1
+
+    def interrupted(self, now: float) -> None:
+        """The connection ended: everything not acknowledged waits for the next key, in its old order."""
+        if self._current is not None:
+            self._waiting.appendleft(self._current)
+            self._current = None
+        self._waiting.extendleft(blob for _, blob in reversed(self._unacknowledged))
+        self._unacknowledged.clear()
+        self._sealer = None
+        self._offer = None
+        self.phase = Phase.IDLE
+        self._act_at = now + RETRY_S
+        self._stale_at = now + PATIENCE_S

@@ -1,0 +1,250 @@
+"""The transport's thread: all sockets live here, and nothing here blocks but the poll."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+import structlog
+import zmq
+
+from p2pgan.protocol.ids import PeerId
+from p2pgan.protocol.messages import BlobHeader
+from p2pgan.transport import codec, sockets, zap
+from p2pgan.transport.arrivals import Arrival, MessageArrived, PeerAddress, StrangerSeen
+from p2pgan.transport.curve import Keys
+from p2pgan.transport.inbound import Inbound
+from p2pgan.transport.keying import Credit, SealAccepted, SealOffer
+from p2pgan.transport.limits import BulkLimits
+from p2pgan.transport.link import Link
+from p2pgan.transport.outbound import Blob
+from p2pgan.transport.seal import parse_header
+from p2pgan.transport.sockets import Socket
+from p2pgan.transport.tally import Refused, Tally
+
+TICK_MS = 100
+"""Longest sleep: offers, retries and the stall clock move on at this pace."""
+MESSAGES_PER_TURN = 64
+FRAMES_PER_TURN = 8
+CLOSE_LINGER_MS = 300
+STRANGER_EVERY_S = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Plane:
+    """The sockets and the state of one transport. Bound by its maker, then used by one thread alone."""
+
+    def __init__(self, keys: Keys, deliver: Callable[[Arrival], None], limits: BulkLimits) -> None:
+        self.tally: Counter[Tally] = Counter()
+        self._keys = keys
+        self._deliver = deliver
+        self._limits = limits
+        self._links: dict[PeerId, Link] = {}
+        """One for each allowed peer: this is the allow-list."""
+        self._inbound: dict[bytes, Inbound] = {}
+        """Live keys for frames to us, by key id."""
+        self._stopping = False
+        self._stranger_at = 0.0
+        self._context: zmq.Context[Socket] = zmq.Context()
+        self._context.set(zmq.MAX_SOCKETS, 16_384)
+        self._poller = zmq.Poller()
+        self._gate = sockets.gate(self._context)
+        self._control = sockets.control_router(self._context, keys)
+        self._bulk = sockets.bulk_router(self._context)
+        for socket in (self._gate, self._control, self._bulk):
+            self._poller.register(socket, zmq.POLLIN)
+
+    def bind(self, host: str, advertise_host: str | None, control_port: int, bulk_port: int) -> PeerAddress:
+        """Listen on both ports and say where others dial.
+
+        Raises:
+            ConfigError: a port is taken, or the address is not this machine's.
+        """
+        told = sockets.advertised(host, advertise_host)
+        control = sockets.bind(self._control, host, control_port)
+        bulk = sockets.bind(self._bulk, host, bulk_port)
+        return PeerAddress(f"tcp://{told}:{control}", f"tcp://{told}:{bulk}")
+
+    def run(self, wake: int, obey: Callable[[], None]) -> None:
+        """Serve until :meth:`stop`; ``obey`` runs the owner's commands when ``wake`` is readable."""
+        self._poller.register(wake, zmq.POLLIN)
+        more = False
+        while not self._stopping:
+            ready = dict(self._poller.poll(0 if more else TICK_MS))
+            if wake in ready:
+                obey()
+            self._serve(ready)
+            more = self._pump()
+
+    def close(self) -> None:
+        """Close every socket; takes at most ``CLOSE_LINGER_MS`` where messages still have to leave."""
+        now = time.monotonic()
+        for link in self._links.values():
+            link.close(now, CLOSE_LINGER_MS)
+        self._links.clear()
+        for socket in (self._control, self._bulk, self._gate):
+            socket.close(linger=0)
+        self._context.term()
+
+    # Commands of the owner, run by ``obey``.
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    def set_peers(self, peers: Mapping[PeerId, PeerAddress]) -> None:
+        now = time.monotonic()
+        wanted = {peer: address for peer, address in peers.items() if self._usable(peer, address)}
+        for peer in self._links.keys() - wanted.keys():
+            link = self._links.pop(peer)
+            self._forget_inbound(link)
+            link.close(now, linger_ms=0)
+        for peer, address in wanted.items():
+            known = self._links.get(peer)
+            if known is None:
+                self._links[peer] = Link(
+                    self._context, self._poller, self._keys, self._limits, self.tally, peer, address
+                )
+            elif known.address != address:
+                known.redial(address, now)
+
+    def send(self, peer: PeerId, message: bytes) -> None:
+        link = self._links.get(peer)
+        if link is None:
+            self.tally[Tally.UNKNOWN_PEER] += 1
+        else:
+            link.post(message)
+
+    def send_blob(self, peer: PeerId, header: BlobHeader, payload: memoryview) -> None:
+        link = self._links.get(peer)
+        if link is None:
+            self.tally[Tally.UNKNOWN_PEER] += 1
+        else:
+            link.outbound.put(Blob(header, payload), time.monotonic())
+
+    # One turn of the loop.
+
+    def _serve(self, ready: Mapping[object, int]) -> None:
+        if self._gate in ready:
+            self._gate.send_multipart(
+                zap.answer(self._gate.recv_multipart(), self._admit_key, self._admit_bulk)
+            )
+        if self._control in ready:
+            self._drain(self._control, MESSAGES_PER_TURN, self._on_message)
+        if self._bulk in ready:
+            self._drain(self._bulk, FRAMES_PER_TURN, self._on_frame)
+        if len(ready) > 0:
+            for link in self._links.values():
+                if link.control in ready:
+                    link.flush()
+                if link.monitor is not None and link.monitor in ready:
+                    link.hang_up_bulk(time.monotonic())
+
+    def _drain(self, socket: Socket, limit: int, handle: Callable[[zmq.Frame], None]) -> None:
+        for _ in range(limit):
+            try:
+                frames = socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            try:
+                if len(frames) != 2:
+                    raise Refused(Tally.MALFORMED, f"{len(frames) - 1} frames where there is one")
+                handle(frames[1])
+            except Refused as refused:
+                self.tally[refused.reason] += 1
+
+    def _pump(self) -> bool:
+        now = time.monotonic()
+        more = False
+        for link in self._links.values():
+            offer = link.outbound.offer(now)
+            if offer is not None:
+                link.post(codec.encode(offer))
+            more |= link.pump(now)
+        return more
+
+    # What others send.
+
+    def _on_message(self, frame: zmq.Frame) -> None:
+        sender = str(frame.get("User-Id"))
+        link = self._links.get(sender)
+        if link is None:
+            raise Refused(Tally.REVOKED, "a message under a revoked key")
+        message = codec.decode(frame.buffer)
+        match message:
+            case SealOffer():
+                self._on_offer(link, message)
+            case SealAccepted():
+                if link.outbound.accepted(message.key_id, time.monotonic()):
+                    link.dial_bulk(message.key_id)
+            case Credit():
+                link.outbound.credit(message, time.monotonic())
+            case _:
+                self.tally[Tally.MESSAGES_RECEIVED] += 1
+                self._deliver(MessageArrived(sender, message))
+
+    def _on_offer(self, link: Link, offer: SealOffer) -> None:
+        # A repeated offer must not start the counter again: that would let old frames pass.
+        if link.inbound is None or link.inbound.key_id != offer.key_id:
+            if offer.key_id in self._inbound:
+                raise Refused(Tally.MALFORMED, "a key id that is another peer's")
+            self._forget_inbound(link)
+            link.inbound = Inbound(link.peer, offer, self._limits, self.tally)
+            self._inbound[offer.key_id] = link.inbound
+        link.post(codec.encode(SealAccepted(offer.key_id)))
+
+    def _forget_inbound(self, link: Link) -> None:
+        if link.inbound is not None:
+            link.inbound.abandon()
+            del self._inbound[link.inbound.key_id]
+            link.inbound = None
+
+    def _on_frame(self, frame: zmq.Frame) -> None:
+        raw = frame.buffer
+        self.tally[Tally.FRAME_BYTES_RECEIVED] += len(raw)
+        header = parse_header(raw)
+        inbound = self._inbound.get(header.key_id)
+        if inbound is None:
+            raise Refused(Tally.FRAME_UNKNOWN_KEY, "a frame under no live key")
+        try:
+            blob = inbound.receive(raw, header)
+        finally:
+            credit = inbound.credit(time.monotonic())
+            if credit is not None:
+                self._links[inbound.sender].post(codec.encode(credit))
+        if blob is not None:
+            self.tally[Tally.BLOBS_RECEIVED] += 1
+            self._deliver(blob)
+
+    # Who may connect.
+
+    def _admit_key(self, key: PeerId) -> bool:
+        if key in self._links:
+            return True
+        self.tally[Tally.STRANGER_DENIED] += 1
+        now = time.monotonic()
+        if now >= self._stranger_at:
+            self._stranger_at = now + STRANGER_EVERY_S
+            self._deliver(StrangerSeen(key))
+        return False
+
+    def _admit_bulk(self, password: bytes) -> bool:
+        try:
+            inbound = self._inbound.get(bytes.fromhex(password.decode("ascii")))
+        except ValueError:
+            inbound = None
+        if inbound is None or inbound.connected:
+            self.tally[Tally.BULK_DENIED] += 1
+            return False
+        inbound.connected = True
+        return True
+
+    def _usable(self, peer: PeerId, address: PeerAddress) -> bool:
+        if peer == self._keys.public:
+            return False
+        if sockets.dialable(peer, address):
+            return True
+        self.tally[Tally.UNUSABLE_ADDRESS] += 1
+        _log.warning("a peer's key or address cannot be dialled", peer=peer, control=address.control)
+        return False

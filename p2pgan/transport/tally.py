@@ -1,0 +1,54 @@
+"""What the transport counts: traffic, and everything that it drops, by reason."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from p2pgan.errors import PeerFault
+
+
+class Tally(StrEnum):
+    """Names of the counters; all but the first group say why something was dropped."""
+
+    MESSAGES_SENT = "messages_sent"
+    MESSAGES_RECEIVED = "messages_received"
+    BLOBS_SENT = "blobs_sent"
+    """Acknowledged to their last frame."""
+    BLOBS_RECEIVED = "blobs_received"
+    FRAME_BYTES_SENT = "frame_bytes_sent"
+    """Sealed bytes, headers included."""
+    FRAME_BYTES_RECEIVED = "frame_bytes_received"
+    REKEYED = "rekeyed"
+    """A bulk connection ended, or its key was used up, and the next one needs a fresh key."""
+
+    UNKNOWN_PEER = "unknown_peer"
+    """Something to send to a key that is not in the table."""
+    UNUSABLE_ADDRESS = "unusable_address"
+    """A row of the table whose key or address cannot be dialled."""
+    QUEUE_FULL = "queue_full"
+    """The oldest waiting message or blob gave way to a newer one."""
+    BLOB_REPEATED = "blob_repeated"
+    """The same blob already waits to be sent."""
+    BLOB_EXPIRED = "blob_expired"
+    """The peer took no key for so long that what waited for it is stale."""
+    STRANGER_DENIED = "stranger_denied"
+    BULK_DENIED = "bulk_denied"
+    """A bulk connection without a live, unused key id."""
+    REVOKED = "revoked"
+    """A message over a connection whose key is no longer allowed."""
+    MALFORMED = "malformed"
+    FRAME_UNKNOWN_KEY = "frame_unknown_key"
+    FRAME_REPLAYED = "frame_replayed"
+    FRAME_FORGED = "frame_forged"
+    BLOB_TOO_LONG = "blob_too_long"
+    BLOB_INTERRUPTED = "blob_interrupted"
+    BLOB_CORRUPT = "blob_corrupt"
+    """Its BLAKE3 is not the one its header promised."""
+
+
+class Refused(PeerFault):
+    """Input of a peer that is dropped; ``reason`` is the counter it goes under."""
+
+    def __init__(self, reason: Tally, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
