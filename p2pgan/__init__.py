@@ -1,1 +1,143 @@
-"""p2pgan: one GAN trained together by peers, over ZeroMQ, met in Postgres."""
+"""p2pgan: one GAN trained together by peers, over ZeroMQ, met in Postgres.
+
+The public API. Names are resolved when they are first used, so that importing the package is quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from p2pgan.gan.config import GanConfig
+    from p2pgan.gan.sampling import Generator
+    from p2pgan.gan.train import Callbacks, Trained
+
+__all__ = ["Callbacks", "GanConfig", "Generator", "Trained", "join", "load_generator", "train"]
+
+_CLASSES = {
+    "Callbacks": "p2pgan.gan.train",
+    "GanConfig": "p2pgan.gan.config",
+    "Generator": "p2pgan.gan.sampling",
+    "Trained": "p2pgan.gan.train",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _CLASSES:
+        return getattr(import_module(_CLASSES[name]), name)
+    raise AttributeError(f"module 'p2pgan' has no attribute {name!r}")
+
+
+def load_generator(source: str | Path, run: str | None = None, version: int | None = None) -> Generator:
+    """A generator out of a weights file, or out of a run's committed weights.
+
+    Args:
+        source: path of a ``.safetensors`` file, or a DSN (``postgresql://...``, ``key=value ...`` or
+            ``embedded:PATH``).
+        run: name of the run, for a DSN; None takes the only active one.
+        version: the version, for a DSN; None takes the last committed one.
+
+    Returns:
+        A generator whose ``sample(n, seed)`` gives uint8 images of shape ``(n, 3, H, W)``.
+
+    Raises:
+        WeightsError: the file is corrupt or no weights file, or the version is not stored.
+        RunError, RendezvousError: no such run; the database cannot be reached or refuses.
+    """
+    from p2pgan.gan.sampling import Generator
+
+    if _is_dsn(source):
+        from p2pgan.peer.stored import read_generator
+
+        stored = read_generator(str(source), run, version)
+        return Generator(stored.config, stored.ema)
+    from p2pgan.gan.weights import load_generator as load_file
+
+    weights = load_file(Path(source))
+    return Generator(weights.config, weights.vector)
+
+
+def train(
+    config: GanConfig | None = None,
+    dataset: str = "digits",
+    out: str | Path = "p2pgan-out",
+    *,
+    epochs: float | None = None,
+    images_goal: int | None = None,
+    device: str = "auto",
+    data_root: str | Path | None = None,
+    download: bool = False,
+    callbacks: Sequence[Callbacks] = (),
+) -> Trained:
+    """Trains in this process, without a database; leaves sample grids and weights in ``out``.
+
+    Args:
+        config: nets, loss and optimizer; None takes the defaults.
+        dataset: ``digits``, ``folder:PATH``, ``zip:PATH``, ...
+        out: folder for sample grids and ``generator.safetensors``.
+        epochs: passes over the images; this or ``images_goal`` must be given.
+        images_goal: images to train on.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+        data_root: where torchvision's data sets lie.
+        download: whether a missing torchvision data set may be downloaded.
+        callbacks: told of units, progress and samples.
+
+    Raises:
+        ConfigError, DatasetError: wrong values; the images are missing or unreadable.
+        WeightsError: the training diverged.
+    """
+    from p2pgan.gan.config import GanConfig
+    from p2pgan.gan.data import open_images
+    from p2pgan.gan.train import train as train_alone
+    from p2pgan.peer.device import pick_device
+
+    chosen = config if config is not None else GanConfig()
+    root = Path(data_root) if data_root is not None else None
+    images = open_images(dataset, chosen.model.resolution, root, download)
+    return train_alone(
+        chosen,
+        images,
+        Path(out),
+        epochs=epochs,
+        images_goal=images_goal,
+        device=pick_device(device),
+        callbacks=callbacks,
+    )
+
+
+def join(
+    dsn: str,
+    *,
+    run: str | None = None,
+    dataset: str | None = None,
+    device: str = "auto",
+    name: str | None = None,
+) -> None:
+    """Takes part in a run until it ends, or until Ctrl-C; as ``p2pgan join`` does.
+
+    Args:
+        dsn: ``postgresql://...`` or ``embedded:PATH``.
+        run: name of the run; None takes the only active one.
+        dataset: where the images lie here; None takes the run's own specification.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+        name: what people call this peer; None takes the machine's name.
+
+    Raises:
+        RunError, DatasetError, RendezvousError: no such run, other images, no database.
+    """
+    from socket import gethostname
+
+    from p2pgan.peer.options import JoinOptions
+    from p2pgan.peer.run import join as join_run
+
+    join_run(JoinOptions(rendezvous=dsn, run=run, dataset=dataset, device=device, name=name or gethostname()))
+
+
+def _is_dsn(source: str | Path) -> bool:
+    text = str(source)
+    if isinstance(source, Path) or Path(text).exists():
+        return False
+    return text.startswith("embedded:") or "://" in text or "=" in text

@@ -14,15 +14,14 @@ RUN = "The run's configuration"
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
-Rendezvous = Annotated[
-    str,
-    typer.Option(
-        "--rendezvous",
-        metavar="DSN",
-        envvar="P2PGAN_RENDEZVOUS",
-        help="Postgres DSN, such as postgresql://user:password@host/database, or embedded:PATH.",
-    ),
-]
+_RENDEZVOUS = typer.Option(
+    "--rendezvous",
+    metavar="DSN",
+    envvar="P2PGAN_RENDEZVOUS",
+    help="Postgres DSN, such as postgresql://user:password@host/database, or embedded:PATH.",
+)
+Rendezvous = Annotated[str, _RENDEZVOUS]
+OptionalRendezvous = Annotated[str | None, _RENDEZVOUS]
 RunName = Annotated[
     str | None,
     typer.Option("--run", metavar="NAME", help="Name of the run; left out, the only active one."),

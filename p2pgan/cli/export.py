@@ -1,0 +1,37 @@
+"""``p2pgan export``: the generator as one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from p2pgan.cli import options as o
+
+
+def export(
+    rendezvous: o.Rendezvous,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The .safetensors file to write.")],
+    run: o.RunName = None,
+    version: Annotated[
+        int | None, typer.Option("--version", min=0, help="A stored version; left out, the last one.")
+    ] = None,
+    debug: o.Debug = False,
+) -> None:
+    """Write the averaged generator as a safetensors file, with its configuration in the metadata.
+
+    Example: p2pgan export --rendezvous postgresql://me:secret@db.example.org/gan --out faces.safetensors
+    """
+    from p2pgan.gan.weights import save_generator
+    from p2pgan.peer.stored import read_generator
+
+    stored = read_generator(rendezvous, run, version)
+    facts = {
+        "run": stored.run,
+        "version": str(stored.version),
+        "digest": stored.digest,
+        "images": str(stored.images),
+    }
+    save_generator(out, stored.config, stored.ema, facts)
+    typer.echo(f"{out}: version {stored.version} of {stored.run}, {stored.images:,} images")

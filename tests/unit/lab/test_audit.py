@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import msgspec
+
+from p2pgan.lab.audit import audit
+from p2pgan.protocol.ids import Contribution, Span, VersionRecord
+
+IMAGES = 30
+
+
+def _record(version: int, term: int, *spans: tuple[str, Span], images: int) -> VersionRecord:
+    return VersionRecord(
+        version=version,
+        digest=f"digest-{version}",
+        parent_digest=f"digest-{version - 1}",
+        term=term,
+        attempt=0,
+        leader="ada",
+        images=images,
+        contributions=tuple(Contribution(peer, (span,)) for peer, span in spans),
+    )
+
+
+SOUND = (
+    _record(1, 1, ("ada", Span(0, 0, 0, 10)), ("bob", Span(0, 1, 10, 20)), images=20),
+    _record(2, 1, ("ada", Span(0, 2, 20, 30)), images=30),
+    _record(3, 2, ("bob", Span(1, 0, 0, 10)), images=40),
+)
+
+
+def _change(index: int, **values: object) -> tuple[VersionRecord, ...]:
+    changed = list(SOUND)
+    changed[index] = msgspec.structs.replace(changed[index], **values)
+    return tuple(changed)
+
+
+def test_a_sound_history_has_no_violation() -> None:
+    assert audit(SOUND, {"ada": SOUND, "bob": SOUND[:2]}, IMAGES) == []
+
+
+def test_a_run_that_committed_nothing_is_sound() -> None:
+    assert audit((), {"ada": ()}, IMAGES) == []
+
+
+def test_a_gap_is_found() -> None:
+    assert "version 3 follows version 1" in audit((SOUND[0], SOUND[2]), {}, IMAGES)
+    assert "the history begins with version 2" in audit(SOUND[1:], {}, IMAGES)
+
+
+def test_another_parent_is_found() -> None:
+    assert audit(_change(1, parent_digest="other"), {}, IMAGES) == [
+        "version 2 has another parent than version 1"
+    ]
+
+
+def test_a_term_that_falls_is_found() -> None:
+    assert any("term 0" in violation for violation in audit(_change(2, term=0), {}, IMAGES))
+
+
+def test_a_wrong_count_is_found_once() -> None:
+    assert audit(_change(1, images=31), {}, IMAGES) == ["version 2 says 31 images, its history makes 30"]
+
+
+def test_images_counted_twice_are_found_across_versions() -> None:
+    again = (Contribution("bob", (Span(0, 1, 19, 29),)),)
+    violations = audit(_change(1, contributions=again), {}, IMAGES)
+    assert any("counted twice: 0/1[10:20] and 0/1[19:29]" in violation for violation in violations)
+
+
+def test_positions_beyond_the_data_set_are_found() -> None:
+    assert any("position 30 of 29" in violation for violation in audit(SOUND, {}, 29))
+
+
+def test_a_peer_with_other_weights_is_found() -> None:
+    other = msgspec.structs.replace(SOUND[1], digest="other")
+    assert audit(SOUND, {"bob": (SOUND[0], other)}, IMAGES) == [
+        "bob had other weights than the committed ones at version 2"
+    ]
