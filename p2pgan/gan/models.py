@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from p2pgan.averaging.flatten import Layout, layout_of
 from p2pgan.errors import InternalError
 from p2pgan.gan.config import ModelConfig
 from p2pgan.gan.randomness import generator_for
@@ -103,6 +104,12 @@ def build(config: ModelConfig, seed: int) -> tuple[nn.Module, nn.Module]:
 def build_generator(config: ModelConfig, seed: int) -> nn.Module:
     """The generator alone, as ``build`` makes it."""
     return _build(GENERATORS[config.name], config, seed, "G")
+
+
+def layout_for(config: ModelConfig) -> Layout:
+    """The layout of the configured networks, without the cost of building them."""
+    with torch.device("meta"):
+        return layout_of(GENERATORS[config.name](config), DISCRIMINATORS[config.name](config))
 
 
 def _build(
