@@ -97,7 +97,7 @@ class Link:
             if frame is None:
                 return False
             try:
-                self._bulk.send(frame, zmq.NOBLOCK)
+                self._bulk.send(frame, zmq.NOBLOCK, copy=False)
             except zmq.Again:  # libzmq has noticed that the connection ended before we have
                 self.hang_up_bulk(now)
                 return False

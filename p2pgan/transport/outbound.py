@@ -104,7 +104,7 @@ class Outbound:
         """The peer accepted ``key_id``; true if that opens the way, so that a connection is needed."""
         if self.phase is not Phase.OFFERED or self._offer is None or self._offer.key_id != key_id:
             return False
-        self._sealer = Sealer(self._offer.key_id, self._offer.key)
+        self._sealer = Sealer(self._offer.key_id, self._offer.key, self._limits.window_frames)
         self._offer = None
         self._credit = 0
         self._act_at = now + STALL_S
@@ -112,7 +112,7 @@ class Outbound:
         return True
 
     def next_frame(self, now: float) -> memoryview | None:
-        """The next frame to send, valid until the next call; None without work, credit or key."""
+        """The next frame to send, without a copy; None without work, credit or key."""
         sealer = self._sealer
         if sealer is None or sealer.counter - self._credit >= self._limits.window_frames:
             return None

@@ -65,22 +65,33 @@ def _nonce(counter: int) -> bytes:
 
 
 class Sealer:
-    """Seals frames under one key, counting from zero."""
+    """Seals frames under one key, counting from zero, into a ring of ``window`` reused buffers.
 
-    def __init__(self, key_id: bytes, key: bytes) -> None:
+    libzmq sends a frame from its buffer without a copy. A frame that the peer has given credit for
+    has left the buffer, and no more than ``window`` frames are ever without credit, so a buffer's turn
+    comes again only when it is free.
+    """
+
+    def __init__(self, key_id: bytes, key: bytes, window: int) -> None:
         self.key_id = key_id
         self.counter = 0
         """Counter of the next frame."""
         self._cipher = AESGCM(key)
-        self._scratch = memoryview(bytearray(MAX_FRAME_BYTES))
+        self._ring: list[memoryview] = []
+        self._window = window
 
     def seal(self, kind: FrameKind, plain: bytes | memoryview) -> memoryview:
-        """The next frame. It lies in a buffer that the next call overwrites."""
-        frame = self._scratch[: len(plain) + OVERHEAD_BYTES]
+        """The next frame; its buffer is used again ``window`` frames later."""
+        frame = self._buffer()[: len(plain) + OVERHEAD_BYTES]
         _HEADER.pack_into(frame, 0, VERSION, kind, self.key_id, self.counter)
         self._cipher.encrypt_into(_nonce(self.counter), plain, frame[:HEADER_BYTES], frame[HEADER_BYTES:])
         self.counter += 1
         return frame
+
+    def _buffer(self) -> memoryview:
+        if len(self._ring) < self._window:
+            self._ring.append(memoryview(bytearray(MAX_FRAME_BYTES)))
+        return self._ring[self.counter % self._window]
 
 
 class Opener:
