@@ -1,6 +1,7 @@
 """Postgres as the place where peers meet and as the memory of a run."""
 
-from p2pgan.rendezvous.postgres import Rendezvous
+from p2pgan.rendezvous.embedded import EmbeddedPostgres, embedded_dsn
+from p2pgan.rendezvous.postgres import Rendezvous, open_rendezvous
 from p2pgan.rendezvous.rows import (
     CommitOutcome,
     Dataset,
@@ -27,6 +28,7 @@ from p2pgan.rendezvous.rows import (
 __all__ = [
     "CommitOutcome",
     "Dataset",
+    "EmbeddedPostgres",
     "EpochProgress",
     "EventRow",
     "LeaseRow",
@@ -46,10 +48,6 @@ __all__ = [
     "StatusSnapshot",
     "UnitClaim",
     "UnitCounts",
+    "embedded_dsn",
     "open_rendezvous",
 ]
-
-
-def open_rendezvous(place: str) -> Rendezvous:
-    """The rendezvous at ``place``, any libpq DSN; it connects at the first call, and is a context manager."""
-    return Rendezvous(place)

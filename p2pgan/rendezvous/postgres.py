@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from p2pgan.rendezvous import migrations
+from p2pgan.rendezvous.embedded import EmbeddedPostgres
 from p2pgan.rendezvous.leases import LeaseCalls
 from p2pgan.rendezvous.peers import PeerCalls
 from p2pgan.rendezvous.reports import ReportCalls
@@ -18,9 +19,15 @@ class Rendezvous(RunCalls, PeerCalls, LeaseCalls, WeightCalls, ReportCalls):
     It holds at most two connections: one for the lease, one for everything else. After a
     failure the next call connects again by itself.
 
+    ``server`` is the embedded Postgres behind ``dsn``, if it is one; closing leaves it.
+
     Every call may raise RendezvousUnavailable (try again later), RendezvousRefused (address,
     password or rights are wrong) or SchemaMismatch.
     """
+
+    def __init__(self, dsn: str, server: EmbeddedPostgres | None = None) -> None:
+        super().__init__(dsn)
+        self._server = server
 
     def migrate(self) -> int:
         """Bring the schema up to this package's version; returns how many steps that took."""
@@ -31,9 +38,11 @@ class Rendezvous(RunCalls, PeerCalls, LeaseCalls, WeightCalls, ReportCalls):
         migrations.check_schema(self._line)
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up; the last one to leave an embedded Postgres stops it."""
         self._line.close()
         self._lease_line.close()
+        if self._server is not None:
+            self._server.leave()
 
     def __enter__(self) -> Rendezvous:
         return self
@@ -42,3 +51,22 @@ class Rendezvous(RunCalls, PeerCalls, LeaseCalls, WeightCalls, ReportCalls):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+EMBEDDED_PREFIX = "embedded:"
+
+
+def open_rendezvous(place: str) -> Rendezvous:
+    """The rendezvous at ``place``: a libpq DSN or URI, or ``embedded:PATH``.
+
+    An embedded Postgres is made and started if need be, and left on close. A DSN is not connected to
+    before the first call.
+
+    Raises:
+        RendezvousRefused: not a valid DSN.
+        ConfigError, RendezvousUnavailable: the embedded Postgres cannot be used or started.
+    """
+    if not place.startswith(EMBEDDED_PREFIX):
+        return Rendezvous(place)
+    server = EmbeddedPostgres(place.removeprefix(EMBEDDED_PREFIX))
+    return Rendezvous(server.start(), server)

@@ -30,6 +30,9 @@ select number from p2pgan.migrations order by number
 -- name: record_migration
 insert into p2pgan.migrations (number, name) values (%(number)s, %(name)s)
 
+-- name: count_others
+select count(*) from pg_stat_activity where application_name = 'p2pgan' and pid <> pg_backend_pid()
+
 -- Runs -----------------------------------------------------------------------------------------
 
 -- name: create_run
