@@ -31,7 +31,7 @@ def generate(
 
     The same seed and version give the same bytes on the same machine.
 
-    Example: p2pgan generate --rendezvous postgresql://me:secret@db.example.org/gan -n 64 --seed 1 --out faces.png
+    Example: p2pgan generate --rendezvous postgresql://me:secret@db.example.org/gan -n 64 --out faces.png
     """
     if weights is not None and version is not None:
         raise ConfigError("a weights file has one version only; leave --version out")

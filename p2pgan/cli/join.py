@@ -30,22 +30,21 @@ def join(
 
     Example: p2pgan join --rendezvous postgresql://me:secret@db.example.org/gan --dataset zip:faces.zip
     """
+    options = JoinOptions(
+        rendezvous=rendezvous,
+        run=run,
+        dataset=dataset,
+        data_root=data_root,
+        download=download,
+        device=device,
+        name=name or gethostname(),
+        state_dir=state_dir,
+        bind=bind,
+        advertise=advertise,
+        port=port,
+        threads=threads,
+        log_format=log_format,
+    )
     from p2pgan.peer.run import join as join_run
 
-    join_run(
-        JoinOptions(
-            rendezvous=rendezvous,
-            run=run,
-            dataset=dataset,
-            data_root=data_root,
-            download=download,
-            device=device,
-            name=name or gethostname(),
-            state_dir=state_dir,
-            bind=bind,
-            advertise=advertise,
-            port=port,
-            threads=threads,
-            log_format=log_format,
-        )
-    )
+    join_run(options)

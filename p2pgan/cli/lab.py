@@ -20,7 +20,9 @@ USUAL_MINUTES = 3.0
 
 
 def lab(
-    peers: Annotated[int | None, typer.Option("--peers", min=1, max=64, help="Peers at the start. [3]")] = None,
+    peers: Annotated[
+        int | None, typer.Option("--peers", min=1, max=64, help="Peers at the start. [3]")
+    ] = None,
     minutes: Annotated[float | None, typer.Option("--minutes", help="How long to train. [3]")] = None,
     versions: Annotated[
         int | None, typer.Option("--versions", min=1, help="Train until so many versions are committed.")
@@ -110,6 +112,12 @@ def _run_arguments(
     settings: list[str] | None,
 ) -> tuple[str, ...]:
     """The same flags, for ``p2pgan lead``."""
-    given = {"--dataset": dataset, "--config": config, "--model": model, "--resolution": resolution, "--seed": seed}
+    given = {
+        "--dataset": dataset,
+        "--config": config,
+        "--model": model,
+        "--resolution": resolution,
+        "--seed": seed,
+    }
     flags = [part for flag, value in given.items() if value is not None for part in (flag, str(value))]
     return (*flags, *(part for setting in settings or () for part in ("--set", setting)))

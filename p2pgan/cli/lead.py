@@ -42,10 +42,8 @@ def lead(
     The whole configuration is stored in the rendezvous: those who join need only the DSN.
     Ctrl-C leaves cleanly; the run goes on with the others.
 
-    Example: p2pgan lead --rendezvous postgresql://me:secret@db.example.org/gan --dataset zip:faces.zip --resolution 64
+    Example: p2pgan lead --rendezvous postgresql://me:secret@db.example.org/gan --dataset zip:faces.zip
     """
-    from p2pgan.peer.run import lead as lead_run
-
     said = requested(
         config,
         settings,
@@ -57,22 +55,23 @@ def lead(
             "goal.epochs": epochs,
         },
     )
-    lead_run(
-        LeadOptions(
-            rendezvous=rendezvous,
-            run=run,
-            requested=said,
-            no_train=no_train,
-            dataset=dataset,
-            data_root=data_root,
-            download=download,
-            device=device,
-            name=name or gethostname(),
-            state_dir=state_dir,
-            bind=bind,
-            advertise=advertise,
-            port=port,
-            threads=threads,
-            log_format=log_format,
-        )
+    options = LeadOptions(
+        rendezvous=rendezvous,
+        run=run,
+        requested=said,
+        no_train=no_train,
+        dataset=dataset,
+        data_root=data_root,
+        download=download,
+        device=device,
+        name=name or gethostname(),
+        state_dir=state_dir,
+        bind=bind,
+        advertise=advertise,
+        port=port,
+        threads=threads,
+        log_format=log_format,
     )
+    from p2pgan.peer.run import lead as lead_run
+
+    lead_run(options)

@@ -60,12 +60,16 @@ def run(arguments: Sequence[str]) -> int:
     except P2pganError as error:
         return _report(str(error), error.exit_code, debug)
     except typer.TyperException as error:
-        return _report(f"{error.format_message()} (see p2pgan {_command(arguments)}--help)", error.exit_code, debug)
+        return _report(
+            f"{error.format_message()} (see p2pgan {_command(arguments)}--help)", error.exit_code, debug
+        )
     except (KeyboardInterrupt, typer.Abort):
         return _report("interrupted", INTERRUPTED, debug)
     except Exception as error:  # the one place where a defect ends: it must not show a traceback unasked
         what = f"{type(error).__name__}: {error}"
-        return _report(f"this is a defect of p2pgan, run again with --debug to see where: {what}", FAILED, debug)
+        return _report(
+            f"this is a defect of p2pgan, run again with --debug to see where: {what}", FAILED, debug
+        )
     return outcome if isinstance(outcome, int) else 0
 
 

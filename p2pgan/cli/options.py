@@ -36,7 +36,9 @@ Dataset = Annotated[
 ]
 DataRoot = Annotated[
     Path | None,
-    typer.Option("--data-root", metavar="DIR", help="Where torchvision's data sets lie.", rich_help_panel=PEER),
+    typer.Option(
+        "--data-root", metavar="DIR", help="Where torchvision's data sets lie.", rich_help_panel=PEER
+    ),
 ]
 Download = Annotated[
     bool,
@@ -94,13 +96,12 @@ Settings = Annotated[
         rich_help_panel=RUN,
     ),
 ]
-Model = Annotated[
-    str | None, typer.Option("--model", help="The nets: dcgan or mlp.", rich_help_panel=RUN)
-]
+Model = Annotated[str | None, typer.Option("--model", help="The nets: dcgan or mlp.", rich_help_panel=RUN)]
 Resolution = Annotated[
     int | None, typer.Option("--resolution", help="Pixels per side: 32 or 64.", rich_help_panel=RUN)
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of the run.", rich_help_panel=RUN)]
 Epochs = Annotated[
-    int | None, typer.Option("--epochs", min=1, help="End after so many passes over the data.", rich_help_panel=RUN)
+    int | None,
+    typer.Option("--epochs", min=1, help="End after so many passes over the data.", rich_help_panel=RUN),
 ]

@@ -48,6 +48,16 @@ class PeerProcess:
     def died_unasked(self) -> bool:
         return self.process is not None and not self.alive and not self.expected_end
 
+    @property
+    def end(self) -> str:
+        """How it ended, in words."""
+        code = None if self.process is None else self.process.poll()
+        if code is None:
+            return "runs"
+        if code == -signal.SIGKILL:
+            return "killed"
+        return "left" if code == 0 else self.last_words()
+
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:

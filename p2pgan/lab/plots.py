@@ -32,7 +32,9 @@ def draw_losses(units: Mapping[str, Sequence[UnitPoint]], path: Path) -> None:
         losses.plot(minutes, [p.loss_g for p in points], color=colour, lw=1, label=f"{peer}: G")
         losses.plot(minutes, [p.loss_d for p in points], color=colour, lw=1, ls="--", label=f"{peer}: D")
         judgement.plot(minutes, [p.d_real for p in points], color=colour, lw=1, label=f"{peer}: D(x)")
-        judgement.plot(minutes, [p.d_fake for p in points], color=colour, lw=1, ls="--", label=f"{peer}: D(G(z))")
+        judgement.plot(
+            minutes, [p.d_fake for p in points], color=colour, lw=1, ls="--", label=f"{peer}: D(G(z))"
+        )
     losses.set_ylabel("loss per unit")
     judgement.set_ylabel("probability of real")
     judgement.set_ylim(0, 1)

@@ -19,7 +19,7 @@ class PeerReport:
     end: str
     """How it ended: ``left``, ``killed``, or what it said last."""
     version: int
-    digest: str
+    """The last one it applied."""
     images: int
     """Images of its contributions in committed weights."""
     log: str
@@ -84,9 +84,9 @@ def _peers(peers: tuple[PeerReport, ...]) -> list[str]:
     return [
         "## Peers",
         "",
-        "| peer | end | version | digest | images counted |",
-        "|---|---|---|---|---|",
-        *(f"| {p.name} | {p.end} | {p.version} | `{p.digest[:12]}` | {p.images:,} |" for p in peers),
+        "| peer | end | version | images counted |",
+        "|---|---|---|---|",
+        *(f"| {p.name} | {p.end} | {p.version} | {p.images:,} |" for p in peers),
         "",
     ]
 
@@ -113,4 +113,5 @@ def _picture(title: str, path: str | None) -> list[str]:
 
 
 def _machine() -> str:
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    system = f"{platform.system()} {platform.machine()}"
+    return f"{system}, {os.cpu_count()} cores, Python {platform.python_version()}"

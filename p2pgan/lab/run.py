@@ -45,7 +45,9 @@ class LabOptions:
 class Lab:
     """One lab while it runs."""
 
-    def __init__(self, options: LabOptions, fleet: Fleet, database: Rendezvous, injector: Injector, view: View):
+    def __init__(
+        self, options: LabOptions, fleet: Fleet, database: Rendezvous, injector: Injector, view: View
+    ):
         self.options = options
         self.fleet = fleet
         self.database = database
@@ -53,6 +55,10 @@ class Lab:
         self.view = view
         self.run_id = 0
         self.failures: list[str] = []
+        self.began_at = 0.0
+        """When the run was created, in seconds since 1970."""
+        self.trained_s = 0.0
+        """How long the peers trained, once they have left."""
         self._began = 0.0
 
     @property
@@ -70,13 +76,14 @@ class Lab:
                 break
             except RunError:
                 if not first.alive:
-                    raise P2pganError(f"the first peer ended: {first.last_words()} (log: {first.log})") from None
+                    reason = f"the first peer ended: {first.last_words()} (log: {first.log})"
+                    raise P2pganError(reason) from None
                 if self.elapsed_s > START_S:
                     raise P2pganError(f"no run after {START_S:.0f} s; see {first.log}") from None
             time.sleep(LOOK_EVERY_S)
         for number in range(2, self.options.scenario.peers + 1):
             self.fleet.join(f"peer-{number}")
-        self._began = time.monotonic()
+        self._began, self.began_at = time.monotonic(), time.time()
         self.view.note(0, f"run {self.options.run}: {self.options.scenario.peers} peers started")
 
     def watch(self) -> None:
@@ -103,9 +110,11 @@ class Lab:
         status = self.database.status(self.run_id)
         leaders = {peer["name"] for peer in status["peers"] if peer["id"] == status["leader"]}
         everyone = list(self.fleet.peers.values())
-        for group in ([p for p in everyone if p.name not in leaders], [p for p in everyone if p.name in leaders]):
+        followers = [peer for peer in everyone if peer.name not in leaders]
+        for group in (followers, [peer for peer in everyone if peer.name in leaders]):
             stuck = self.fleet.leave(group)
             self.failures += [f"{peer.name} did not leave and was killed; see {peer.log}" for peer in stuck]
+        self.trained_s = self.elapsed_s
         if self.database.status(self.run_id)["committed_version"] == 0:
             self.failures.append("no version was ever committed")
 

@@ -21,5 +21,5 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ConfigError(f"the device {name} cannot be used here; leave --device out to have one chosen") from error
+        raise ConfigError(f"the device {name} cannot be used here; leave --device out") from error
     return device

@@ -1,0 +1,95 @@
+"""What a lab leaves behind, gathered from the database, the journals and the processes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from p2pgan.lab.audit import audit
+from p2pgan.lab.journals import read_units, read_versions
+from p2pgan.lab.plots import draw_losses
+from p2pgan.lab.report import LabReport, PeerReport
+from p2pgan.protocol.ids import VersionRecord
+from p2pgan.rendezvous import PeerRow
+
+if TYPE_CHECKING:
+    from p2pgan.lab.fleet import PeerProcess
+    from p2pgan.lab.run import Lab
+
+
+def collect(lab: Lab) -> LabReport:
+    """Writes samples, plot and report into the lab's folder, and returns the report."""
+    options, out, database = lab.options, lab.options.out, lab.database
+    run = database.find_run(options.run)
+    history = database.read_history(run.id)
+    processes = list(lab.fleet.peers.values())
+    versions = {peer.name: read_versions(peer.state_dir) for peer in processes}
+    report = LabReport(
+        scenario=options.scenario.name,
+        about=options.scenario.about,
+        command=options.command,
+        run=run.name,
+        dataset=options.dataset,
+        seconds=round(lab.trained_s, 1),
+        versions=run.version,
+        terms=len({record.term for record in history}),
+        images=run.images,
+        images_per_s=round(run.images / lab.trained_s, 1) if lab.trained_s else 0.0,
+        peers=_peers(processes, database.list_peers(run.id).peers, history, versions),
+        faults=tuple(lab.injector.records),
+        failures=(*lab.failures, *audit(history, versions, run.dataset["count"])),
+        picture=_if_there(out / "generated.png"),
+        losses=_losses(lab, processes, out / "losses.png"),
+        samples=_samples(lab, run.id, out / "samples"),
+    )
+    (out / "report.md").write_text(report.as_markdown(), encoding="utf-8")
+    (out / "report.json").write_text(report.as_json(), encoding="utf-8")
+    return report
+
+
+def _peers(
+    processes: Sequence[PeerProcess],
+    rows: Iterable[PeerRow],
+    history: Iterable[VersionRecord],
+    applied: Mapping[str, Sequence[VersionRecord]],
+) -> tuple[PeerReport, ...]:
+    counted: Counter[str] = Counter()
+    for record in history:
+        for contribution in record.contributions:
+            counted[contribution.peer] += contribution.images
+    by_name = {row.name: row for row in rows}
+    return tuple(
+        PeerReport(
+            name=process.name,
+            end=process.end,
+            version=max((record.version for record in applied[process.name]), default=0),
+            images=counted[by_name[process.name].id] if process.name in by_name else 0,
+            log=str(process.log),
+        )
+        for process in processes
+    )
+
+
+def _losses(lab: Lab, processes: Sequence[PeerProcess], path: Path) -> str | None:
+    units = {peer.name: read_units(peer.state_dir, lab.began_at) for peer in processes}
+    if not any(units.values()):
+        return None
+    draw_losses(units, path)
+    return str(path)
+
+
+def _samples(lab: Lab, run_id: int, folder: Path) -> str | None:
+    """Writes the grids that the leaders drew during the run, one file per version."""
+    samples = lab.database.samples(run_id)
+    if not samples:
+        return None
+    folder.mkdir(exist_ok=True)
+    for sample in samples:
+        (folder / f"version-{sample.version:06d}.png").write_bytes(sample.png)
+    return str(folder)
+
+
+def _if_there(path: Path) -> str | None:
+    return str(path) if path.exists() else None

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from p2pgan.cli import main
+from p2pgan.errors import P2pganError, RendezvousRefused
+
+COMMANDS = ["lead", "join", "generate", "status", "export", "train", "lab"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_each_command_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run([command, "--help"]) == 0
+    assert f"p2pgan {command}" in capsys.readouterr().out.partition("Example:")[2]
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(command in text for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["juggle"], "juggle"),
+        (["status"], "--rendezvous"),
+        (["train", "--bogus"], "p2pgan train --help"),
+        (["train", "--epochs", "none"], "--epochs"),
+        (["train", "--set", "gan.model.width"], "KEY=VALUE"),
+        (["train", "--set", "gan.model.widht=64"], "did you mean 'gan.model.width'"),
+        (["train", "--dataset", "folder:/does/not/exist"], "/does/not/exist"),
+        (["train", "--device", "abacus"], "abacus"),
+        (["generate", "--out", "x.png"], "--weights"),
+        (["generate", "--weights", "/does/not/exist", "--out", "x.png"], "cannot be read"),
+        (["generate", "--weights", "a", "--version", "1", "--out", "x.png"], "--version"),
+        (["lead", "--rendezvous", "postgresql://db/gan", "--config", "/does/not/exist"], "/does/not/exist"),
+        (["join", "--rendezvous", "postgresql://db/gan", "--name", "a/b"], "name"),
+        (["lab", "--scenario", "/does/not/exist"], "/does/not/exist"),
+        (["lab", "--minutes", "-1"], "minutes"),
+        (["lab", "--rendezvous", "postgresql://db/gan", "--versions", "0"], "--versions"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("P2PGAN_RENDEZVOUS", raising=False)
+    assert main.run(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert message in shown.err
+    assert shown.err.startswith("p2pgan: ")
+    assert shown.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"),
+    [
+        (P2pganError("it failed\nwith two lines"), 1),
+        (RendezvousRefused("wrong password"), 2),
+        (ZeroDivisionError("a defect"), 1),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_an_error_is_one_line_and_with_debug_a_traceback_too(
+    error: BaseException,
+    exit_code: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(main, "app", fail)
+    assert main.run(["status"]) == exit_code
+    assert capsys.readouterr().err.count("\n") == 1
+    assert main.run(["status", "--debug"]) == exit_code
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_command_starts_without_torch() -> None:
+    """``p2pgan --help`` must not take seconds."""
+    code = "import sys, p2pgan.cli.main as m; m.run(['--help']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

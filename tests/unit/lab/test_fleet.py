@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from p2pgan.errors import ConfigError
+from p2pgan.lab.fleet import Fleet, PeerProcess
+
+# Says that it is up by opening the pipe, then lives until it is told to end.
+OBEDIENT = """
+import signal, sys
+def leave(*_):
+    print("leaving")
+    sys.exit(0)
+signal.signal(signal.SIGINT, leave)
+open(sys.argv[1], "w").close()
+signal.pause()
+"""
+FAILING = "import sys; open(sys.argv[1], 'w').close(); sys.exit('p2pgan: the reason\\n')"
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    path = tmp_path / "up"
+    os.mkfifo(path)
+    return path
+
+
+def _peer(tmp_path: Path, pipe: Path, code: str, name: str = "peer-1") -> PeerProcess:
+    return PeerProcess(name, [sys.executable, "-c", code, str(pipe)], tmp_path / name, os.environ)
+
+
+def _start(peer: PeerProcess, pipe: Path) -> None:
+    peer.start()
+    pipe.read_text()  # returns when the process has opened and closed its end
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Fleet:
+    return Fleet(tmp_path, "postgresql://db/gan", "lab", [])
+
+
+def test_a_peer_that_is_asked_to_leave_ends_in_its_own_way(tmp_path: Path, pipe: Path, fleet: Fleet) -> None:
+    peer = _peer(tmp_path, pipe, OBEDIENT)
+    _start(peer, pipe)
+    assert peer.alive
+    assert fleet.leave([peer]) == []
+    assert not peer.alive
+    assert not peer.died_unasked
+    assert peer.last_words() == "leaving"
+
+
+def test_a_frozen_peer_wakes_to_leave(tmp_path: Path, pipe: Path, fleet: Fleet) -> None:
+    peer = _peer(tmp_path, pipe, OBEDIENT)
+    _start(peer, pipe)
+    peer.freeze()
+    assert peer.process is not None
+    _, state = os.waitpid(peer.process.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(state)
+    assert fleet.leave([peer]) == []
+    assert peer.process.returncode == 0
+
+
+def test_a_peer_that_ends_by_itself_has_died_unasked(tmp_path: Path, pipe: Path) -> None:
+    peer = _peer(tmp_path, pipe, FAILING)
+    _start(peer, pipe)
+    assert peer.wait(30)
+    assert peer.died_unasked
+    assert peer.last_words() == "p2pgan: the reason"
+
+
+def test_a_killed_peer_starts_again(tmp_path: Path, pipe: Path) -> None:
+    peer = _peer(tmp_path, pipe, OBEDIENT)
+    _start(peer, pipe)
+    peer.kill()
+    assert not peer.died_unasked
+    assert peer.process is not None
+    assert peer.process.returncode == -signal.SIGKILL
+    _start(peer, pipe)
+    assert peer.alive
+    peer.kill()
+
+
+def test_no_process_is_left_when_the_lab_fails(tmp_path: Path, pipe: Path, fleet: Fleet) -> None:
+    fleet.peers["peer-1"] = peer = _peer(tmp_path, pipe, OBEDIENT)
+    with pytest.raises(KeyboardInterrupt), fleet:
+        _start(peer, pipe)
+        raise KeyboardInterrupt
+    assert not peer.alive
+
+
+def test_a_name_that_is_running_cannot_join(tmp_path: Path, pipe: Path, fleet: Fleet) -> None:
+    fleet.peers["peer-1"] = peer = _peer(tmp_path, pipe, OBEDIENT)
+    with fleet:
+        _start(peer, pipe)
+        with pytest.raises(ConfigError, match="peer-1, which is running already"):
+            fleet.join("peer-1")
+
+
+def test_the_password_is_not_in_the_command(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path, "postgresql://ada:secret@db/gan", "lab", ["--threads", "1"])
+    assert fleet.environment["P2PGAN_RENDEZVOUS"] == "postgresql://ada:secret@db/gan"
+    with fleet:
+        peer = fleet.join("peer-1")
+    assert not any("secret" in part for part in peer.command)
+    assert peer.command[-2:] == ["--threads", "1"]
