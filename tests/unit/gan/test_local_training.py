@@ -1,0 +1,108 @@
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from p2pgan.errors import ConfigError, WeightsError
+from p2pgan.gan.config import GanConfig
+from p2pgan.gan.data import ImageSet
+from p2pgan.gan.train import Callbacks, UnitStats, summarise, train
+from p2pgan.gan.trainer import StepStats, Trainer
+from p2pgan.gan.weights import load_generator
+
+
+class Watch(Callbacks):
+    def __init__(self) -> None:
+        self.units: list[UnitStats] = []
+        self.progress: list[tuple[int, int]] = []
+        self.grids: list[Path] = []
+
+    def on_unit(self, stats: UnitStats) -> None:
+        self.units.append(stats)
+
+    def on_progress(self, images: int, goal: int) -> None:
+        self.progress.append((images, goal))
+
+    def on_samples(self, images: int, path: Path) -> None:
+        self.grids.append(path)
+
+
+def test_every_image_of_an_epoch_once_then_weights_and_grids(
+    config: GanConfig, images: ImageSet, tmp_path: Path
+):
+    watch = Watch()
+    trained = train(config, images, tmp_path, epochs=2, unit_images=16, sample_every=4, callbacks=[watch])
+    assert [(u.unit, u.epoch, u.images) for u in watch.units] == [
+        (1, 0, 16), (2, 0, 16), (3, 0, 8), (4, 1, 16), (5, 1, 16), (6, 1, 8),
+    ]  # fmt: skip
+    assert watch.progress[-1] == (80, 80)
+    assert [path.name for path in watch.grids] == ["samples-000000056.png", "samples-000000080.png"]
+    assert trained.samples == watch.grids[-1]
+    assert trained.images == 80
+    stored = load_generator(trained.weights)
+    assert stored.facts == {"images": "80"}
+    assert stored.config == config
+    assert trained.generator.sample(2).shape == (2, 3, 32, 32)
+
+
+def test_the_same_configuration_gives_the_same_weights(config: GanConfig, images: ImageSet, tmp_path: Path):
+    one = train(config, images, tmp_path / "one", images_goal=24, unit_images=16)
+    two = train(config, images, tmp_path / "two", images_goal=24, unit_images=16)
+    assert torch.equal(load_generator(one.weights).vector, load_generator(two.weights).vector)
+
+
+def test_the_average_follows_the_trainer(config: GanConfig, images: ImageSet, tmp_path: Path):
+    quick = config.model_copy(update={"ema_half_life_images": 1e-3})
+    trained = train(quick, images, tmp_path, images_goal=16, unit_images=16)
+    trainer = Trainer(quick, images)
+    for start in (0, 8):
+        trainer.train_microbatch(0, start, start + 8)
+    theta = trainer.theta()[trainer.layout.slice_of("G")]
+    assert torch.equal(load_generator(trained.weights).vector, theta)
+
+
+@pytest.mark.parametrize(
+    ("goal", "line"),
+    [
+        ({}, "either epochs or images_goal"),
+        ({"epochs": 1.0, "images_goal": 5}, "either epochs or images_goal"),
+        ({"images_goal": 0}, "less than one image"),
+        ({"epochs": -1.0}, "less than one image"),
+    ],
+)
+def test_a_goal_is_needed(
+    config: GanConfig, images: ImageSet, tmp_path: Path, goal: dict[str, float], line: str
+):
+    with pytest.raises(ConfigError, match=line):
+        train(config, images, tmp_path, **goal)  # type: ignore[arg-type]
+
+
+def test_a_diverged_training_stops(
+    config: GanConfig, images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    failed = StepStats(8, float("nan"), float("nan"), 0.5, 0.5, None, finite=False)
+    monkeypatch.setattr(Trainer, "train_microbatch", lambda *_: failed)
+    with pytest.raises(WeightsError, match="diverged in unit 1"):
+        train(config, images, tmp_path, epochs=1)
+
+
+def test_the_line_of_a_unit():
+    steps = [
+        StepStats(6, 1.0, 0.5, 0.6, 0.4, None, finite=True),
+        StepStats(2, 2.0, 1.5, 0.8, 0.2, 0.1, finite=True),
+    ]
+    stats = summarise(42, 0, steps, seconds=3.14159)
+    assert str(stats) == "unit 42 done, 8 images in 3.1 s, G 1.25 D 0.75"
+    assert stats.d_real == pytest.approx(0.65)
+    assert stats.images_per_s == pytest.approx(8 / 3.14159)
+
+
+def test_steps_left_out_do_not_enter_the_means():
+    steps = [
+        StepStats(4, 1.0, 0.5, 0.6, 0.4, None, finite=True),
+        StepStats(4, float("nan"), 0.5, 0.6, 0.4, None, finite=False),
+    ]
+    stats = summarise(1, 0, steps, seconds=1.0)
+    assert stats.loss_g == 1.0
+    assert re.search("8 images.*, 1 steps left out", str(stats))
