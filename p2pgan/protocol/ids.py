@@ -43,7 +43,7 @@ def images_in(spans: tuple[Span, ...]) -> int:
     return sum(span.images for span in spans)
 
 
-class Contribution(msgspec.Struct, frozen=True, array_like=True):
+class Contribution(msgspec.Struct, frozen=True, order=True, array_like=True):
     """What one peer put into a round: the spans its vector covers. Its weight is their images."""
 
     peer: PeerId

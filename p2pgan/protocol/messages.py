@@ -28,7 +28,6 @@ class Phase(StrEnum):
     TRAINING = "training"
     EXCHANGING = "exchanging"
     VERIFIED = "verified"
-    LEAVING = "leaving"
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -156,6 +155,15 @@ class ChunkMissing(Message, frozen=True, kw_only=True, tag="chunk_missing"):
     index: Count
 
 
+class ContributionRejected(Message, frozen=True, kw_only=True, tag="contribution_rejected"):
+    """An owner to the leader: this member's slice cannot enter a mean."""
+
+    round: Count
+    attempt: Count
+    peer: PeerId
+    reason: Name
+
+
 class RunFinished(Message, frozen=True, kw_only=True, tag="run_finished"):
     """A hint: the run has reached its goal; the rendezvous confirms it."""
 
@@ -178,6 +186,7 @@ AnyMessage = (
     | SnapshotRequest
     | ChunkRequest
     | ChunkMissing
+    | ContributionRejected
     | Leaving
     | RunFinished
     | Handover

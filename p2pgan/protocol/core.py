@@ -1,0 +1,121 @@
+"""What all parts of a peer's state machine share: who I am, what I have, whom I know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from p2pgan.protocol.config import ProtocolConfig
+from p2pgan.protocol.effects import Effect, Note, Send
+from p2pgan.protocol.events import PeerInfo
+from p2pgan.protocol.ids import PeerId, SnapshotManifest, VersionRecord
+from p2pgan.protocol.messages import AnyMessage, Heartbeat
+
+
+@dataclass
+class PeerView:
+    """What this peer knows of another."""
+
+    info: PeerInfo
+    heard_at: float | None = None
+    beat: Heartbeat | None = None
+    version: int = 0
+    digest: str = ""
+
+
+@dataclass
+class Core:
+    """State that several parts read; each field is written by the part its comment names."""
+
+    config: ProtocolConfig
+    me: PeerId
+    run: str
+    can_lead: bool
+    trains: bool
+    now: float = 0.0
+    effects: list[Effect] = field(default_factory=list)
+
+    # leadership
+    term: int = 0
+    leader: PeerId | None = None
+    # member and catch-up; version 0 with an empty digest: no weights yet
+    version: int = 0
+    digest: str = ""
+    images: int = 0
+    ledger: list[VersionRecord] = field(default_factory=list)
+    committed_version: int = 0
+    fetching: int | None = None
+    """Version of the snapshot on its way."""
+    # membership
+    peers: dict[PeerId, PeerView] = field(default_factory=dict)
+    peers_generation: int = -1
+    leaving: bool = False
+    leaving_since: float = 0.0
+    finished: bool = False
+
+    def emit(self, effect: Effect) -> None:
+        self.effects.append(effect)
+
+    def note(self, kind: str, text: str) -> None:
+        self.emit(Note(kind, text))
+
+    def send(self, to: PeerId, message: AnyMessage) -> None:
+        if to != self.me:
+            self.emit(Send(to, message))
+
+    def name(self, peer: PeerId) -> str:
+        """Short form of an identity for texts."""
+        return "this peer" if peer == self.me else peer[:8]
+
+    @property
+    def has_weights(self) -> bool:
+        return bool(self.digest)
+
+    @property
+    def leads(self) -> bool:
+        return self.leader == self.me
+
+    def heard_within(self, peer: PeerId, seconds: float) -> bool:
+        view = self.peers.get(peer)
+        return view is not None and view.heard_at is not None and self.now - view.heard_at <= seconds
+
+    def alive(self) -> list[PeerId]:
+        """Other peers whose heartbeats arrive, in a fixed order."""
+        silence = self.config.silence_s
+        return sorted(
+            p for p, v in self.peers.items() if v.beat is not None and self.heard_within(p, silence)
+        )
+
+    def record_of(self, version: int) -> VersionRecord | None:
+        if not self.ledger:
+            return None
+        index = version - self.ledger[0].version
+        return self.ledger[index] if 0 <= index < len(self.ledger) else None
+
+    def advance(self, record: VersionRecord) -> None:
+        """The weights are now those of ``record``, which follows on the current ones."""
+        self.ledger.append(record)
+        self.version, self.digest, self.images = record.version, record.digest, record.images
+        self.prune_ledger()
+
+    def adopt(self, manifest: SnapshotManifest, ledger: tuple[VersionRecord, ...]) -> None:
+        """The weights are now those of a snapshot; ``ledger`` ends at its version or is empty."""
+        self.version, self.digest, self.images = manifest.version, manifest.digest, manifest.images
+        self.ledger = list(ledger)
+
+    def prune_ledger(self) -> None:
+        """Keep what is not committed, and a few more for members that missed them."""
+        first_kept = min(self.committed_version + 1, self.version - self.config.recent_records + 1)
+        while self.ledger and self.ledger[0].version < first_kept:
+            self.ledger.pop(0)
+
+    def uncommitted(self) -> tuple[VersionRecord, ...]:
+        return tuple(r for r in self.ledger if r.version > self.committed_version)
+
+    def extends(self, version: int, digest: str) -> bool:
+        """Whether the current weights come from committed (``version``, ``digest``) by the ledger."""
+        if not self.has_weights or self.version < version:
+            return False
+        if self.version == version:
+            return self.digest == digest
+        following = self.record_of(version + 1)
+        return following is not None and following.parent_digest == digest

@@ -1,0 +1,154 @@
+"""A new leader's first question: which weights does the run go on from?
+
+It compares the committed state with what the peers report, and takes the newest weights whose
+ledger leads back to the committed ones; whatever cannot show that is set aside.
+"""
+
+from __future__ import annotations
+
+from p2pgan.protocol.catchup import CatchUp
+from p2pgan.protocol.core import Core
+from p2pgan.protocol.effects import ReadProgress
+from p2pgan.protocol.events import ProgressRead
+from p2pgan.protocol.ids import PeerId
+from p2pgan.protocol.member import Member
+from p2pgan.protocol.messages import SnapshotRequest, Welcome
+
+RETRY_S = 1.0
+ANSWER_S = 5.0
+"""A peer ahead of the new leader has so long to answer with a Welcome or a chunk."""
+
+
+def leads_back(message: Welcome, to_version: int, to_digest: str) -> bool:
+    """Whether the ledger is an unbroken chain from the committed version to the offered one."""
+    ledger, offered = message.ledger, message.manifest
+    if not ledger or (ledger[-1].version, ledger[-1].digest) != (offered.version, offered.digest):
+        return False
+    for before, after in zip(ledger, ledger[1:], strict=False):
+        if after.version != before.version + 1 or after.parent_digest != before.digest:
+            return False
+    return any(r.version == to_version + 1 and r.parent_digest == to_digest for r in ledger)
+
+
+class Gathering:
+    """Runs from the acquisition of the lease until the new leader has the right weights."""
+
+    def __init__(self, core: Core, member: Member, catchup: CatchUp) -> None:
+        self._core, self._member, self._catchup = core, member, catchup
+        self.progress: ProgressRead | None = None
+        self._since = 0.0
+        self._reading = False
+        self._next_read = 0.0
+        self._set_aside: set[PeerId] = set()
+        self._asked: tuple[PeerId, float] | None = None
+
+    def begin(self) -> None:
+        self.progress = None
+        self._since = self._core.now
+        self._reading = False
+        self._next_read = 0.0
+        self._set_aside = set()
+        self._asked = None
+        self._catchup.give_up("this peer leads now")
+
+    def progress_read(self, event: ProgressRead) -> None:
+        self._reading = False
+        self.progress = event
+        self._core.committed_version = event.version
+
+    def failed(self) -> None:
+        self._reading = False
+        self._next_read = self._core.now + RETRY_S
+
+    def tick(self) -> bool:
+        """True once this peer has the weights to go on from."""
+        core = self._core
+        if self.progress is None:
+            if not self._reading and core.now >= self._next_read:
+                self._reading = True
+                core.emit(ReadProgress())
+            return False
+        if not self._everyone_reported() and core.now - self._since < core.config.gather_s:
+            return False
+        return self._settle(self.progress)
+
+    def _reports(self) -> dict[PeerId, tuple[int, str]]:
+        core = self._core
+        views = {p: core.peers[p] for p in core.alive()}
+        return {
+            p: (v.version, v.digest)
+            for p, v in views.items()
+            if v.beat is not None and v.beat.term == core.term and v.digest
+        }
+
+    def _everyone_reported(self) -> bool:
+        core = self._core
+        expected = {p for p, view in core.peers.items() if not view.info.gone}
+        reported = {
+            p for p in core.alive() if (beat := core.peers[p].beat) is not None and beat.term == core.term
+        }
+        return expected <= reported
+
+    def _settle(self, progress: ProgressRead) -> bool:
+        core = self._core
+        ahead = {
+            p: report
+            for p, report in self._reports().items()
+            if p not in self._set_aside and report[0] > max(core.version, progress.version)
+        }
+        mine_stands = core.extends(progress.version, progress.digest)
+        if self._catchup.busy:
+            return self._watch()
+        if ahead and mine_stands and self._apply_known(ahead):
+            return False
+        if ahead:
+            self._ask(max(ahead, key=lambda p: (ahead[p], p)))
+            return False
+        if mine_stands:
+            return True
+        self._catchup.load_committed(progress.version)
+        return False
+
+    def _apply_known(self, ahead: dict[PeerId, tuple[int, str]]) -> bool:
+        """Another peer has applied the round this one only verified: the same bytes, so apply them."""
+        core, candidate = self._core, self._member.candidate
+        if candidate is None or candidate.plan.base_digest != core.digest:
+            return False
+        if (candidate.plan.round, candidate.digest) not in ahead.values():
+            return False
+        record = candidate.record(core.images)
+        core.note("leader", f"version {record.version} was committed by the last leader: applied")
+        self._member.apply(record)
+        return True
+
+    def _ask(self, peer: PeerId) -> None:
+        core = self._core
+        if self._asked is None or self._asked[0] != peer:
+            self._asked = (peer, core.now)
+            core.note("leader", f"{core.name(peer)} is ahead: asking it for its weights")
+            core.send(peer, SnapshotRequest(run=core.run, term=core.term))
+        elif core.now - self._asked[1] > ANSWER_S:
+            self._put_aside(peer, "no answer")
+
+    def _watch(self) -> bool:
+        if self._catchup.fetch is not None and self._asked is not None:
+            fetch = self._catchup.fetch
+            if not fetch.installing and self._core.now - fetch.progress_at > ANSWER_S:
+                self._catchup.give_up("no progress")
+                self._put_aside(self._asked[0], "no chunks")
+        return False
+
+    def _put_aside(self, peer: PeerId, reason: str) -> None:
+        self._core.note("leader", f"going on without the weights of {self._core.name(peer)}: {reason}")
+        self._set_aside.add(peer)
+        self._asked = None
+
+    def welcome(self, sender: PeerId, message: Welcome) -> None:
+        """The answer of a peer that is ahead."""
+        progress = self.progress
+        if progress is None or self._asked is None or self._asked[0] != sender:
+            return
+        if leads_back(message, progress.version, progress.digest):
+            self._catchup.welcome(sender, message)
+        else:
+            self._put_aside(sender, "its ledger does not lead back to the committed version")

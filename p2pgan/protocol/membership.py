@@ -1,0 +1,73 @@
+"""Whom this peer knows: the peers table, heartbeats, and when it must look at the table again."""
+
+from __future__ import annotations
+
+from p2pgan.protocol.core import Core, PeerView
+from p2pgan.protocol.effects import ReadPeers
+from p2pgan.protocol.events import PeerInfo, PeersRead
+from p2pgan.protocol.ids import PeerId
+from p2pgan.protocol.messages import Heartbeat
+
+
+class Membership:
+    """Keeps ``core.peers`` equal to the peers table, and remembers who was heard when."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._reading = False
+        self._wanted = True
+        self._next_read = 0.0
+
+    def want(self) -> None:
+        """The table may have changed; read it soon."""
+        self._wanted = True
+
+    def hint(self, generation: int) -> None:
+        """Somebody has seen this generation of the table."""
+        if generation > self._core.peers_generation:
+            self._wanted = True
+
+    def tick(self) -> None:
+        if self._wanted and not self._reading and self._core.now >= self._next_read:
+            self._reading, self._wanted = True, False
+            self._next_read = self._core.now + self._core.config.poll_s
+            self._core.emit(ReadPeers())
+
+    def read(self, event: PeersRead) -> None:
+        core = self._core
+        self._reading = False
+        core.peers_generation = max(core.peers_generation, event.generation)
+        known = {info.id: info for info in event.peers if info.id != core.me}
+        for peer in [p for p in core.peers if p not in known]:
+            del core.peers[peer]
+            core.note("peer", f"{core.name(peer)} is not registered any more")
+        for peer, info in known.items():
+            self._know(peer, info)
+
+    def _know(self, peer: PeerId, info: PeerInfo) -> None:
+        view = self._core.peers.get(peer)
+        if view is None:
+            self._core.peers[peer] = PeerView(info)
+        else:
+            view.info = info
+
+    def failed(self) -> None:
+        """The table could not be read; the cached one stays in force."""
+        self._reading, self._wanted = False, True
+        self._next_read = self._core.now + 2 * self._core.config.poll_s
+
+    def left(self, peer: PeerId) -> None:
+        """It said that it leaves: not alive any more, without waiting for silence."""
+        view = self._core.peers.get(peer)
+        if view is not None:
+            view.heard_at, view.beat = None, None
+        self._wanted = True
+
+    def heard(self, sender: PeerId, beat: Heartbeat | None) -> None:
+        view = self._core.peers.get(sender)
+        if view is None:
+            self._wanted = True
+            return
+        view.heard_at = self._core.now
+        if beat is not None:
+            view.beat, view.version, view.digest = beat, beat.version, beat.digest

@@ -1,0 +1,64 @@
+"""How work, shards and succession are shared out: pure arithmetic."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+from p2pgan.protocol.ids import PeerId
+from p2pgan.protocol.messages import Shard
+
+SHARD_ALIGNMENT = 1024
+"""Elements; keeps every shard's bytes aligned for any codec."""
+FIRST_MICROBATCHES = 2
+"""Work of a peer whose speed nobody knows yet."""
+LARGEST_GROWTH = 4
+"""A peer's work grows at most so many times from one round to the next."""
+
+
+def work_images(images_per_s: float, round_s: float, microbatch: int, previous: int) -> int:
+    """Images for one peer so that it trains about ``round_s`` seconds, in whole microbatches."""
+    if images_per_s <= 0:
+        return FIRST_MICROBATCHES * microbatch
+    bound = max(previous * LARGEST_GROWTH, FIRST_MICROBATCHES * microbatch)
+    wanted = min(images_per_s * round_s, bound)
+    return max(1, round(wanted / microbatch)) * microbatch
+
+
+def cut_shards(size: int, owners: Sequence[PeerId]) -> tuple[Shard, ...]:
+    """Equal slices of a vector of ``size`` elements, one for each owner while they last."""
+    blocks = -(-size // SHARD_ALIGNMENT)
+    used = owners[: max(1, min(len(owners), blocks))]
+    shards = []
+    start = 0
+    for index, owner in enumerate(used):
+        stop = min(size, (index + 1) * blocks // len(used) * SHARD_ALIGNMENT)
+        shards.append(Shard(owner, start, stop if index + 1 < len(used) else size))
+        start = stop
+    return tuple(shards)
+
+
+def by_rendezvous_hash(run: str, term: int, peers: Iterable[PeerId]) -> list[PeerId]:
+    """Peers in the order in which they should hold the pen of ``term`` (highest random weight).
+
+    Thaler and Ravishankar, "Using name-based mappings to increase hit rates", 1998.
+    """
+
+    def score(peer: PeerId) -> bytes:
+        return hashlib.blake2b(f"{run}:{term}:{peer}".encode(), digest_size=8).digest()
+
+    return sorted(peers, key=score, reverse=True)
+
+
+def straggler_deadline(durations: Sequence[float], contributors: int) -> float | None:
+    """Seconds after the plan at which a contributor counts as a straggler; None if too few are done.
+
+    Median plus four median absolute deviations of those done, once half of the contributors are;
+    at least half as long again as the median, so that even peers are not cut for noise.
+    """
+    if not durations or len(durations) * 2 < contributors:
+        return None
+    middle = median(durations)
+    spread = median(abs(d - middle) for d in durations)
+    return max(middle + 4 * spread, 1.5 * middle) + 1.0

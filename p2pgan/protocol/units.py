@@ -1,0 +1,149 @@
+"""The leader's pool of work: which spans are open, which peer holds which, what is done.
+
+The pool is derived from committed progress and the ledger, never from the database's unit leases:
+those only show others what is handed out, so a dead database does not stop the work.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable, Sequence
+
+from p2pgan.protocol.effects import UnitClaim
+from p2pgan.protocol.events import EpochDone
+from p2pgan.protocol.ids import PeerId, Span
+
+
+def complement(done: Sequence[tuple[int, int]], length: int) -> list[tuple[int, int]]:
+    """Gaps that ``done`` ranges (any order, possibly adjacent) leave in ``[0, length)``."""
+    gaps = []
+    position = 0
+    for start, stop in sorted(done):
+        if start > position:
+            gaps.append((position, start))
+        position = max(position, stop)
+    if position < length:
+        gaps.append((position, length))
+    return gaps
+
+
+class UnitPool:
+    """Hands out spans so that each image of an epoch is held by one peer at most."""
+
+    def __init__(self, images: int, unit_images: int, microbatch: int, goal_epochs: int | None) -> None:
+        self._images = images
+        self._unit_images = unit_images
+        self._microbatch = microbatch
+        self._goal_epochs = goal_epochs
+        self._open: list[Span] = []
+        self._held: dict[PeerId, tuple[Span, ...]] = {}
+        self._next_epoch = 0
+        self._claimed: set[tuple[int, int]] = set()
+
+    def restore(self, epochs: Iterable[EpochDone], uncommitted: Iterable[Span]) -> None:
+        """Start from committed progress plus spans that are in the weights but not yet committed."""
+        done: dict[int, list[tuple[int, int]]] = {e.epoch: list(e.ranges) for e in epochs}
+        lowest = min(done, default=0)
+        for span in uncommitted:
+            done.setdefault(span.epoch, []).append((span.start, span.stop))
+        self._open, self._held, self._claimed = [], {}, set()
+        self._next_epoch = lowest
+        for epoch in range(lowest, max(done, default=lowest - 1) + 1):
+            self._open_epoch(epoch, complement(done.get(epoch, []), self._images))
+
+    def _open_epoch(self, epoch: int, gaps: Iterable[tuple[int, int]]) -> None:
+        for start, stop in gaps:
+            position = start
+            while position < stop:
+                unit = position // self._unit_images
+                end = min(stop, (unit + 1) * self._unit_images)
+                self._open.append(Span(epoch, unit, position, end))
+                position = end
+        self._next_epoch = epoch + 1
+
+    @property
+    def exhausted(self) -> bool:
+        """Nothing is open and the goal allows no further epoch."""
+        return not self._open and self._goal_epochs is not None and self._next_epoch >= self._goal_epochs
+
+    def holders(self) -> set[PeerId]:
+        """Peers that hold spans."""
+        return {peer for peer, spans in self._held.items() if spans}
+
+    def held(self, peer: PeerId) -> tuple[Span, ...]:
+        return self._held.get(peer, ())
+
+    def take(self, peer: PeerId, images: int) -> tuple[Span, ...]:
+        """At least ``images`` images if there are as many, cut at microbatches; replaces what it held."""
+        self.give_back(peer)
+        taken: list[Span] = []
+        missing = images
+        while missing > 0:
+            if not self._open:
+                if self.exhausted:
+                    break
+                self._open_epoch(self._next_epoch, [(0, self._images)])
+            span = self._open.pop(0)
+            wanted = -(-missing // self._microbatch) * self._microbatch
+            if span.images > wanted:
+                cut = span.start + wanted
+                self._open.insert(0, Span(span.epoch, span.unit, cut, span.stop))
+                span = Span(span.epoch, span.unit, span.start, cut)
+            taken.append(span)
+            missing -= span.images
+        self._held[peer] = tuple(taken)
+        return self._held[peer]
+
+    def take_exactly(self, peer: PeerId, spans: tuple[Span, ...]) -> bool:
+        """Let ``peer`` go on with spans it reports to hold, if all of them are its own or open."""
+        if spans and spans == self.held(peer):
+            return True
+        mine = self._held.pop(peer, ())
+        for span in mine:
+            insort(self._open, span)
+        if not spans or not self._all_open(spans):
+            return False
+        for span in spans:
+            self._remove_open(span)
+        self._held[peer] = spans
+        return True
+
+    def _all_open(self, spans: tuple[Span, ...]) -> bool:
+        ordered = sorted(spans)
+        if any(a.overlaps(b) for a, b in zip(ordered, ordered[1:], strict=False)):
+            return False
+        return all(s.images > 0 and self._covering(s) is not None for s in ordered)
+
+    def _covering(self, span: Span) -> int | None:
+        for index, candidate in enumerate(self._open):
+            same_unit = candidate.epoch == span.epoch and candidate.unit == span.unit
+            if same_unit and candidate.start <= span.start and span.stop <= candidate.stop:
+                return index
+        return None
+
+    def _remove_open(self, span: Span) -> None:
+        index = self._covering(span)
+        assert index is not None
+        whole = self._open.pop(index)
+        if whole.start < span.start:
+            insort(self._open, Span(whole.epoch, whole.unit, whole.start, span.start))
+        if span.stop < whole.stop:
+            insort(self._open, Span(whole.epoch, whole.unit, span.stop, whole.stop))
+
+    def give_back(self, peer: PeerId) -> tuple[Span, ...]:
+        """Open the spans of a peer that will not contribute them."""
+        spans = self._held.pop(peer, ())
+        for span in spans:
+            insort(self._open, span)
+        return spans
+
+    def done(self, peer: PeerId) -> None:
+        """The spans of ``peer`` are in a version."""
+        self._held.pop(peer, None)
+
+    def claims(self) -> tuple[UnitClaim, ...]:
+        """Units handed out since the last call that no earlier call named."""
+        fresh = sorted({(s.epoch, s.unit) for spans in self._held.values() for s in spans} - self._claimed)
+        self._claimed.update(fresh)
+        size = self._unit_images
+        return tuple(UnitClaim(e, u, u * size, min((u + 1) * size, self._images)) for e, u in fresh)
