@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from p2pgan.lab.faults import FaultRecord
+from p2pgan.lab.plots import UnitPoint, draw_losses
+from p2pgan.lab.report import LabReport, PeerReport
+from p2pgan.lab.view import View
+from p2pgan.rendezvous import StatusSnapshot
+
+REPORT = LabReport(
+    scenario="kill-leader",
+    about="The leader is killed.",
+    command="p2pgan lab --peers 2",
+    run="lab",
+    dataset="digits",
+    seconds=60.0,
+    versions=12,
+    terms=2,
+    images=12_000,
+    images_per_s=200.0,
+    peers=(PeerReport("peer-1", "killed", 5, 4_000, "log"), PeerReport("peer-2", "left", 12, 8_000, "log")),
+    faults=(FaultRecord(30.0, "kill leader (peer-1)", 5, 1, 7.5),),
+    failures=(),
+    picture="out/generated.png",
+    losses=None,
+    samples=None,
+    machine="a test",
+)
+
+
+def test_the_page_tells_peers_faults_and_picture() -> None:
+    page = REPORT.as_markdown()
+    assert page.startswith("# Lab kill-leader: everything held\n")
+    assert "| peer-1 | killed | 5 | 4,000 |" in page
+    assert "| 30 s | kill leader (peer-1) | 5 | 1 | 7.5 s |" in page
+    assert "](generated.png)" in page
+    assert "Failures" not in page
+
+
+def test_failures_come_first_and_a_version_that_never_came_is_told() -> None:
+    failed = replace(REPORT, failures=("peer-2 ended unasked",), faults=(FaultRecord(30.0, "x", 5, 1),))
+    page = failed.as_markdown()
+    assert page.index("- peer-2 ended unasked") < page.index("## Peers")
+    assert "| never |" in page
+
+
+def test_the_json_says_whether_it_passed() -> None:
+    told = json.loads(REPORT.as_json())
+    assert told["passed"] is True
+    assert told["faults"][0]["recovered_s"] == 7.5
+    assert json.loads(replace(REPORT, failures=("x",)).as_json())["passed"] is False
+
+
+@pytest.mark.parametrize("units", [{}, {"peer-1": [UnitPoint(60.0 * i, 1, 2, 0.6, 0.4) for i in range(3)]}])
+def test_the_plot_is_a_png(units: dict[str, list[UnitPoint]], tmp_path: Path) -> None:
+    draw_losses(units, tmp_path / "losses.png")
+    assert (tmp_path / "losses.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_a_terminal_there_is_a_line_every_five_seconds(
+    make_status: Callable[..., StatusSnapshot],
+) -> None:
+    text = StringIO()
+    with View(Console(file=text, width=200)) as view:
+        for second in range(11):
+            view.show(second, second / 10, make_status(["peer-1", "peer-2"], "peer-2", version=second))
+        view.note(65, "the peers leave")
+    lines = text.getvalue().splitlines()
+    assert len(lines) == 4
+    assert "50%  version 5, term 1, led by peer-2, 2 peers, 5,000 images, 250 images/s" in lines[1]
+    assert lines[3] == "  1:05  the peers leave"
+
+
+def test_on_a_terminal_there_is_a_panel(make_status: Callable[..., StatusSnapshot]) -> None:
+    text = StringIO()
+    with View(Console(file=text, width=120, force_terminal=True)) as view:
+        view.show(1, 0.5, make_status(["peer-1"], "peer-1", version=3))
+    assert "peer-1 (leads)" in text.getvalue()
