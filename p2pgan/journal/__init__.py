@@ -1,0 +1,23 @@
+"""A peer's own SQLite file: units, rounds, versions, events, and commits that wait."""
+
+from p2pgan.journal.journal import Journal
+from p2pgan.journal.rows import (
+    EventEntry,
+    RoundEntry,
+    RoundLine,
+    UnitEntry,
+    UnitLine,
+    VersionEntry,
+    WaitingCommit,
+)
+
+__all__ = [
+    "EventEntry",
+    "Journal",
+    "RoundEntry",
+    "RoundLine",
+    "UnitEntry",
+    "UnitLine",
+    "VersionEntry",
+    "WaitingCommit",
+]

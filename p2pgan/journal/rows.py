@@ -1,0 +1,82 @@
+"""What a peer writes down about itself. ``at`` is always seconds since 1970 by the peer's own clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from p2pgan.protocol.ids import SnapshotManifest, VersionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class UnitLine:
+    """Spans of one unit, trained by this peer; losses and judgements are means over its steps."""
+
+    epoch: int
+    unit: int
+    images: int
+    seconds: float
+    loss_g: float
+    loss_d: float
+    d_real: float
+    d_fake: float
+    images_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoundLine:
+    """How a round went for this peer."""
+
+    round: int
+    attempt: int
+    term: int
+    members: int
+    images: int
+    """Images of all contributions."""
+    seconds: float
+    """From its plan to its end."""
+    outcome: str
+    """``committed``, or in a few words why not."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitEntry:
+    """A unit line with its time."""
+
+    at: float
+    line: UnitLine
+
+
+@dataclass(frozen=True, slots=True)
+class RoundEntry:
+    """A round line with its time."""
+
+    at: float
+    line: RoundLine
+
+
+@dataclass(frozen=True, slots=True)
+class VersionEntry:
+    """A version this peer applied. After a crash of everyone the same number can come again."""
+
+    at: float
+    record: VersionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class EventEntry:
+    """Something that happened."""
+
+    at: float
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingCommit:
+    """A commit that is not in the database yet; ``snapshot`` is the file with the manifest's bytes."""
+
+    id: int
+    records: tuple[VersionRecord, ...]
+    manifest: SnapshotManifest
+    snapshot: Path
