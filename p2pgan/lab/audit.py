@@ -14,8 +14,8 @@ def audit(
 ) -> list[str]:
     """All violations, one line each; none if the run is sound.
 
-    ``history`` are the committed versions from the database, ``journals`` what each peer applied,
-    ``image_count`` the images of the data set.
+    ``history`` are the committed versions from the database, ``journals`` the versions that led each
+    peer to the weights it left with, ``image_count`` the images of the data set.
     """
     return [
         *_broken_chain(history),
@@ -67,5 +67,7 @@ def _disagreements(
     committed = {record.version: record.digest for record in history}
     for peer, applied in sorted(journals.items()):
         for record in applied:
-            if committed.get(record.version, record.digest) != record.digest:
+            if record.version not in committed:
+                yield f"version {record.version}, which {peer} had, was never committed"
+            elif committed[record.version] != record.digest:
                 yield f"{peer} had other weights than the committed ones at version {record.version}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from p2pgan.lab.audit import audit
+from p2pgan.lab.fleet import LEFT, PeerProcess
 from p2pgan.lab.journals import read_units, read_versions
 from p2pgan.lab.plots import draw_losses
 from p2pgan.lab.report import LabReport, PeerReport
@@ -15,7 +16,6 @@ from p2pgan.protocol.ids import VersionRecord
 from p2pgan.rendezvous import PeerRow
 
 if TYPE_CHECKING:
-    from p2pgan.lab.fleet import PeerProcess
     from p2pgan.lab.run import Lab
 
 
@@ -25,7 +25,9 @@ def collect(lab: Lab) -> LabReport:
     run = database.find_run(options.run)
     history = database.read_history(run.id)
     processes = list(lab.fleet.peers.values())
-    versions = {peer.name: read_versions(peer.state_dir) for peer in processes}
+    versions = {peer.name: read_versions(peer.journal, run.name) for peer in processes}
+    # A peer that was killed may have been ahead of all others: its last rounds never happened.
+    ended_well = {peer.name: versions[peer.name] for peer in processes if peer.end == LEFT}
     report = LabReport(
         scenario=options.scenario.name,
         about=options.scenario.about,
@@ -39,7 +41,7 @@ def collect(lab: Lab) -> LabReport:
         images_per_s=round(run.images / lab.trained_s, 1) if lab.trained_s else 0.0,
         peers=_peers(processes, database.list_peers(run.id).peers, history, versions),
         faults=tuple(lab.injector.records),
-        failures=(*lab.failures, *audit(history, versions, run.dataset["count"])),
+        failures=(*lab.failures, *audit(history, ended_well, run.dataset["count"])),
         picture=_if_there(out / "generated.png"),
         losses=_losses(lab, processes, out / "losses.png"),
         samples=_samples(lab, run.id, out / "samples"),
@@ -73,7 +75,7 @@ def _peers(
 
 
 def _losses(lab: Lab, processes: Sequence[PeerProcess], path: Path) -> str | None:
-    units = {peer.name: read_units(peer.state_dir, lab.began_at) for peer in processes}
+    units = {peer.name: read_units(peer.journal, lab.options.run, lab.began_at) for peer in processes}
     if not any(units.values()):
         return None
     draw_losses(units, path)

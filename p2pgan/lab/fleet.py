@@ -15,6 +15,7 @@ from typing import Self
 
 from p2pgan.errors import ConfigError
 
+LEFT = "left"
 LEAVE_SECONDS = 30.0
 """A peer that leaves may finish its round and commit; then it is killed."""
 
@@ -41,6 +42,10 @@ class PeerProcess:
         return self.folder / "state"
 
     @property
+    def journal(self) -> Path:
+        return self.state_dir / "journal.sqlite"
+
+    @property
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
@@ -56,7 +61,7 @@ class PeerProcess:
             return "runs"
         if code == -signal.SIGKILL:
             return "killed"
-        return "left" if code == 0 else self.last_words()
+        return LEFT if code == 0 else self.last_words()
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -78,6 +78,11 @@ class PeerOptions:
         """The folder of this peer's key and journal."""
         return self.state_dir if self.state_dir is not None else default_state_dir(self.name)
 
+    @property
+    def journal_path(self) -> Path:
+        """The peer's journal."""
+        return self.state_folder / "journal.sqlite"
+
 
 @dataclass(frozen=True, kw_only=True)
 class LeadOptions(PeerOptions):

@@ -76,3 +76,7 @@ def test_a_peer_with_other_weights_is_found() -> None:
     assert audit(SOUND, {"bob": (SOUND[0], other)}, IMAGES) == [
         "bob had other weights than the committed ones at version 2"
     ]
+
+
+def test_a_version_that_a_peer_left_with_and_nobody_committed_is_found() -> None:
+    assert audit(SOUND[:2], {"bob": SOUND}, IMAGES) == ["version 3, which bob had, was never committed"]
