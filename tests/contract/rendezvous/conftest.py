@@ -1,0 +1,69 @@
+"""A real Postgres for each server there is, and a run in it to play with."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from p2pgan.rendezvous import EmbeddedPostgres, Rendezvous
+from p2pgan.rendezvous.binaries import BIN_FOLDER_VARIABLE
+from tests.contract.rendezvous.scenes import Scene, open_scene
+
+DEBIAN = Path("/usr/lib/postgresql/15/bin")
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session", params=["embedded", "debian-15"])
+def server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The DSN of a server that runs for the whole session."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(BIN_FOLDER_VARIABLE, raising=False)
+        if request.param == "debian-15":
+            if not (DEBIAN / "postgres").exists():
+                pytest.skip("Debian's postgresql-15 is not installed")
+            patch.setenv(BIN_FOLDER_VARIABLE, str(DEBIAN))
+        # Not in pytest's own folder: that one is closed to the account Postgres runs under.
+        folder = Path(tempfile.mkdtemp(prefix="p2pgan-test-"))
+        folder.chmod(0o755)
+        with EmbeddedPostgres(folder) as postgres:
+            yield postgres.dsn
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def fresh_dsn(server: str) -> Iterator[str]:
+    """The DSN of an empty database on the server."""
+    name = f"fresh_{next(_numbers)}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        yield server.rsplit("/", 1)[0] + f"/{name}"
+        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def fresh(fresh_dsn: str) -> Iterator[Rendezvous]:
+    """A rendezvous without runs."""
+    with Rendezvous(fresh_dsn) as rendezvous:
+        rendezvous.migrate()
+        yield rendezvous
+
+
+@pytest.fixture(scope="session")
+def rendezvous(server: str) -> Iterator[Rendezvous]:
+    """A rendezvous that tests share; each makes its own run."""
+    with Rendezvous(server) as shared:
+        shared.migrate()
+        yield shared
+
+
+@pytest.fixture
+def scene(rendezvous: Rendezvous) -> Scene:
+    """A new run with peers A and B; A holds the pen in term 1."""
+    return open_scene(rendezvous)
