@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from p2pgan.cli import options as o
+from p2pgan.errors import ConfigError
 
 if TYPE_CHECKING:
     from p2pgan.lab.scenario import Scenario
@@ -60,6 +61,8 @@ def lab(
     from p2pgan.lab.run import LabOptions, run_lab
     from p2pgan.lab.view import View
 
+    if json_report is not None and not json_report.absolute().parent.is_dir():
+        raise ConfigError(f"the folder of {json_report} does not exist; make it, or choose another --json")
     began = datetime.now()
     console = Console(highlight=False)
     # An end by `kill` or by a terminal that closes cleans up like Ctrl-C does.
@@ -79,7 +82,7 @@ def lab(
         View(console),
     )
     if json_report is not None:
-        json_report.write_text(report.as_json())
+        json_report.write_text(report.as_json(), encoding="utf-8")
     for failure in report.failures:
         console.print(f"failed: {failure}", markup=False)
     console.print(f"report:  {folder / 'report.md'}", soft_wrap=True)

@@ -18,9 +18,9 @@ class FaultRecord:
     at_s: float
     """Seconds after the run was created."""
     what: str
-    version: int
-    """The committed version when it happened."""
-    term: int
+    version: int | None = None
+    """The committed version just after it happened; None while the database could not be asked."""
+    term: int | None = None
     recovered_s: float | None = None
     """Seconds until the next version was committed; None if none was."""
 
@@ -54,17 +54,17 @@ class Injector:
                 FaultRecord(
                     at_s=round(elapsed_s, 1),
                     what=_describe(fault, targets),
-                    version=status["committed_version"],
-                    term=status["term"],
                 )
             )
         self.records += happened
         return happened
 
     def observe(self, elapsed_s: float, status: StatusSnapshot) -> None:
-        """Notes for each fault when the first version after it was committed."""
+        """Notes for each fault what the database says after it, and when the next version came."""
         for record in self.records:
-            if record.recovered_s is None and status["committed_version"] > record.version:
+            if record.version is None:
+                record.version, record.term = status["committed_version"], status["term"]
+            elif record.recovered_s is None and status["committed_version"] > record.version:
                 record.recovered_s = round(elapsed_s - record.at_s, 1)
 
     def _targets(self, fault: Fault, status: StatusSnapshot) -> list[PeerProcess] | None:

@@ -100,7 +100,7 @@ def _faults(faults: tuple[FaultRecord, ...]) -> list[str]:
         "| at | what | version | term | next version after |",
         "|---|---|---|---|---|",
         *(
-            f"| {f.at_s:.0f} s | {f.what} | {f.version} | {f.term} | "
+            f"| {f.at_s:.0f} s | {f.what} | {_or_unknown(f.version)} | {_or_unknown(f.term)} | "
             f"{f'{f.recovered_s:.1f} s' if f.recovered_s is not None else 'never'} |"
             for f in faults
         ),
@@ -110,6 +110,10 @@ def _faults(faults: tuple[FaultRecord, ...]) -> list[str]:
 
 def _picture(title: str, path: str | None) -> list[str]:
     return [f"## {title}", "", f"![{title}]({Path(path).name})", ""] if path else []
+
+
+def _or_unknown(value: int | None) -> str:
+    return "?" if value is None else str(value)
 
 
 def _machine() -> str:

@@ -94,11 +94,12 @@ class Lab:
             time.sleep(LOOK_EVERY_S)
             for record in self.injector.inject_due(self.elapsed_s, status):
                 self.view.note(self.elapsed_s, record.what)
-            version = status["committed_version"]
-            status = self._look(status)
-            if status["committed_version"] > version:
-                progressed_s = self.elapsed_s
-            self.injector.observe(self.elapsed_s, status)
+            now = self._look()
+            if now is not None:
+                if now["committed_version"] > status["committed_version"]:
+                    progressed_s = self.elapsed_s
+                status = now
+                self.injector.observe(self.elapsed_s, status)
             self.view.show(self.elapsed_s, self._done(status), status)
             self._check(self.elapsed_s - progressed_s)
 
@@ -133,12 +134,12 @@ class Lab:
         if drawn.returncode != 0:
             self.failures.append(f"no picture: {drawn.stderr.strip()}")
 
-    def _look(self, known: StatusSnapshot) -> StatusSnapshot:
+    def _look(self) -> StatusSnapshot | None:
         try:
             return self.database.status(self.run_id)
         except RendezvousUnavailable:
             # A scenario may have stopped it; if none did, the lack of versions ends the lab.
-            return known
+            return None
 
     def _done(self, status: StatusSnapshot) -> float:
         scenario = self.options.scenario

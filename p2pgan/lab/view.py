@@ -37,7 +37,7 @@ class View:
 
     def note(self, elapsed_s: float, text: str) -> None:
         """Prints a line that stays."""
-        self._console.print(f"{_clock(elapsed_s)}  {text}", highlight=False, markup=False)
+        self._console.print(f"{_clock(elapsed_s)}  {text}", highlight=False, markup=False, soft_wrap=True)
 
     def show(self, elapsed_s: float, done: float, status: StatusSnapshot) -> None:
         """Shows where the run is; ``done`` is the share of the lab that is over."""
