@@ -33,6 +33,8 @@ class PeerInfo:
 
 @dataclass(frozen=True)
 class PeersRead:
+    """The peers table as of one generation."""
+
     generation: int
     peers: tuple[PeerInfo, ...]
 
@@ -55,6 +57,8 @@ class LeaseRead:
 
 @dataclass(frozen=True)
 class LeaseAcquired:
+    """This peer holds the pen, in a new term."""
+
     term: int
 
 
@@ -65,6 +69,8 @@ class LeaseRefused:
 
 @dataclass(frozen=True)
 class LeaseRenewed:
+    """This peer still holds the pen."""
+
     term: int
     peers_generation: int
 
@@ -78,6 +84,8 @@ class LeaseLost:
 
 @dataclass(frozen=True)
 class LeaseReleased:
+    """The pen is laid down."""
+
     term: int
 
 
@@ -103,6 +111,8 @@ class ProgressRead:
 
 @dataclass(frozen=True)
 class CommitDone:
+    """Everything up to this version is in the database."""
+
     version: int
 
 

@@ -60,6 +60,11 @@ class Gathering:
         self._reading = False
         self._next_read = self._core.now + RETRY_S
 
+    def start_over(self) -> None:
+        """The weights could not be loaded: look at the committed state again, after a while."""
+        self.progress = None
+        self.failed()
+
     def tick(self) -> bool:
         """True once this peer has the weights to go on from."""
         core = self._core

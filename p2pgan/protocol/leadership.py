@@ -25,6 +25,8 @@ RETRY_S = 1.0
 
 
 class Role(StrEnum):
+    """What a peer is in the present term."""
+
     FOLLOWER = "follower"
     GATHERING = "gathering"
     LEADING = "leading"

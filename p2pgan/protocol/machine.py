@@ -133,6 +133,8 @@ class Machine:
                 self._lost = False
             case SnapshotFailed():
                 self.catchup.failed(event)
+                if self.leadership.is_leader:
+                    self.gathering.start_over()
             case PeersRead():
                 self.membership.read(event)
             case StrangerSeen():
@@ -184,6 +186,8 @@ class Machine:
             self.commits.failed()
         elif operation == "LoadFromRendezvous":
             self.catchup.load_failed()
+            if self.leadership.is_leader:
+                self.gathering.start_over()
         elif operation == "FinishRun":
             self.commits.finish_failed()
 

@@ -86,7 +86,8 @@ class Member:
         self.held: tuple[Span, ...] = ()
         self.trained = False
         self.images_per_s = 0.0
-        self._ticket = 0
+        self.ticket = 0
+        """Names the training that counts; results of others come too late."""
 
     # -- what others see ---------------------------------------------------------------------
 
@@ -163,8 +164,8 @@ class Member:
     def _train(self, spans: tuple[Span, ...]) -> None:
         self.held, self.trained = spans, False
         if spans:
-            self._ticket += 1
-            self._core.emit(Train(self._ticket, spans))
+            self.ticket += 1
+            self._core.emit(Train(self.ticket, spans))
         else:
             self._core.emit(StopTraining())
 
@@ -176,7 +177,7 @@ class Member:
 
     def training_done(self, event: TrainingDone) -> None:
         self.images_per_s = event.images_per_s
-        if event.ticket == self._ticket and self.held:
+        if event.ticket == self.ticket and self.held:
             self.trained = True
             self._exchange()
 
@@ -293,14 +294,14 @@ class Member:
         core.emit(Apply(record, candidate.plan.term, candidate.plan.attempt, keep))
         if not keep:
             self.held, self.trained = (), False
-            self._ticket += 1
+            self.ticket += 1
         core.advance(record)
         self._after_new_weights()
 
     def installed(self) -> None:
         """A snapshot replaced the weights; unaveraged training went with the old ones."""
         self.held, self.trained = (), False
-        self._ticket += 1
+        self.ticket += 1
         self._after_new_weights()
 
     def _after_new_weights(self) -> None:

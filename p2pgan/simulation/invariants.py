@@ -31,7 +31,7 @@ def count_problems(history: Iterable[VersionRecord], images: int, complete_epoch
             for span in contribution.spans:
                 spans.setdefault(span.epoch, []).append(span)
     problems = []
-    for epoch, covered in sorted(spans.items()):
+    for covered in spans.values():
         covered.sort()
         for a, b in zip(covered, covered[1:], strict=False):
             if a.overlaps(b):

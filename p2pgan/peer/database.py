@@ -1,0 +1,275 @@
+"""The threads that talk to the rendezvous: one for the lease, one for everything else.
+
+Each effect becomes one call and its answer an event. A database that cannot be reached is an event
+as well; only errors that no retry mends end the peer.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from p2pgan.errors import RendezvousUnavailable, WeightsError
+from p2pgan.gan.config import GanConfig
+from p2pgan.gan.models import layout_for
+from p2pgan.gan.sampling import Generator, grid_png
+from p2pgan.journal import Journal
+from p2pgan.peer.inbox import Inbox, SnapshotRead, ThreadDied
+from p2pgan.peer.snapshot import decode_snapshot
+from p2pgan.peer.vectors import Snapshot
+from p2pgan.protocol.config import ProtocolConfig
+from p2pgan.protocol.effects import (
+    AcquireLease,
+    ClaimUnits,
+    Commit,
+    Effect,
+    FinishRun,
+    LoadFromRendezvous,
+    ReadLease,
+    ReadPeers,
+    ReadProgress,
+    ReleaseLease,
+    RenewLease,
+    RollUp,
+)
+from p2pgan.protocol.events import (
+    CommitDone,
+    CommitRefused,
+    DatabaseFailed,
+    EpochDone,
+    FinishDone,
+    LeaseAcquired,
+    LeaseLost,
+    LeaseRead,
+    LeaseRefused,
+    LeaseReleased,
+    LeaseRenewed,
+    PeerInfo,
+    PeersRead,
+    ProgressRead,
+    SnapshotFailed,
+)
+from p2pgan.protocol.ids import PeerId, SnapshotManifest
+from p2pgan.rendezvous import PeerRow, PeerStat, Rendezvous, RunRow
+from p2pgan.transport import PeerAddress
+
+RESERVE_S = 2.0
+"""Head start of a named successor."""
+LIVE_S = 15.0
+"""A peer not seen for this long counts as gone."""
+FORGOTTEN_S = 3600.0
+"""A lost peer may speak again within this time without registering anew."""
+SAMPLE_IMAGES = 64
+SAMPLE_SEED = 1
+
+Call = Callable[[], None]
+
+
+class Database:
+    """Performs the effects that concern the rendezvous; answers go to the inbox."""
+
+    def __init__(
+        self,
+        rendezvous: Rendezvous,
+        run: RunRow,
+        me: PeerId,
+        config: ProtocolConfig,
+        gan: GanConfig,
+        journal: Journal,
+        inbox: Inbox,
+        set_peers: Callable[[dict[PeerId, PeerAddress]], None],
+        sample_every: int,
+    ) -> None:
+        self._db, self._run, self._me, self._config = rendezvous, run, me, config
+        self._gan, self._journal, self._inbox = gan, journal, inbox
+        self._set_peers, self._sample_every = set_peers, sample_every
+        self._sampled = 0
+        self._waiting_commit: tuple[int, int] | None = None
+        """(version, id) of what lies in the outbox."""
+        self._lease_line = _Line("lease", inbox)
+        self._work_line = _Line("rendezvous", inbox)
+
+    def start(self) -> None:
+        self._lease_line.start()
+        self._work_line.start()
+
+    def end(self, seconds: float) -> None:
+        """Finish what is queued, within a bounded time."""
+        self._lease_line.end(seconds)
+        self._work_line.end(seconds)
+
+    def perform(self, effect: Effect, snapshot: Snapshot | None) -> None:
+        """Queue ``effect``; ``snapshot`` is the version that a commit writes."""
+        line = self._work_line
+        call: Call
+        match effect:
+            case ReadLease():
+                line, call = self._lease_line, self._read_lease
+            case AcquireLease():
+                line, call = self._lease_line, self._acquire_lease
+            case RenewLease(term):
+                line, call = self._lease_line, partial(self._renew_lease, term)
+            case ReleaseLease():
+                line, call = self._lease_line, partial(self._release_lease, effect)
+            case ReadPeers():
+                call = self._read_peers
+            case ReadProgress():
+                call = self._read_progress
+            case ClaimUnits():
+                call = partial(self._claim_units, effect)
+            case Commit():
+                assert snapshot is not None
+                call = partial(self._commit, effect, snapshot)
+            case FinishRun(term):
+                call = partial(self._finish_run, term)
+            case RollUp():
+                call = partial(self._roll_up, effect)
+            case LoadFromRendezvous(version):
+                call = partial(self._load, version)
+            case _:
+                raise AssertionError(f"not for the rendezvous: {effect}")
+        line.put(type(effect).__name__, call)
+
+    def note(self, kind: str, text: str) -> None:
+        """Write an event for people to read."""
+        self._work_line.put("note", lambda: self._db.write_event(self._run.id, self._me, kind, text))
+
+    # -- the lease ---------------------------------------------------------------------------
+
+    def _read_lease(self) -> None:
+        lease = self._db.read_lease(self._run.id)
+        finished = lease.holder is None and self._db.find_run(self._run.name).state == "finished"
+        self._inbox.put(LeaseRead(lease.term, lease.holder, lease.expires_in_s, lease.successor, finished))
+
+    def _acquire_lease(self) -> None:
+        lease = self._db.acquire_lease(self._run.id, self._me, self._config.ttl_s)
+        self._inbox.put(LeaseRefused() if lease is None else LeaseAcquired(lease.term))
+
+    def _renew_lease(self, term: int) -> None:
+        renewal = self._db.renew_lease(self._run.id, self._me, term, self._config.ttl_s)
+        self._inbox.put(LeaseLost(term) if renewal is None else LeaseRenewed(term, renewal.peers_generation))
+
+    def _release_lease(self, effect: ReleaseLease) -> None:
+        held = self._db.release_lease(self._run.id, self._me, effect.term, effect.successor, RESERVE_S)
+        self._inbox.put(LeaseReleased(effect.term) if held else LeaseLost(effect.term))
+
+    # -- peers and progress ------------------------------------------------------------------
+
+    def _read_peers(self) -> None:
+        table = self._db.list_peers(self._run.id)
+        present = [p for p in table.peers if _may_speak(p)]
+        self._set_peers(
+            {p.id: PeerAddress(p.control_address, p.bulk_address) for p in present if p.id != self._me}
+        )
+        infos = tuple(PeerInfo(p.id, p.can_lead, not p.present or p.last_seen_s > LIVE_S) for p in present)
+        self._inbox.put(PeersRead(table.generation, infos))
+
+    def _read_progress(self) -> None:
+        progress = self._db.read_progress(self._run.id)
+        epochs = tuple(EpochDone(e.epoch, e.done) for e in progress.epochs)
+        self._inbox.put(ProgressRead(progress.version, progress.digest, epochs))
+
+    def _claim_units(self, effect: ClaimUnits) -> None:
+        units = [(u.epoch, u.unit, u.start, u.stop) for u in effect.units]
+        self._db.claim_units(self._run.id, effect.term, self._me, units, self._config.unit_lease_s)
+
+    def _roll_up(self, effect: RollUp) -> None:
+        stats = [
+            PeerStat(s.peer, "active" if s.alive else "lost", s.images_per_s, s.version, s.digest)
+            for s in effect.stats
+        ]
+        self._db.roll_up(self._run.id, self._me, effect.term, stats, [])
+
+    def _finish_run(self, term: int) -> None:
+        done = self._db.finish_run(self._run.id, self._me, term)
+        self._inbox.put(FinishDone() if done else LeaseLost(term))
+
+    # -- weights -----------------------------------------------------------------------------
+
+    def _commit(self, effect: Commit, snapshot: Snapshot) -> None:
+        """Stage outside any lock, then one transaction; what cannot be written waits in the journal."""
+        manifest = snapshot.manifest
+        chunks = [(name, snapshot.chunk(i)) for i, name in enumerate(manifest.chunks)]
+        try:
+            self._db.stage_chunks(self._run.id, chunks)
+            outcome = self._db.commit_weights(self._run.id, self._me, effect.term, effect.records, manifest)
+        except RendezvousUnavailable:
+            self._keep_commit(effect, snapshot)
+            raise
+        if not outcome.committed:
+            self._inbox.put(CommitRefused(effect.term, outcome.reason))
+            return
+        self._inbox.put(CommitDone(manifest.version))
+        self._empty_outbox()
+        if manifest.version - self._sampled >= self._sample_every or self._sampled == 0:
+            self._sampled = manifest.version
+            self._write_sample(snapshot)
+
+    def _write_sample(self, snapshot: Snapshot) -> None:
+        images = Generator(self._gan, snapshot.ema).sample(SAMPLE_IMAGES, SAMPLE_SEED)
+        self._db.write_sample(self._run.id, snapshot.version, grid_png(images))
+
+    def _keep_commit(self, effect: Commit, snapshot: Snapshot) -> None:
+        kept = self._waiting_commit
+        if kept is not None and kept[0] == snapshot.version:
+            return
+        pieces = [snapshot.blob]
+        new = self._journal.put_commit(self._run.name, effect.records, snapshot.manifest, pieces)
+        if kept is not None:
+            self._journal.remove_commit(kept[1])
+        self._waiting_commit = (snapshot.version, new)
+
+    def _empty_outbox(self) -> None:
+        while (waiting := self._journal.peek_commit(self._run.name)) is not None:
+            self._journal.remove_commit(waiting.id)
+        self._waiting_commit = None
+
+    def _load(self, version: int) -> None:
+        try:
+            manifest = self._db.read_manifest(self._run.id, version)
+            blob = b"".join(self._db.read_chunks(self._run.id, manifest.chunks))
+            self._inbox.put(SnapshotRead(self.decoded(manifest, blob)))
+        except WeightsError as error:
+            self._inbox.put(SnapshotFailed(version, str(error)))
+
+    def decoded(self, manifest: SnapshotManifest, blob: bytes) -> Snapshot:
+        """The snapshot with these bytes. Raises WeightsError if they are not what the manifest names."""
+        layout = layout_for(self._gan.model)
+        theta, ema = decode_snapshot(layout, manifest, blob)
+        return Snapshot(layout, manifest.version, manifest.digest, manifest.images, theta, ema)
+
+
+def _may_speak(row: PeerRow) -> bool:
+    return row.present or (row.state == "lost" and row.last_seen_s < FORGOTTEN_S)
+
+
+class _Line:
+    """One thread that makes one call after the other."""
+
+    def __init__(self, name: str, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._calls: queue.SimpleQueue[tuple[str, Call] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, operation: str, call: Call) -> None:
+        self._calls.put((operation, call))
+
+    def end(self, seconds: float) -> None:
+        self._calls.put(None)
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while (item := self._calls.get()) is not None:
+            operation, call = item
+            try:
+                call()
+            except RendezvousUnavailable:
+                self._inbox.put(DatabaseFailed(operation))
+            except Exception as error:  # handed to the loop, which ends the peer with it
+                self._inbox.put(ThreadDied(error))

@@ -1,0 +1,128 @@
+"""The loop of a peer: takes what comes in, asks the state machine, performs what it says."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable
+
+from p2pgan.journal import Journal, UnitLine
+from p2pgan.peer.database import Database
+from p2pgan.peer.inbox import ContributionReady, Inbox, Item, SnapshotRead, SpanTrained, ThreadDied
+from p2pgan.peer.log import Log
+from p2pgan.peer.perform import Performer
+from p2pgan.peer.training import TrainingThread
+from p2pgan.peer.vectors import Snapshot, Vectors
+from p2pgan.protocol.events import (
+    Event,
+    LeaveRequested,
+    Received,
+    SnapshotInstalled,
+    StrangerSeen,
+    Tick,
+    TrainingDone,
+)
+from p2pgan.protocol.ids import VersionRecord
+from p2pgan.protocol.machine import Machine
+from p2pgan.transport import BlobArrived, MessageArrived
+from p2pgan.transport import StrangerSeen as StrangerArrived
+
+TICK_S = 0.1
+
+
+class Peer:
+    """Everything of one peer, wired together; ``run`` returns when it has left or the run is over."""
+
+    def __init__(
+        self,
+        run: str,
+        machine: Machine,
+        performer: Performer,
+        vectors: Vectors,
+        training: TrainingThread,
+        database: Database,
+        journal: Journal,
+        inbox: Inbox,
+        log: Log,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._run, self._machine, self._performer, self._vectors = run, machine, performer, vectors
+        self._training, self._database, self._journal = training, database, journal
+        self._inbox, self._log, self._clock = inbox, log, clock
+
+    def leave(self) -> None:
+        """Ask the peer to leave cleanly; may be called from a signal handler."""
+        self._inbox.put(LeaveRequested())
+
+    def restore(self, snapshot: Snapshot, ledger: tuple[VersionRecord, ...]) -> None:
+        """Start from weights that the outbox kept."""
+        self._install(snapshot, ledger)
+
+    def run(self) -> str:
+        """Loop until the state machine is done; the reason.
+
+        Raises:
+            P2pganError: what a thread of this peer could not get over.
+        """
+        self._training.start()
+        self._database.start()
+        next_tick = self._clock()
+        while self._performer.finished is None:
+            now = self._clock()
+            if now >= next_tick:
+                next_tick = now + TICK_S
+                self._handle(Tick())
+            try:
+                item = self._inbox.get(timeout=max(0.0, next_tick - self._clock()))
+            except queue.Empty:
+                continue
+            self._take(item)
+        return self._performer.finished
+
+    def _take(self, item: Item) -> None:
+        match item:
+            case MessageArrived(sender, message):
+                self._handle(Received(sender, message))
+            case BlobArrived():
+                self._performer.blob_arrived(item)
+            case StrangerArrived():
+                self._handle(StrangerSeen())
+            case SpanTrained():
+                self._span_trained(item)
+            case ContributionReady():
+                if item.ticket == self._machine.member.ticket:
+                    self._vectors.contribution = item.contribution
+                    self._handle(TrainingDone(item.ticket, item.images_per_s))
+            case SnapshotRead(snapshot):
+                self._training.stop()
+                self._install(snapshot, ())
+            case ThreadDied(error):
+                raise error
+            case _:
+                self._handle(item)
+
+    def _handle(self, event: Event) -> None:
+        for effect in self._machine.handle(self._clock(), event):
+            self._performer.perform(effect)
+
+    def _install(self, snapshot: Snapshot, ledger: tuple[VersionRecord, ...]) -> None:
+        self._vectors.install(snapshot)
+        self._handle(SnapshotInstalled(snapshot.manifest, ledger))
+
+    def _span_trained(self, item: SpanTrained) -> None:
+        stats = item.stats
+        self._log.unit(stats)
+        self._journal.add_unit(
+            self._run,
+            UnitLine(
+                epoch=item.span.epoch,
+                unit=item.span.unit,
+                images=stats.images,
+                seconds=stats.seconds,
+                loss_g=stats.loss_g,
+                loss_d=stats.loss_d,
+                d_real=stats.d_real,
+                d_fake=stats.d_fake,
+                images_per_s=stats.images_per_s,
+            ),
+        )

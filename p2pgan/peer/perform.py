@@ -1,0 +1,258 @@
+"""One function per effect: what the state machine wants done, done with tensors, sockets and threads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from p2pgan.averaging.digest import blob_digest
+from p2pgan.errors import PeerFault, WeightsError
+from p2pgan.journal import Journal, RoundLine
+from p2pgan.peer.database import Database
+from p2pgan.peer.inbox import Inbox
+from p2pgan.peer.log import Log
+from p2pgan.peer.training import TrainingThread
+from p2pgan.peer.vectors import Payload, Rejected, Vectors
+from p2pgan.protocol.effects import (
+    Apply,
+    BeginSnapshot,
+    BuildCandidate,
+    Effect,
+    Finish,
+    ForgetRounds,
+    InstallSnapshot,
+    Note,
+    Reduce,
+    Send,
+    SendChunk,
+    SendResult,
+    SendSlice,
+    SendWelcome,
+    StopTraining,
+    Train,
+)
+from p2pgan.protocol.events import (
+    CandidateReady,
+    ChunkArrived,
+    Reduced,
+    ReduceRejected,
+    ResultArrived,
+    SliceArrived,
+    SnapshotFailed,
+    SnapshotInstalled,
+)
+from p2pgan.protocol.ids import CHUNK_BYTES, PeerId, SnapshotManifest
+from p2pgan.protocol.messages import BlobHeader, BlobKind, ChunkMissing, Welcome
+from p2pgan.transport import BlobArrived, Transport
+
+KINDS_FOR_EVERYONE = frozenset({"leader", "peer", "database", "catch-up", "leaving"})
+"""Notes that also go to the events table; the others stay in log and journal."""
+
+
+@dataclass
+class Fetched:
+    """A snapshot being put together."""
+
+    manifest: SnapshotManifest
+    blob: bytearray
+
+
+class Performer:
+    """Performs effects in the order in which they came."""
+
+    def __init__(
+        self,
+        run: str,
+        me: PeerId,
+        vectors: Vectors,
+        training: TrainingThread,
+        transport: Transport,
+        database: Database,
+        journal: Journal,
+        inbox: Inbox,
+        log: Log,
+        accepts: Callable[[int, int], bool],
+    ) -> None:
+        self._run, self._me = run, me
+        self._vectors, self._training, self._transport = vectors, training, transport
+        self._database, self._journal, self._inbox, self._log = database, journal, inbox, log
+        self._accepts = accepts
+        self._fetched: Fetched | None = None
+        self._applied_at = time.monotonic()
+        self.finished: str | None = None
+        """The reason, once the state machine is done."""
+
+    def perform(self, effect: Effect) -> None:
+        match effect:
+            case Send(to, message):
+                self._transport.send(to, message)
+            case Note(kind, text):
+                self._note(kind, text)
+            case Train(ticket, spans):
+                self._vectors.contribution = None
+                self._training.train(ticket, spans, self._vectors.base().theta)
+            case StopTraining():
+                self._vectors.contribution = None
+                self._training.stop()
+            case Apply():
+                self._apply(effect)
+            case SendSlice():
+                self._send_slice(effect)
+            case Reduce():
+                self._reduce(effect)
+            case SendResult():
+                self._send_result(effect)
+            case BuildCandidate():
+                self._build(effect)
+            case ForgetRounds(below):
+                self._vectors.forget(below)
+            case SendWelcome():
+                self._send_welcome(effect)
+            case SendChunk():
+                self._send_chunk(effect)
+            case BeginSnapshot(manifest):
+                self._begin_snapshot(manifest)
+            case InstallSnapshot():
+                self._install(effect)
+            case Finish(reason):
+                self.finished = reason
+            case _:
+                self._database.perform(effect, self._vectors.current)
+
+    def _note(self, kind: str, text: str) -> None:
+        self._log.note(kind, text)
+        self._journal.add_event(self._run, kind, text)
+        if kind in KINDS_FOR_EVERYONE:
+            self._database.note(kind, text)
+
+    # -- rounds ------------------------------------------------------------------------------
+
+    def _apply(self, effect: Apply) -> None:
+        record = effect.record
+        fresh = self._vectors.apply(effect)
+        if effect.keep_training:
+            self._training.rebase(fresh.theta)
+        self._journal.add_version(self._run, record)
+        now = time.monotonic()
+        counted = sum(c.images for c in record.contributions)
+        members, seconds = len(record.contributions), now - self._applied_at
+        self._applied_at = now
+        line = RoundLine(record.version, record.attempt, record.term, members, counted, seconds, "committed")
+        self._journal.add_round(self._run, line)
+        self._log.version(record, members, counted, seconds)
+
+    def _send_slice(self, e: SendSlice) -> None:
+        payload = self._vectors.own_slice(e)
+        if e.shard.owner == self._me:
+            key = (e.term, e.round, e.first_attempt, e.index, self._me)
+            self._vectors.store_slice(key, payload)
+            self._inbox.put(SliceArrived(self._me, e.term, e.round, e.first_attempt, e.index))
+        else:
+            header = self._header(BlobKind.SLICE, e.term, e.round, e.first_attempt, e.index, e.codec, payload)
+            self._transport.send_blob(e.shard.owner, header, payload)
+
+    def _reduce(self, e: Reduce) -> None:
+        try:
+            self._vectors.reduce(e)
+        except Rejected as fault:
+            self._inbox.put(ReduceRejected(e.term, e.round, e.attempt, e.index, fault.peer, str(fault)))
+        else:
+            self._inbox.put(Reduced(e.term, e.round, e.attempt, e.index))
+
+    def _send_result(self, e: SendResult) -> None:
+        payload = self._vectors.result((e.term, e.round, e.attempt, e.index))
+        if payload is None:
+            return
+        if e.to == self._me:
+            self._inbox.put(ResultArrived(self._me, e.term, e.round, e.attempt, e.index))
+            return
+        # The receiver knows the codec from the plan.
+        header = self._header(BlobKind.RESULT, e.term, e.round, e.attempt, e.index, "plan", payload)
+        self._transport.send_blob(e.to, header, payload)
+
+    def _header(
+        self, kind: BlobKind, term: int, number: int, attempt: int, index: int, codec: str, payload: Payload
+    ) -> BlobHeader:
+        return BlobHeader(
+            run=self._run,
+            term=term,
+            kind=kind,
+            round=number,
+            attempt=attempt,
+            index=index,
+            codec=codec,
+            length=len(payload),
+            digest=blob_digest(payload),
+        )
+
+    def _build(self, e: BuildCandidate) -> None:
+        try:
+            digest = self._vectors.build(e)
+        except PeerFault as fault:
+            self._note("round", f"round {e.round}: a reduced shard is not valid: {fault}")
+        else:
+            self._inbox.put(CandidateReady(e.term, e.round, e.attempt, digest))
+
+    def blob_arrived(self, arrival: BlobArrived) -> None:
+        """Store a bulk transfer that the state machine has a use for."""
+        header, sender = arrival.header, arrival.sender
+        if header.run != self._run:
+            return
+        if header.kind is BlobKind.CHUNK:
+            self._chunk_arrived(sender, header, arrival.payload)
+        elif self._accepts(header.term, header.round):
+            place = (header.term, header.round, header.attempt, header.index)
+            if header.kind is BlobKind.SLICE:
+                if self._vectors.store_slice((*place, sender), arrival.payload):
+                    self._inbox.put(SliceArrived(sender, *place))
+            elif self._vectors.store_result(sender, place, arrival.payload):
+                self._inbox.put(ResultArrived(sender, *place))
+
+    # -- snapshots ---------------------------------------------------------------------------
+
+    def _send_welcome(self, e: SendWelcome) -> None:
+        manifest = self._vectors.base().manifest
+        welcome = Welcome(run=self._run, term=e.term, manifest=manifest, ledger=e.ledger, donors=e.donors)
+        self._transport.send(e.to, welcome)
+
+    def _send_chunk(self, e: SendChunk) -> None:
+        snapshot = self._vectors.snapshot(e.version, e.digest)
+        payload = snapshot.chunk(e.index) if snapshot is not None else b""
+        if payload:
+            header = self._header(BlobKind.CHUNK, 0, e.version, 0, e.index, "raw", payload)
+            self._transport.send_blob(e.to, header, payload)
+        else:
+            missing = ChunkMissing(run=self._run, term=0, version=e.version, digest=e.digest, index=e.index)
+            self._transport.send(e.to, missing)
+
+    def _begin_snapshot(self, manifest: SnapshotManifest) -> None:
+        if manifest.length != self._vectors.snapshot_bytes:
+            self._fetched = None
+            self._inbox.put(SnapshotFailed(manifest.version, f"{manifest.length} bytes are not a snapshot"))
+        else:
+            self._fetched = Fetched(manifest, bytearray(manifest.length))
+
+    def _chunk_arrived(self, sender: PeerId, header: BlobHeader, payload: memoryview) -> None:
+        fetched = self._fetched
+        if fetched is None or header.round != fetched.manifest.version:
+            return
+        manifest, index = fetched.manifest, header.index
+        valid = index < len(manifest.chunks) and header.digest == manifest.chunks[index]
+        if valid:
+            fetched.blob[index * CHUNK_BYTES : index * CHUNK_BYTES + len(payload)] = payload
+        self._inbox.put(ChunkArrived(sender, manifest.version, manifest.digest, index, valid))
+
+    def _install(self, e: InstallSnapshot) -> None:
+        fetched, self._fetched = self._fetched, None
+        if fetched is None or fetched.manifest != e.manifest:
+            self._inbox.put(SnapshotFailed(e.manifest.version, "its chunks are gone"))
+            return
+        try:
+            snapshot = self._database.decoded(e.manifest, bytes(fetched.blob))
+        except WeightsError as error:
+            self._inbox.put(SnapshotFailed(e.manifest.version, str(error)))
+            return
+        self._training.stop()
+        self._vectors.install(snapshot)
+        self._inbox.put(SnapshotInstalled(e.manifest, e.ledger))

@@ -1,0 +1,254 @@
+"""``lead`` and ``join``: from options to a running peer, and out again."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from socket import gethostname
+from types import FrameType
+
+import torch
+
+from p2pgan.averaging.digest import chunk
+from p2pgan.errors import DatasetError, RendezvousUnavailable, RunError, SchemaMismatch, WeightsError
+from p2pgan.gan.data import ImageSet, open_images
+from p2pgan.gan.models import layout_for
+from p2pgan.gan.trainer import Trainer
+from p2pgan.journal import Journal
+from p2pgan.peer.config import RunConfig, check_requested, run_config, stored_config
+from p2pgan.peer.database import Database
+from p2pgan.peer.device import pick_device
+from p2pgan.peer.identity import take_identity
+from p2pgan.peer.inbox import Inbox
+from p2pgan.peer.log import Log
+from p2pgan.peer.options import JoinOptions, LeadOptions, PeerOptions
+from p2pgan.peer.peer import Peer
+from p2pgan.peer.perform import Performer
+from p2pgan.peer.training import TrainingThread
+from p2pgan.peer.vectors import Snapshot, Vectors
+from p2pgan.protocol.config import ProtocolConfig
+from p2pgan.protocol.machine import Machine
+from p2pgan.rendezvous import Dataset, PeerRegistration, Rendezvous, RunRow, open_rendezvous
+from p2pgan.transport import Transport, load_keys
+
+FIRST_RUN = "gan"
+"""Name of a run that nobody named."""
+END_S = 5.0
+"""Each thread has so long to end."""
+
+
+def lead(options: LeadOptions) -> None:
+    """Create the run or take it up again, and take part until it ends or the user leaves.
+
+    Raises:
+        P2pganError: one line that says what is wrong and what to do.
+    """
+    _set_threads(options)
+    with open_rendezvous(options.rendezvous) as rendezvous:
+        rendezvous.migrate()
+        run = _existing_run(rendezvous, options)
+        if run is None:
+            requested = dict(options.requested)
+            if options.dataset is not None:
+                requested["dataset"] = options.dataset
+            config = run_config(requested)
+            images = _images(config, options)
+            run = _create_run(rendezvous, options.run or FIRST_RUN, config, images)
+        else:
+            config = stored_config(run.config)
+            check_requested(config, options.requested)
+            images = _images(config, options)
+        _take_part(rendezvous, run, config, images, options, trains=not options.no_train)
+
+
+def join(options: JoinOptions) -> None:
+    """Take part in a run until it ends or the user leaves.
+
+    Raises:
+        P2pganError: one line that says what is wrong and what to do.
+    """
+    _set_threads(options)
+    with open_rendezvous(options.rendezvous) as rendezvous:
+        rendezvous.check_schema()
+        run = rendezvous.find_run(options.run)
+        if run.state == "finished":
+            raise RunError(f"the run {run.name} has finished: draw from it with p2pgan generate")
+        config = stored_config(run.config)
+        _take_part(rendezvous, run, config, _images(config, options), options, trains=True)
+
+
+def _set_threads(options: PeerOptions) -> None:
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+
+
+def _existing_run(rendezvous: Rendezvous, options: LeadOptions) -> RunRow | None:
+    """The run to resume; None if it is to be created."""
+    runs = rendezvous.list_runs()
+    if options.run is None and not any(r.state == "active" for r in runs):
+        if any(r.name == FIRST_RUN for r in runs):
+            raise RunError(f"the run {FIRST_RUN} has finished: name the next one with --run NAME")
+        return None
+    if options.run is not None and all(r.name != options.run for r in runs):
+        return None
+    run = rendezvous.find_run(options.run)
+    if run.state == "finished":
+        raise RunError(f"the run {run.name} has finished: name the next one with --run NAME")
+    return run
+
+
+def _create_run(rendezvous: Rendezvous, name: str, config: RunConfig, images: ImageSet) -> RunRow:
+    """Version 0 is what the seed gives; it is stored so that anyone can start from it."""
+    trainer = Trainer(config.gan, images, "cpu")
+    theta = trainer.theta()
+    ema = theta[trainer.layout.slice_of("G")].clone()
+    digest = Snapshot(trainer.layout, 0, "", 0, theta, ema)
+    blob, manifest = digest.blob, digest.manifest
+    pieces = [(d, bytes(p)) for d, p in zip(manifest.chunks, chunk(blob), strict=True)]
+    return rendezvous.create_run(
+        name,
+        config.model_dump(mode="json"),
+        _dataset(images),
+        manifest.schema_hash,
+        config.unit_images,
+        manifest,
+        pieces,
+    )
+
+
+def _dataset(images: ImageSet) -> Dataset:
+    fingerprint = images.fingerprint
+    return Dataset(count=fingerprint.count, resolution=fingerprint.resolution, digest=fingerprint.digest)
+
+
+def _images(config: RunConfig, options: PeerOptions) -> ImageSet:
+    spec = options.dataset if options.dataset is not None else config.dataset
+    return open_images(spec, config.gan.model.resolution, options.data_root, options.download)
+
+
+def _check_images(run: RunRow, images: ImageSet) -> None:
+    mine, theirs = _dataset(images), run.dataset
+    if mine != theirs:
+        raise DatasetError(
+            f"these are not the images of the run {run.name}: {mine['count']} images with digest "
+            f"{mine['digest'][:12]}, not {theirs['count']} with {theirs['digest'][:12]}; "
+            "point --dataset to the same images"
+        )
+
+
+def _protocol_config(run: RunRow, config: RunConfig, vector_size: int) -> ProtocolConfig:
+    return ProtocolConfig(
+        images=run.dataset["count"],
+        unit_images=run.unit_images,
+        microbatch=config.gan.microbatch,
+        vector_size=vector_size,
+        schema_hash=run.schema_hash,
+        codec=config.sync.codec,
+        round_s=config.sync.round_seconds,
+        commit_s=config.commit_seconds,
+        rotate_every=config.leadership.rotate_every,
+        goal_epochs=config.goal.epochs,
+        goal_versions=config.goal.versions,
+        ttl_s=config.leadership.ttl_s,
+        renew_s=config.leadership.renew_s,
+    )
+
+
+def _take_part(
+    rendezvous: Rendezvous,
+    run: RunRow,
+    config: RunConfig,
+    images: ImageSet,
+    options: PeerOptions,
+    trains: bool,
+) -> None:
+    _check_images(run, images)
+    layout = layout_for(config.gan.model)
+    if layout.schema_hash != run.schema_hash:
+        raise SchemaMismatch(f"the nets of the run {run.name} are of another version of p2pgan")
+    device = pick_device(options.device)
+    options, folder = take_identity(options, named=options.name != gethostname())
+    with ExitStack() as stack:
+        stack.callback(folder.release)
+        keys = load_keys(folder.path)
+        journal = stack.enter_context(Journal(folder.path / "journal.sqlite"))
+        inbox, log = Inbox(), Log(options.log_format)
+        if journal.notice is not None:
+            log.note("journal", journal.notice)
+        transport = Transport(
+            keys,
+            deliver=inbox.put,
+            bind_host=options.bind_host,
+            advertise_host=options.advertise,
+            control_port=options.port,
+            bulk_port=options.port + 1 if options.port else 0,
+        )
+        address = transport.start()
+        stack.callback(transport.close)
+        rendezvous.register_peer(
+            run.id,
+            PeerRegistration(keys.public, options.name, device.type, address.control, address.bulk, True),
+        )
+        log.note("run", f"{run.name}: {images.count} images at {images.resolution} px, {device.type}")
+        log.note("peer", f"{options.name} is {keys.public[:8]}, listens on {address.control}")
+        settings = _protocol_config(run, config, layout.size)
+        machine = Machine(settings, keys.public, run.name, trains=trains)
+        training = TrainingThread(Trainer(config.gan, images, device), inbox)
+        stack.callback(training.end, END_S)
+        database = Database(
+            rendezvous, run, keys.public, settings, config.gan, journal, inbox, transport.set_peers,
+            config.sample_every,
+        )  # fmt: skip
+        stack.callback(database.end, END_S)
+        vectors = Vectors(layout, config.sync.alpha, config.gan.ema_half_life_images)
+        performer = Performer(
+            run.name, keys.public, vectors, training, transport, database, journal, inbox, log,
+            machine.member.accepts,
+        )  # fmt: skip
+        peer = Peer(run.name, machine, performer, vectors, training, database, journal, inbox, log)
+        _restore(peer, database, journal, run, log)
+        with _leave_on_signals(peer):
+            reason = peer.run()
+        log.note("leaving", reason)
+        _say_goodbye(rendezvous, run, keys.public, log)
+
+
+def _restore(peer: Peer, database: Database, journal: Journal, run: RunRow, log: Log) -> None:
+    """Take up what the outbox kept when this peer crashed while the database was away."""
+    waiting = journal.peek_commit(run.name)
+    if waiting is None:
+        return
+    if waiting.manifest.version > run.version:
+        try:
+            snapshot = database.decoded(waiting.manifest, waiting.snapshot.read_bytes())
+        except (OSError, WeightsError) as error:
+            log.note("journal", f"the commit that waited cannot be used: {error}")
+        else:
+            log.note("journal", f"version {snapshot.version} waits to be committed")
+            peer.restore(snapshot, waiting.records)
+            return
+    journal.remove_commit(waiting.id)
+
+
+@contextmanager
+def _leave_on_signals(peer: Peer) -> Iterator[None]:
+    """The first Ctrl-C leaves cleanly; a second one ends the process at once."""
+
+    def asked(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        peer.leave()
+
+    before = {n: signal.signal(n, asked) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say_goodbye(rendezvous: Rendezvous, run: RunRow, me: str, log: Log) -> None:
+    try:
+        rendezvous.set_peer_state(run.id, me, "left")
+    except RendezvousUnavailable as error:
+        log.note("database", f"could not note that this peer left: {error}")

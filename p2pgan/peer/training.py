@@ -1,0 +1,138 @@
+"""The training thread: trains the spans it is told, never waits for the network or the database."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from p2pgan.gan.train import summarise
+from p2pgan.gan.trainer import StepStats, Trainer
+from p2pgan.peer.inbox import ContributionReady, Inbox, SpanTrained, ThreadDied
+from p2pgan.protocol.ids import Span
+
+
+@dataclass(frozen=True)
+class _Job:
+    ticket: int
+    spans: tuple[Span, ...]
+    base: Tensor
+
+
+@dataclass(frozen=True)
+class _Rebase:
+    base: Tensor
+
+
+@dataclass(frozen=True)
+class _Stop:
+    pass
+
+
+@dataclass(frozen=True)
+class _End:
+    pass
+
+
+_Command = _Job | _Rebase | _Stop | _End
+
+
+class TrainingThread:
+    """Obeys the newest command between two microbatches."""
+
+    def __init__(self, trainer: Trainer, inbox: Inbox) -> None:
+        self._trainer, self._inbox = trainer, inbox
+        self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
+        self._base: Tensor | None = None
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="training", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def train(self, ticket: int, spans: tuple[Span, ...], base: Tensor) -> None:
+        """Drop what is under way; train ``spans`` from ``base``."""
+        self._commands.put(_Job(ticket, spans, base))
+
+    def rebase(self, base: Tensor) -> None:
+        """Go on from ``base``, with what was learned since the old one on top."""
+        self._commands.put(_Rebase(base))
+
+    def stop(self) -> None:
+        """Drop what is under way and idle."""
+        self._commands.put(_Stop())
+
+    def end(self, seconds: float) -> None:
+        """End the thread after the microbatch under way."""
+        self._commands.put(_End())
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        try:
+            job: _Job | None = None
+            while not self._ended:
+                job = self._train(job) if job is not None else self._obey(self._commands.get(), None)
+        except Exception as error:  # handed to the loop, which ends the peer with it
+            self._inbox.put(ThreadDied(error))
+
+    def _obey(self, command: _Command, job: _Job | None) -> _Job | None:
+        """The job to be done after ``command``."""
+        match command:
+            case _Job():
+                self._trainer.load(command.base)
+                self._base = command.base
+                return command
+            case _Rebase(base):
+                if job is not None and self._base is not None:
+                    self._trainer.rebase(self._base, base)
+                    self._base = base
+                return job
+            case _Stop():
+                return None
+            case _End():
+                self._ended = True
+                return None
+
+    def _train(self, job: _Job) -> _Job | None:
+        """Train all spans of ``job``; the job that replaced it, if one did."""
+        began = time.perf_counter()
+        for span in job.spans:
+            span_began = time.perf_counter()
+            steps = []
+            for start, stop in microbatches(span, self._trainer.config.microbatch):
+                replaced = self._commands_waiting(job)
+                if replaced is not job:
+                    return replaced
+                steps.append(self._trainer.train_microbatch(span.epoch, start, stop))
+            self._report(span, steps, time.perf_counter() - span_began)
+        seconds = max(1e-6, time.perf_counter() - began)
+        images = sum(s.images for s in job.spans)
+        replaced = self._commands_waiting(job)
+        if replaced is not job:
+            return replaced
+        assert self._base is not None
+        moved = self._trainer.theta() - self._base
+        self._inbox.put(ContributionReady(job.ticket, moved, images / seconds))
+        return None
+
+    def _report(self, span: Span, steps: list[StepStats], seconds: float) -> None:
+        self._inbox.put(SpanTrained(span, summarise(span.unit, span.epoch, steps, seconds)))
+
+    def _commands_waiting(self, job: _Job) -> _Job | None:
+        """Obey everything that came in the meantime."""
+        now: _Job | None = job
+        while not self._ended:
+            try:
+                now = self._obey(self._commands.get_nowait(), now)
+            except queue.Empty:
+                break
+        return now
+
+
+def microbatches(span: Span, size: int) -> list[tuple[int, int]]:
+    """Positions of a span's microbatches; only the last may be smaller."""
+    return [(start, min(start + size, span.stop)) for start in range(span.start, span.stop, size)]

@@ -1,0 +1,197 @@
+"""The tensors behind the state machine's words: weights, contribution, slices, results, snapshots."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from p2pgan.averaging.codec import codec
+from p2pgan.averaging.digest import vector_digest
+from p2pgan.averaging.flatten import Layout
+from p2pgan.averaging.outer import outer_step
+from p2pgan.averaging.reduce import weighted_mean
+from p2pgan.errors import InternalError, PeerFault
+from p2pgan.gan.ema import ema_update
+from p2pgan.peer.snapshot import encode_snapshot, name_snapshot
+from p2pgan.protocol.effects import Apply, BuildCandidate, Reduce, SendSlice
+from p2pgan.protocol.ids import CHUNK_BYTES, PeerId, SnapshotManifest
+
+SNAPSHOTS_KEPT = 4
+"""Versions whose bytes a donor can still give."""
+STORED_VECTORS_PER_SENDER = 8
+"""Bound on undelivered slices and results of one sender, in full float32 vectors."""
+
+SliceKey = tuple[int, int, int, int, PeerId]
+"""(term, round, first_attempt, shard, sender)"""
+ResultKey = tuple[int, int, int, int]
+"""(term, round, attempt, shard)"""
+Payload = memoryview | bytes | bytearray
+
+
+class Rejected(PeerFault):
+    """A contributor's slice cannot enter a mean."""
+
+    def __init__(self, peer: PeerId, reason: str) -> None:
+        super().__init__(reason)
+        self.peer = peer
+
+
+@dataclass
+class Snapshot:
+    """One version, immutable; its bytes and their names are made when first asked for."""
+
+    layout: Layout
+    version: int
+    digest: str
+    images: int
+    theta: Tensor
+    """float32 (P,), CPU."""
+    ema: Tensor
+    """float32 (P_G,), CPU."""
+
+    @cached_property
+    def blob(self) -> bytes:
+        """Theta, then EMA, as bytes."""
+        return encode_snapshot(self.theta, self.ema)
+
+    @cached_property
+    def manifest(self) -> SnapshotManifest:
+        """Names of the blob's chunks."""
+        return name_snapshot(self.layout, self.theta, self.blob, self.version, self.images)
+
+    def chunk(self, index: int) -> memoryview:
+        """Bytes of one chunk; empty beyond the end."""
+        return memoryview(self.blob)[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
+
+
+@dataclass
+class Vectors:
+    """Used by the peer's loop alone. All vectors are float32 on the CPU."""
+
+    layout: Layout
+    alpha: float
+    half_life: float
+    current: Snapshot | None = None
+    contribution: Tensor | None = None
+    _slices: dict[SliceKey, Payload] = field(default_factory=dict)
+    _results: dict[ResultKey, Payload] = field(default_factory=dict)
+    _candidates: dict[tuple[int, int, int], Tensor] = field(default_factory=dict)
+    _snapshots: OrderedDict[tuple[int, str], Snapshot] = field(default_factory=OrderedDict)
+    _stored: dict[PeerId, int] = field(default_factory=dict)
+
+    @property
+    def snapshot_bytes(self) -> int:
+        """Bytes of any version's snapshot."""
+        generator = self.layout.slice_of("G")
+        return 4 * int(self.layout.size + generator.stop - generator.start)
+
+    # -- versions ----------------------------------------------------------------------------
+
+    def install(self, snapshot: Snapshot) -> None:
+        """``snapshot`` replaces the weights; the contribution went with the old ones."""
+        self.current, self.contribution = snapshot, None
+        self._snapshots[(snapshot.version, snapshot.digest)] = snapshot
+        while len(self._snapshots) > SNAPSHOTS_KEPT:
+            self._snapshots.popitem(last=False)
+
+    def base(self) -> Snapshot:
+        """The current weights. Raises InternalError before there are any."""
+        if self.current is None:
+            raise InternalError("a round without weights")
+        return self.current
+
+    def snapshot(self, version: int, digest: str) -> Snapshot | None:
+        """A recent version's weights, if still kept."""
+        return self._snapshots.get((version, digest))
+
+    def apply(self, effect: Apply) -> Snapshot:
+        """The candidate becomes the current version; the EMA follows in images."""
+        record, old = effect.record, self.base()
+        theta = self._candidates.pop((effect.round_term, record.version, effect.attempt))
+        ema = old.ema.clone()
+        counted = sum(c.images for c in record.contributions)
+        ema_update(ema, theta[self.layout.slice_of("G")], counted, self.half_life)
+        contribution = self.contribution if effect.keep_training else None
+        fresh = Snapshot(self.layout, record.version, record.digest, record.images, theta, ema)
+        self.install(fresh)
+        self.contribution = contribution
+        return fresh
+
+    # -- rounds ------------------------------------------------------------------------------
+
+    def own_slice(self, effect: SendSlice) -> memoryview:
+        """This peer's contribution to a shard, encoded."""
+        if self.contribution is None:
+            raise InternalError(f"round {effect.round} asks for a contribution that is not there")
+        return codec(effect.codec).encode(self.contribution[effect.shard.start : effect.shard.stop])
+
+    def store_slice(self, key: SliceKey, payload: Payload) -> bool:
+        """Keep a member's slice until its round is over; False if it has too much in store."""
+        if key not in self._slices and not self._charge(key[4], len(payload)):
+            return False
+        self._slices[key] = payload
+        return True
+
+    def store_result(self, sender: PeerId, key: ResultKey, payload: Payload) -> bool:
+        """Keep a reduced shard; False if its sender has too much in store."""
+        if key not in self._results and not self._charge(sender, len(payload)):
+            return False
+        self._results[key] = payload
+        return True
+
+    def _charge(self, sender: PeerId, size: int) -> bool:
+        stored = self._stored.get(sender, 0) + size
+        if stored > STORED_VECTORS_PER_SENDER * 4 * self.layout.size:
+            return False
+        self._stored[sender] = stored
+        return True
+
+    def reduce(self, effect: Reduce) -> None:
+        """The weighted mean of a shard, encoded once for everyone.
+
+        Raises:
+            Rejected: names the contributor whose slice is not valid.
+        """
+        elements = effect.shard.stop - effect.shard.start
+        decoded = {}
+        for peer, _ in effect.weights:
+            key = (effect.term, effect.round, effect.first_attempt, effect.index, peer)
+            try:
+                decoded[peer] = codec(effect.codec).decode(self._slices[key], elements)
+            except PeerFault as error:
+                raise Rejected(peer, str(error)) from error
+        mean = weighted_mean(decoded, dict(effect.weights))
+        key_of_result = (effect.term, effect.round, effect.attempt, effect.index)
+        self._results[key_of_result] = codec(effect.codec).encode(mean)
+
+    def result(self, key: ResultKey) -> Payload | None:
+        """A reduced shard as encoded by its owner."""
+        return self._results.get(key)
+
+    def build(self, effect: BuildCandidate) -> str:
+        """What the weights would be after the round; its digest.
+
+        Raises:
+            PeerFault: a result is not valid.
+        """
+        mean = torch.empty(self.layout.size, dtype=torch.float32)
+        for index, shard in enumerate(effect.shards):
+            payload = self._results[(effect.term, effect.round, effect.attempt, index)]
+            part = codec(effect.codec).decode(payload, shard.stop - shard.start)
+            mean[shard.start : shard.stop] = part
+        candidate = outer_step(self.base().theta, mean, self.alpha)
+        self._candidates[(effect.term, effect.round, effect.attempt)] = candidate
+        return vector_digest(candidate)
+
+    def forget(self, below: int) -> None:
+        """Drop what belongs to rounds below this one."""
+        self._slices = {k: v for k, v in self._slices.items() if k[1] >= below}
+        self._results = {k: v for k, v in self._results.items() if k[1] >= below}
+        self._candidates = {k: v for k, v in self._candidates.items() if k[1] >= below}
+        self._stored = {}
+        for key, payload in self._slices.items():
+            self._stored[key[4]] = self._stored.get(key[4], 0) + len(payload)
