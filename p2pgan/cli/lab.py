@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from p2pgan.cli import options as o
+from p2pgan.cli.overrides import requested
 from p2pgan.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def lab(
         str | None,
         typer.Option("--rendezvous", metavar="DSN", help="A Postgres of your own. [an embedded one]"),
     ] = None,
-    dataset: o.Dataset = "digits",
+    dataset: o.Dataset = None,
     config: o.ConfigFile = None,
     model: o.Model = None,
     resolution: o.Resolution = None,
@@ -60,9 +61,20 @@ def lab(
 
     from p2pgan.lab.run import LabOptions, run_lab
     from p2pgan.lab.view import View
+    from p2pgan.peer.config import run_config
 
     if json_report is not None and not json_report.absolute().parent.is_dir():
         raise ConfigError(f"the folder of {json_report} does not exist; make it, or choose another --json")
+    said = requested(
+        config,
+        settings,
+        {
+            "dataset": dataset,
+            "gan.model.name": model,
+            "gan.model.resolution": resolution,
+            "gan.seed": seed,
+        },
+    )
     began = datetime.now()
     console = Console(highlight=False)
     # An end by `kill` or by a terminal that closes cleans up like Ctrl-C does.
@@ -75,8 +87,8 @@ def lab(
             out=folder,
             rendezvous=rendezvous,
             run=f"lab-{began:%Y%m%d-%H%M%S}",
-            dataset=dataset or "digits",
-            run_arguments=_run_arguments(dataset or "digits", config, model, resolution, seed, settings),
+            dataset=run_config(said).dataset,
+            requested=said,
             command=shlex.join(["p2pgan", *sys.argv[1:]]),
         ),
         View(console),
@@ -104,23 +116,3 @@ def _scenario(path: Path | None, peers: int | None, minutes: float | None, versi
     if "minutes" not in values and "versions" not in values:
         values["minutes"] = USUAL_MINUTES
     return parse_scenario(values)
-
-
-def _run_arguments(
-    dataset: str,
-    config: Path | None,
-    model: str | None,
-    resolution: int | None,
-    seed: int | None,
-    settings: list[str] | None,
-) -> tuple[str, ...]:
-    """The same flags, for ``p2pgan lead``."""
-    given = {
-        "--dataset": dataset,
-        "--config": config,
-        "--model": model,
-        "--resolution": resolution,
-        "--seed": seed,
-    }
-    flags = [part for flag, value in given.items() if value is not None for part in (flag, str(value))]
-    return (*flags, *(part for setting in settings or () for part in ("--set", setting)))

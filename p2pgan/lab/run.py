@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 from p2pgan.errors import ConfigError, P2pganError, RendezvousUnavailable, RunError
 from p2pgan.lab.collect import collect
@@ -19,7 +22,7 @@ from p2pgan.lab.view import View
 from p2pgan.rendezvous import EmbeddedPostgres, Rendezvous, StatusSnapshot, open_rendezvous
 
 LOOK_EVERY_S = 0.5
-START_S = 120.0
+START_S = 900.0
 """How long the first peer may take to create the run: it reads and digests the images first."""
 STALL_S = 120.0
 """A run that makes no version for so long has failed."""
@@ -36,8 +39,8 @@ class LabOptions:
     """A DSN; None for an embedded Postgres in ``out``."""
     run: str
     dataset: str
-    run_arguments: tuple[str, ...]
-    """Arguments of ``p2pgan lead`` that describe the run."""
+    requested: Mapping[str, object]
+    """What was said about the run's configuration: what a file for ``p2pgan lead --config`` holds."""
     command: str
     """How the lab was called, for the report."""
 
@@ -68,7 +71,9 @@ class Lab:
     def start(self) -> None:
         """Starts the first peer, and the others once it has created the run."""
         self._began = time.monotonic()
-        first = self.fleet.lead("peer-1", self.options.run_arguments)
+        config = self.options.out / "run.yaml"
+        config.write_text(yaml.safe_dump(dict(self.options.requested)), encoding="utf-8")
+        first = self.fleet.lead("peer-1", ["--config", str(config)])
         self.database.migrate()
         while True:
             try:

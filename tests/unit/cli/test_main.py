@@ -41,6 +41,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["join", "--rendezvous", "postgresql://db/gan", "--name", "a/b"], "name"),
         (["lab", "--scenario", "/does/not/exist"], "/does/not/exist"),
         (["lab", "--minutes", "-1"], "minutes"),
+        (["lab", "--set", "gan.model.widht=64"], "did you mean"),
         (["lab", "--rendezvous", "postgresql://db/gan", "--versions", "0"], "--versions"),
     ],
 )
