@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from blake3 import blake3
 
-from p2pgan.protocol.ids import CHUNK_BYTES, Contribution, SnapshotManifest, Span, VersionRecord
+from p2pgan.protocol.ids import Contribution, SnapshotManifest, Span, VersionRecord
 from p2pgan.rendezvous import CommitOutcome, PeerRegistration, Rendezvous, RunRow
 
 IMAGES = 1000
 UNIT = 300
+PART_BYTES = 4096
 _numbers = itertools.count()
 
 
@@ -95,7 +96,7 @@ def registration(peer: str, *, name: str = "", can_lead: bool = True, port: int 
 
 
 def make_snapshot(version: int, digest: str, images: int) -> tuple[SnapshotManifest, list[tuple[str, bytes]]]:
-    parts = [blake3(f"{version} {digest}".encode()).digest(length=CHUNK_BYTES), digest.encode()]
+    parts = [blake3(f"{version} {digest}".encode()).digest(length=PART_BYTES), digest.encode()]
     chunks = [(digest_of(part), part) for part in parts]
     manifest = SnapshotManifest(
         version=version,

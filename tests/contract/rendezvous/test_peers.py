@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+
+from p2pgan.errors import InternalError, RunError
+from p2pgan.rendezvous import PeerStat, PeerState
+from tests.contract.rendezvous.scenes import Scene, registration
+
+
+def test_registering_is_listed_and_counts_the_generation(scene: Scene) -> None:
+    generation = scene.rendezvous.register_peer(scene.run.id, registration("C", name="laptop"))
+    peers = scene.rendezvous.list_peers(scene.run.id)
+    assert peers.generation == generation
+    assert [(p.id, p.name, p.state) for p in peers.peers][-1] == ("C", "laptop", "joining")
+
+
+def test_those_present_come_first(scene: Scene) -> None:
+    scene.rendezvous.set_peer_state(scene.run.id, "A", "left")
+    peers = scene.rendezvous.list_peers(scene.run.id).peers
+    assert [(p.id, p.present) for p in peers] == [("B", True), ("A", False)]
+
+
+@pytest.mark.parametrize(
+    ("change", "counts"),
+    [
+        (registration("A"), False),
+        (registration("A", name="other"), False),
+        (registration("A", port=77), True),
+    ],
+    ids=["nothing", "name", "address"],
+)
+def test_the_generation_counts_changes_that_others_must_know(scene: Scene, change, counts) -> None:
+    before = scene.rendezvous.list_peers(scene.run.id).generation
+    assert (scene.rendezvous.register_peer(scene.run.id, change) > before) is counts
+
+
+def test_a_sign_of_life_does_not_count_the_generation_but_a_new_state_does(scene: Scene) -> None:
+    def roll_up(state: PeerState) -> int:
+        assert scene.rendezvous.roll_up(scene.run.id, "A", 1, [PeerStat("B", state, 9.0, 3, "v3")], [])
+        return scene.rendezvous.list_peers(scene.run.id).generation
+
+    joining, active, still_active, lost = map(roll_up, ("joining", "active", "active", "lost"))
+    assert joining < active == still_active < lost
+
+
+def test_a_renewal_tells_the_generation(scene: Scene) -> None:
+    generation = scene.rendezvous.register_peer(scene.run.id, registration("C"))
+    renewal = scene.rendezvous.renew_lease(scene.run.id, "A", 1, 3600)
+    assert renewal is not None
+    assert renewal.peers_generation == generation
+
+
+def test_a_roll_up_is_fenced(scene: Scene) -> None:
+    term = scene.take_pen("B")
+    stats = [PeerStat("A", "lost", 1.0, 1, "v1")]
+    assert not scene.rendezvous.roll_up(scene.run.id, "A", 1, stats, [{"loss_g": 1.0}])
+    assert scene.rendezvous.metrics(scene.run.id) == ()
+    assert {p.state for p in scene.rendezvous.list_peers(scene.run.id).peers} == {"joining"}
+    assert scene.rendezvous.roll_up(scene.run.id, "B", term, stats, [{"loss_g": 1.0}, {"loss_g": 2.0}])
+    assert [row.data for row in scene.rendezvous.metrics(scene.run.id)] == [{"loss_g": 1.0}, {"loss_g": 2.0}]
+    assert scene.rendezvous.list_peers(scene.run.id).peers[-1].state == "lost"
+
+
+def test_who_left_comes_back_only_by_itself(scene: Scene) -> None:
+    scene.rendezvous.set_peer_state(scene.run.id, "B", "left")
+    assert scene.rendezvous.roll_up(scene.run.id, "A", 1, [PeerStat("B", "active", 9.0, 3, "v3")], [])
+    assert scene.rendezvous.list_peers(scene.run.id).peers[-1].state == "left"
+    scene.rendezvous.register_peer(scene.run.id, registration("B"))
+    assert scene.rendezvous.list_peers(scene.run.id).peers[-1].state == "joining"
+
+
+def test_unknown_peers_and_runs_are_refused(scene: Scene) -> None:
+    with pytest.raises(InternalError, match="not registered"):
+        scene.rendezvous.set_peer_state(scene.run.id, "nobody", "active")
+    with pytest.raises(RunError):
+        scene.rendezvous.register_peer(-1, registration("A"))
+    with pytest.raises(RunError):
+        scene.rendezvous.list_peers(-1)

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+
+from p2pgan.errors import RunError
+from p2pgan.protocol.ids import Span
+from p2pgan.rendezvous import PeerStat
+from tests.contract.rendezvous.scenes import Scene
+
+
+def test_the_keys_of_a_status_stay(scene: Scene) -> None:
+    status = scene.rendezvous.status(scene.run.id)
+    assert list(status) == [
+        "run",
+        "version",
+        "committed_version",
+        "digest",
+        "term",
+        "leader",
+        "epoch",
+        "images",
+        "images_per_s",
+        "last_commit_age_s",
+        "units",
+        "peers",
+    ]
+    assert list(status["units"]) == ["open", "leased", "done"]
+    assert list(status["peers"][0]) == [
+        "id",
+        "name",
+        "state",
+        "device",
+        "images_per_s",
+        "last_seen_s",
+        "version",
+        "digest",
+    ]
+
+
+def test_a_status_tells_the_run_as_it_is(scene: Scene) -> None:
+    record = scene.record(("A", Span(0, 0, 0, 300)))
+    assert scene.commit(record).committed
+    stats = [PeerStat("A", "active", 10.5, 3, "v3"), PeerStat("B", "lost", 99.0, 7, "v7")]
+    assert scene.rendezvous.roll_up(scene.run.id, "A", 1, stats, [])
+    status = scene.rendezvous.status(scene.run.id)
+    assert (status["run"], status["version"], status["committed_version"]) == (scene.run.name, 3, 1)
+    assert (status["digest"], status["term"], status["leader"]) == (record.digest, 1, "A")
+    assert (status["epoch"], status["images"], status["images_per_s"]) == (0, 300, 10.5)
+    assert [(p["id"], p["state"], p["version"]) for p in status["peers"]] == [
+        ("A", "active", 3),
+        ("B", "lost", 7),
+    ]
+    assert status["last_commit_age_s"] >= 0
+
+
+def test_nobody_leads_once_the_lease_ran_out(scene: Scene) -> None:
+    assert scene.rendezvous.renew_lease(scene.run.id, "A", 1, 0) is not None
+    assert scene.rendezvous.status(scene.run.id)["leader"] is None
+
+
+def test_a_run_that_is_not_there_has_no_status(scene: Scene) -> None:
+    with pytest.raises(RunError):
+        scene.rendezvous.status(-1)
+
+
+def test_samples_and_events_are_kept_in_order(scene: Scene) -> None:
+    rendezvous, run = scene.rendezvous, scene.run.id
+    rendezvous.write_sample(run, 2, b"\x89PNG two")
+    rendezvous.write_sample(run, 1, b"\x89PNG one")
+    rendezvous.write_sample(run, 2, b"\x89PNG two again")
+    assert [(s.version, s.png) for s in rendezvous.samples(run)] == [
+        (1, b"\x89PNG one"),
+        (2, b"\x89PNG two again"),
+    ]
+    rendezvous.write_event(run, "A", "elected", "took the pen in term 1")
+    rendezvous.write_event(run, None, "note", "50% done")
+    assert [(e.peer, e.kind, e.text) for e in rendezvous.events(run)] == [
+        ("A", "elected", "took the pen in term 1"),
+        (None, "note", "50% done"),
+    ]
