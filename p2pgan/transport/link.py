@@ -9,6 +9,7 @@ import zmq
 from p2pgan.protocol.ids import PeerId
 from p2pgan.transport import sockets
 from p2pgan.transport.arrivals import PeerAddress
+from p2pgan.transport.codec import encode
 from p2pgan.transport.curve import Keys
 from p2pgan.transport.inbound import Inbound
 from p2pgan.transport.limits import BulkLimits
@@ -18,6 +19,10 @@ from p2pgan.transport.tally import Tally
 
 MAX_WAITING_MESSAGES = 128
 """Messages for a peer that is not connected; then the oldest give way, since the newest say more."""
+KNOCK_EVERY_S = 1.0
+"""At most so often a peer's knock makes us redial, so that two peers do not redial each other forever."""
+REDIAL_S = 15.0
+"""libzmq gives up for good on a server that broke the protocol, so a link that stays down is made anew."""
 FRAMES_PER_TURN = 2
 """Frames to one peer before the next peer has its turn."""
 
@@ -34,6 +39,7 @@ class Link:
         tally: Counter[Tally],
         peer: PeerId,
         address: PeerAddress,
+        now: float,
     ) -> None:
         self.peer = peer
         self.address = address
@@ -49,24 +55,33 @@ class Link:
         self._waiting: deque[bytes] = deque()
         self._bulk: Socket | None = None
         self.control = sockets.control_dealer(context, keys, peer, address.control)
+        self._moved_at = now
+        """When libzmq last took a message, or had none to take."""
+        self._knocked_at = now - KNOCK_EVERY_S
 
     def redial(self, address: PeerAddress, now: float) -> None:
         """Go on with the peer at another address; what waits for it stays."""
         self.address = address
-        self._close_control(linger_ms=0)
-        self.control = sockets.control_dealer(self._context, self._keys, self.peer, address.control)
-        self.flush()
+        self._redial_control(now)
         self.hang_up_bulk(now)
 
-    def post(self, message: bytes) -> None:
+    def knocked(self, now: float) -> None:
+        """The peer has just connected to us: if it turned us away before, now it lets us in."""
+        if self._waiting and now >= self._knocked_at + KNOCK_EVERY_S:
+            self._knocked_at = now
+            self._redial_control(now)
+
+    def post(self, message: bytes, now: float) -> None:
         """Send an encoded message as soon as there is a connection."""
         if len(self._waiting) == MAX_WAITING_MESSAGES:
             self._waiting.popleft()
             self._tally[Tally.QUEUE_FULL] += 1
+        if not self._waiting:
+            self._moved_at = now
         self._waiting.append(message)
-        self.flush()
+        self.flush(now)
 
-    def flush(self) -> None:
+    def flush(self, now: float) -> None:
         """Hand libzmq what it takes; the poller reports when it takes more."""
         while self._waiting:
             try:
@@ -75,6 +90,7 @@ class Link:
                 self._poller.register(self.control, zmq.POLLOUT)
                 return
             self._waiting.popleft()
+            self._moved_at = now
             self._tally[Tally.MESSAGES_SENT] += 1
         if self.control in self._poller:
             self._poller.unregister(self.control)
@@ -86,7 +102,12 @@ class Link:
         self._poller.register(self.monitor, zmq.POLLIN)
 
     def pump(self, now: float) -> bool:
-        """Send a few sealed frames; true if more could go at once."""
+        """Do what is due: send an offer or a few sealed frames; true if more could go at once."""
+        if self._waiting and now >= self._moved_at + REDIAL_S:
+            self._redial_control(now)
+        offer = self.outbound.offer(now)
+        if offer is not None:
+            self.post(encode(offer), now)
         if self._bulk is None:
             return False
         if self.outbound.over(now):
@@ -119,6 +140,12 @@ class Link:
         """Close all sockets; messages already handed to libzmq have ``linger_ms`` to leave."""
         self.hang_up_bulk(now)
         self._close_control(linger_ms)
+
+    def _redial_control(self, now: float) -> None:
+        self._close_control(linger_ms=0)
+        self.control = sockets.control_dealer(self._context, self._keys, self.peer, self.address.control)
+        self._moved_at = now
+        self.flush(now)
 
     def _close_control(self, linger_ms: int) -> None:
         if self.control in self._poller:

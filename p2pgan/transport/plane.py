@@ -104,7 +104,7 @@ class Plane:
             known = self._links.get(peer)
             if known is None:
                 self._links[peer] = Link(
-                    self._context, self._poller, self._keys, self._limits, self.tally, peer, address
+                    self._context, self._poller, self._keys, self._limits, self.tally, peer, address, now
                 )
             elif known.address != address:
                 known.redial(address, now)
@@ -114,7 +114,7 @@ class Plane:
         if link is None:
             self.tally[Tally.UNKNOWN_PEER] += 1
         else:
-            link.post(message)
+            link.post(message, time.monotonic())
 
     def send_blob(self, peer: PeerId, header: BlobHeader, payload: memoryview) -> None:
         link = self._links.get(peer)
@@ -134,12 +134,12 @@ class Plane:
             self._drain(self._control, MESSAGES_PER_TURN, self._on_message)
         if self._bulk in ready:
             self._drain(self._bulk, FRAMES_PER_TURN, self._on_frame)
-        if len(ready) > 0:
-            for link in self._links.values():
-                if link.control in ready:
-                    link.flush()
-                if link.monitor is not None and link.monitor in ready:
-                    link.hang_up_bulk(time.monotonic())
+        now = time.monotonic()
+        for link in self._links.values():
+            if link.control in ready:
+                link.flush(now)
+            if link.monitor is not None and link.monitor in ready:
+                link.hang_up_bulk(now)
 
     def _drain(self, socket: Socket, limit: int, handle: Callable[[zmq.Frame], None]) -> None:
         for _ in range(limit):
@@ -158,9 +158,6 @@ class Plane:
         now = time.monotonic()
         more = False
         for link in self._links.values():
-            offer = link.outbound.offer(now)
-            if offer is not None:
-                link.post(codec.encode(offer))
             more |= link.pump(now)
         return more
 
@@ -192,7 +189,7 @@ class Plane:
             self._forget_inbound(link)
             link.inbound = Inbound(link.peer, offer, self._limits, self.tally)
             self._inbound[offer.key_id] = link.inbound
-        link.post(codec.encode(SealAccepted(offer.key_id)))
+        link.post(codec.encode(SealAccepted(offer.key_id)), time.monotonic())
 
     def _forget_inbound(self, link: Link) -> None:
         if link.inbound is not None:
@@ -210,9 +207,10 @@ class Plane:
         try:
             blob = inbound.receive(raw, header)
         finally:
-            credit = inbound.credit(time.monotonic())
+            now = time.monotonic()
+            credit = inbound.credit(now)
             if credit is not None:
-                self._links[inbound.sender].post(codec.encode(credit))
+                self._links[inbound.sender].post(codec.encode(credit), now)
         if blob is not None:
             self.tally[Tally.BLOBS_RECEIVED] += 1
             self._deliver(blob)
@@ -220,10 +218,12 @@ class Plane:
     # Who may connect.
 
     def _admit_key(self, key: PeerId) -> bool:
-        if key in self._links:
+        now = time.monotonic()
+        link = self._links.get(key)
+        if link is not None:
+            link.knocked(now)
             return True
         self.tally[Tally.STRANGER_DENIED] += 1
-        now = time.monotonic()
         if now >= self._stranger_at:
             self._stranger_at = now + STRANGER_EVERY_S
             self._deliver(StrangerSeen(key))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import re
 import socket as network
+import struct
 
 import zmq
+import zmq.utils.z85
 
 from p2pgan.errors import ConfigError
 from p2pgan.protocol.ids import PeerId
@@ -19,8 +21,7 @@ from p2pgan.transport.zap import BULK_DOMAIN, CONTROL_DOMAIN, ENDPOINT
 
 Socket = zmq.Socket[bytes]
 
-_ENDPOINT = re.compile(r"tcp://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
-_KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
+_ENDPOINT = re.compile(r"tcp://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9][A-Za-z0-9._-]*):[0-9]{1,5}")
 _HEARTBEAT_BYTES = 512
 """Dealers only send; what a server may say to one is handshake and heartbeat."""
 
@@ -35,11 +36,16 @@ BULK_ENDED = (
 
 def dialable(peer: PeerId, address: PeerAddress) -> bool:
     """Whether key and endpoints have the form that libzmq takes; rows of a table are others' words."""
-    return (
-        _KEY.fullmatch(peer) is not None
-        and _ENDPOINT.fullmatch(address.control) is not None
-        and _ENDPOINT.fullmatch(address.bulk) is not None
-    )
+    endpoints = (address.control, address.bulk)
+    return is_key(peer) and all(_ENDPOINT.fullmatch(endpoint) for endpoint in endpoints)
+
+
+def is_key(text: str) -> bool:
+    """Whether ``text`` is the Z85 form (RFC 32) of a 32-byte key."""
+    try:
+        return len(text) == 40 and len(zmq.utils.z85.decode(text)) == 32
+    except (ValueError, KeyError, struct.error):  # not ASCII, not of the alphabet, five characters over 2**32
+        return False
 
 
 def gate(context: zmq.Context[Socket]) -> Socket:
@@ -70,9 +76,12 @@ def control_dealer(context: zmq.Context[Socket], keys: Keys, peer: PeerId, endpo
     socket.curve_secretkey = keys.secret.encode("ascii")
     # Without a connection, messages wait in our own queue, where the oldest give way.
     socket.set(zmq.IMMEDIATE, 1)
-    socket.set(zmq.SNDHWM, 64)
+    socket.set(zmq.SNDHWM, 256)
     socket.set(zmq.RECONNECT_IVL, 100)
     socket.set(zmq.RECONNECT_IVL_MAX, 1000)
+    # A refused handshake ends by this timer, so it is how soon a peer gets in that is allowed now. It
+    # must still leave the handshake its three or four round trips between continents.
+    socket.set(zmq.HANDSHAKE_IVL, 2000)
     _only_sends(socket)
     _notice_dead_connections(socket, interval_ms=1000, timeout_ms=5000)
     _connect(socket, endpoint)
@@ -115,7 +124,6 @@ def connect_bulk(socket: Socket, endpoint: str) -> Socket:
 def _only_sends(socket: Socket) -> None:
     socket.set(zmq.RCVHWM, 1)
     socket.set(zmq.MAXMSGSIZE, _HEARTBEAT_BYTES)
-    socket.set(zmq.HANDSHAKE_IVL, 10_000)
 
 
 def _notice_dead_connections(socket: Socket, interval_ms: int, timeout_ms: int) -> None:
