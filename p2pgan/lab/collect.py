@@ -28,6 +28,13 @@ def collect(lab: Lab) -> LabReport:
     versions = {peer.name: read_versions(peer.journal, run.name) for peer in processes}
     # A peer that was killed may have been ahead of all others: its last rounds never happened.
     ended_well = {peer.name: versions[peer.name] for peer in processes if peer.end == LEFT}
+    peers = _peers(processes, database.list_peers(run.id).peers, history, versions)
+    idle = [peer.name for peer in peers if peer.name in lab.full_members and not peer.images]
+    failures = [
+        *lab.failures,
+        *audit(history, ended_well, run.dataset["count"]),
+        *(f"{name} took part, but no image of its was counted" for name in idle),
+    ]
     report = LabReport(
         scenario=options.scenario.name,
         about=options.scenario.about,
@@ -39,9 +46,9 @@ def collect(lab: Lab) -> LabReport:
         terms=len({record.term for record in history}),
         images=run.images,
         images_per_s=round(run.images / lab.trained_s, 1) if lab.trained_s else 0.0,
-        peers=_peers(processes, database.list_peers(run.id).peers, history, versions),
+        peers=peers,
         faults=tuple(lab.injector.records),
-        failures=(*lab.failures, *audit(history, ended_well, run.dataset["count"])),
+        failures=tuple(failures),
         picture=_if_there(out / "generated.png"),
         losses=_losses(lab, processes, out / "losses.png"),
         samples=_samples(lab, run.id, out / "samples"),
@@ -75,8 +82,9 @@ def _peers(
 
 
 def _losses(lab: Lab, processes: Sequence[PeerProcess], path: Path) -> str | None:
-    units = {peer.name: read_units(peer.journal, lab.options.run, lab.began_at) for peer in processes}
-    if not any(units.values()):
+    by_peer = {peer.name: read_units(peer.journal, lab.options.run, lab.began_at) for peer in processes}
+    units = {name: points for name, points in by_peer.items() if points}
+    if not units:
         return None
     draw_losses(units, path)
     return str(path)

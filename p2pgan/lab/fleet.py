@@ -30,6 +30,8 @@ class PeerProcess:
     environment: Mapping[str, str]
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     frozen: bool = field(default=False, init=False)
+    started_s: float = field(default=0.0, init=False)
+    """When it started last, by the monotonic clock."""
     expected_end: bool = field(default=False, init=False)
     """Whether the lab itself ended it, so that its end is no failure."""
 
@@ -76,6 +78,7 @@ class PeerProcess:
                 start_new_session=True,
             )
         self.frozen = self.expected_end = False
+        self.started_s = time.monotonic()
 
     def send(self, number: signal.Signals) -> None:
         if self.process is not None and self.alive:

@@ -24,6 +24,8 @@ from p2pgan.rendezvous import EmbeddedPostgres, Rendezvous, StatusSnapshot, open
 LOOK_EVERY_S = 0.5
 START_S = 900.0
 """How long the first peer may take to create the run: it reads and digests the images first."""
+MUST_COUNT_S = 60.0
+"""A peer that trained for so long has failed if no image of its is in committed weights."""
 STALL_S = 120.0
 """A run that makes no version for so long has failed."""
 
@@ -60,6 +62,8 @@ class Lab:
         self.failures: list[str] = []
         self.began_at = 0.0
         """When the run was created, in seconds since 1970."""
+        self.full_members: list[str] = []
+        """Peers that were there to the end, and long enough that images of theirs must have counted."""
         self.trained_s = 0.0
         """How long the peers trained, once they have left."""
         self._began = 0.0
@@ -113,6 +117,11 @@ class Lab:
         if self.injector.pending:
             self.failures.append(f"the lab ended before: {', '.join(map(str, self.injector.pending))}")
         self.view.note(self.elapsed_s, "the peers leave")
+        self.full_members = [
+            peer.name
+            for peer in self.fleet.peers.values()
+            if peer.alive and time.monotonic() - peer.started_s >= MUST_COUNT_S
+        ]
         status = self.database.status(self.run_id)
         leaders = {peer["name"] for peer in status["peers"] if peer["id"] == status["leader"]}
         everyone = list(self.fleet.peers.values())
