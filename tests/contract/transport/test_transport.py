@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 
 import pytest
+import zmq
 
 from p2pgan.errors import ConfigError, InternalError
 from p2pgan.transport import BulkLimits, MessageArrived, PeerAddress, StrangerSeen, Tally, Transport, new_keys
 from p2pgan.transport.limits import FRAME_BYTES
-from tests.contract.transport.parties import Party, RawPeer, header_of, note, wait_until
+from tests.contract.transport.parties import Party, RawPeer, header_of, note, wait_for_event, wait_until
 
 MakeParty = Callable[..., Party]
 
@@ -306,3 +307,41 @@ def test_a_transport_that_was_not_started_says_so() -> None:
     with pytest.raises(InternalError, match="not been started"):
         transport.send(new_keys().public, note())
     transport.close()
+
+
+def test_a_port_that_something_else_answered_on_is_dialled_again_when_the_peer_is_there(
+    party: MakeParty, raw: RawPeer
+) -> None:
+    a, b = party(), party()
+    b.transport.close()
+    squatter = raw.context.socket(zmq.ROUTER)
+    wait_for_event(
+        squatter,
+        lambda: (squatter.bind(b.address.control), a.know(b), a.transport.send(b.id, note(1))),
+        zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL,
+        zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,
+        zmq.EVENT_DISCONNECTED,
+    )
+    squatter.close(linger=0)
+    back = party(keys=b.keys, address=b.address)
+    back.know(a)
+    assert back.next_message().message == note(1)
+
+
+def test_many_threads_may_send_at_once(party: MakeParty) -> None:
+    a, b = party(), party()
+    a.know(b)
+    b.know(a)
+    a.transport.send(b.id, note(0))
+    b.next_message()
+    threads = [
+        threading.Thread(target=lambda index=index: a.send_blob(b, bytes([index]) * 100_000, index))
+        for index in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    arrived = [b.next_blob() for _ in range(20)]
+    assert {blob.header.index for blob in arrived} == set(range(20))
+    assert all(blob.payload == bytes([blob.header.index]) * 100_000 for blob in arrived)
