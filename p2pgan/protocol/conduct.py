@@ -55,6 +55,7 @@ class Conductor:
         self.watch: Watch | None = None
         self._speeds: dict[PeerId, float] = {}
         self._previous: dict[PeerId, int] = {}
+        self._last_members: frozenset[PeerId] = frozenset()
         self._attempt = 0
 
     def begin(self, progress: ProgressRead) -> None:
@@ -64,6 +65,7 @@ class Conductor:
         self.watch = None
         self._attempt = 0
         self._previous = {}
+        self._last_members = frozenset()
 
     # -- planning ----------------------------------------------------------------------------
 
@@ -74,7 +76,12 @@ class Conductor:
         beat = view.beat
         if beat is None or beat.term != self._core.term or beat.phase == Phase.CATCHING_UP:
             return False
-        return (view.version, view.digest) == current or (beat.round, beat.candidate) == current
+        if (view.version, view.digest) == current or (beat.round, beat.candidate) == current:
+            return True
+        # It was sent everything of the last round, as contributor or rider, and knows what that is based on.
+        last = self._core.record_of(self._core.version)
+        followed = last is not None and (last.version - 1, last.parent_digest) == (view.version, view.digest)
+        return followed and peer in self._last_members
 
     def _reports_here(self, peer: PeerId) -> bool:
         beat = self._core.peers[peer].beat
@@ -236,7 +243,8 @@ class Conductor:
 
     def _pass_over_stragglers(self, watch: Watch) -> bool:
         contributors = [m.peer for m in watch.plan.contributors]
-        deadline = straggler_deadline(sorted(watch.trained.values()), len(contributors))
+        durations = sorted(watch.trained.values())
+        deadline = straggler_deadline(durations, len(contributors), self._core.config.round_s)
         if deadline is None or self._core.now - watch.planned_at <= deadline:
             return False
         late = {p for p in contributors if p not in watch.trained}
@@ -338,6 +346,7 @@ class Conductor:
             self.pool.done(contribution.peer)
         self.watch = None
         self._attempt = 0
+        self._last_members = frozenset(m.peer for m in watch.plan.members)
         core.note(
             "round",
             f"round {record.version} committed: {len(record.contributions)} contributors agree, "

@@ -51,14 +51,15 @@ def by_rendezvous_hash(run: str, term: int, peers: Iterable[PeerId]) -> list[Pee
     return sorted(peers, key=score, reverse=True)
 
 
-def straggler_deadline(durations: Sequence[float], contributors: int) -> float | None:
+def straggler_deadline(durations: Sequence[float], contributors: int, round_s: float) -> float | None:
     """Seconds after the plan at which a contributor counts as a straggler; None if too few are done.
 
     Median plus four median absolute deviations of those done, once half of the contributors are;
-    at least half as long again as the median, so that even peers are not cut for noise.
+    at least half as long again as the median and as a round should take, so that peers are not cut
+    for noise, nor for the short first work of a newcomer.
     """
     if not durations or len(durations) * 2 < contributors:
         return None
     middle = median(durations)
     spread = median(abs(d - middle) for d in durations)
-    return max(middle + 4 * spread, 1.5 * middle) + 1.0
+    return max(middle + 4 * spread, 1.5 * middle, 1.5 * round_s) + 1.0

@@ -15,6 +15,10 @@ QUIET_S = 45.0
 """Enough for a lease to run out, a snapshot to travel and some rounds."""
 
 
+IDLE_S = 15.0
+"""A peer without a fault contributes more often than this."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What one seed showed. ``violations`` is empty if all invariants held."""
@@ -86,5 +90,10 @@ def _check_end(world: World, swarm: dict[str, SimulatedPeer], settled: int) -> N
         for p in swarm.values()
         if p.machine.core.version < database.version or not p.machine.core.has_weights
     ]
+    idle = set(swarm) - {
+        c.peer for at, _, r in world.applied if at > world.now - IDLE_S for c in r.contributions
+    }
+    if idle:
+        world.violated("progress", f"{', '.join(sorted(idle))} contributed nothing for {IDLE_S} s")
     if behind:
         world.violated("progress", f"{', '.join(behind)} did not catch up with version {database.version}")
