@@ -23,11 +23,20 @@ class ModelConfig(_Frozen):
     name: Literal["mlp", "dcgan"] = Field("dcgan", description="Which networks; mlp is 32 px only.")
     resolution: Literal[32, 64] = Field(32, description="Height and width of the images in pixels.")
     width: Annotated[int, Field(ge=8, le=512, multiple_of=8)] = Field(
-        32, description="dcgan: channels at half the resolution, doubled at each further halving."
+        16,
+        description="dcgan: channels at half the resolution, doubled at each further halving. "
+        "By default 16 at 32 px and 32 at 64 px.",
     )
     latent_dim: Annotated[int, Field(ge=1, le=4096)] = Field(
         100, description="Length of the noise vector an image is drawn from."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _width_follows_resolution(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "width" not in values and values.get("resolution") == 64:
+            return {**values, "width": 32}
+        return values
 
     @model_validator(mode="after")
     def _mlp_is_small(self) -> Self:
@@ -41,7 +50,7 @@ class LossConfig(_Frozen):
 
     name: Literal["bce"] = Field("bce", description="Non-saturating cross entropy on logits.")
     r1_gamma: Annotated[float, Field(ge=0.0, le=1e4)] = Field(
-        1.0, description="Weight of the R1 gradient penalty on real images; 0 turns it off."
+        0.1, description="Weight of the R1 gradient penalty on real images; 0 turns it off."
     )
     r1_every: Annotated[int, Field(ge=1, le=1024)] = Field(
         16, description="R1 is computed on every such microbatch of an epoch, and weighs as much more."
@@ -64,10 +73,10 @@ class GanConfig(_Frozen):
     loss: LossConfig = Field(default_factory=LossConfig)
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
     microbatch: Annotated[int, Field(ge=1, le=4096)] = Field(
-        64, description="Images of one step; the same on every peer."
+        32, description="Images of one step; the same on every peer."
     )
     ema_half_life_images: Annotated[float, Field(gt=0.0, le=1e9)] = Field(
-        5000.0, description="Images after which a past state weighs half in the averaged generator."
+        10_000.0, description="Images after which a past state weighs half in the averaged generator."
     )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
         1, description="Decides initial weights, order of images and noise."

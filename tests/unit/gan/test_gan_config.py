@@ -8,6 +8,12 @@ def test_defaults_come_back_from_json():
     assert parse_config(GanConfig().model_dump_json()) == GanConfig()
 
 
+def test_width_follows_the_resolution_unless_it_is_given():
+    assert parse_config({}).model.width == 16
+    assert parse_config({"model": {"resolution": 64}}).model.width == 32
+    assert parse_config({"model": {"resolution": 64, "width": 8}}).model.width == 8
+
+
 @pytest.mark.parametrize(
     ("values", "line"),
     [
