@@ -129,7 +129,11 @@ class Line:
 
     def _connect(self) -> psycopg.Connection[TupleRow]:
         try:
-            connection = psycopg.connect(make_conninfo(self._dsn, **_SETTINGS), autocommit=True)
+            connection = psycopg.connect(
+                make_conninfo(self._dsn, **_SETTINGS),
+                autocommit=True,
+                prepare_threshold=None,  # a pooler may answer from a session that did not prepare it
+            )
         except psycopg.Error as error:
             # The chain is cut: the original may carry the DSN's password into a traceback.
             raise translate_connect(error, self.place) from None
