@@ -1,0 +1,136 @@
+"""The checker can fail: protocols with a deliberate mistake are caught within a few hundred seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from p2pgan.protocol.conduct import Conductor
+from p2pgan.protocol.gathering import Gathering
+from p2pgan.protocol.leadership import Leadership
+from p2pgan.protocol.member import Member
+from p2pgan.protocol.units import UnitPool
+from p2pgan.simulation.rendezvous import ModelRendezvous
+from p2pgan.simulation.run import simulate
+
+SEEDS = 300
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def commit_without_term_check(patch: pytest.MonkeyPatch) -> None:
+    """The database takes a commit from whoever was a leader once."""
+    patch.setattr(ModelRendezvous, "_holds", lambda self, peer, term: not self.finished)
+
+
+def commit_on_any_parent(patch: pytest.MonkeyPatch) -> None:
+    """The database does not look where a version comes from, and a leader never looks at the database."""
+    commit = ModelRendezvous.commit
+
+    def careless(self, peer, term, records):
+        refused = commit(self, peer, term, records)
+        if refused is not None and "does not follow" in refused:
+            self.history.extend(records)
+            return None
+        return refused
+
+    patch.setattr(ModelRendezvous, "commit", careless)
+    patch.setattr("p2pgan.protocol.core.Core.extends", lambda self, version, digest: self.has_weights)
+
+
+def forget_uncommitted_spans(patch: pytest.MonkeyPatch) -> None:
+    """A new leader hands out again what is in the weights but not in the database yet."""
+    restore = UnitPool.restore
+    patch.setattr(UnitPool, "restore", lambda self, epochs, uncommitted: restore(self, epochs, []))
+
+
+def hand_out_twice(patch: pytest.MonkeyPatch) -> None:
+    """The spans of a straggler go to others although it keeps them."""
+    amend = Conductor.amend
+
+    def careless(self, watch, gone, late, reason, everything=False):
+        for peer in late | gone:
+            for span in self.pool.held(peer):
+                self.pool._open.insert(0, span)
+        amend(self, watch, gone, late, reason, everything)
+
+    patch.setattr(Conductor, "amend", careless)
+
+
+def apply_what_another_attempt_built(patch: pytest.MonkeyPatch) -> None:
+    """A member applies whatever it has verified last, without comparing digests."""
+
+    def careless(self, candidate, record):
+        return candidate.plan.round == record.version
+
+    patch.setattr(Member, "fits", careless)
+
+
+def reduce_without_waiting(patch: pytest.MonkeyPatch) -> None:
+    """An owner reduces over the contributors whose slices it has, not over the plan's."""
+    emit = Member._reduce_if_complete
+
+    def hasty(self, plan, state, index):
+        missing = self._missing_slices(plan, state, index)
+        if missing and len(missing) < len(plan.contributors):
+            members = tuple(m for m in plan.members if m.peer not in missing)
+            plan = type(plan)(**{f: getattr(plan, f) for f in plan.__struct_fields__} | {"members": members})
+        emit(self, plan, state, index)
+
+    patch.setattr(Member, "_reduce_if_complete", hasty)
+
+
+def decide_without_all_votes(patch: pytest.MonkeyPatch) -> None:
+    """The leader commits a round on its own vote, whatever the contributors would have."""
+    patch.setattr(Conductor, "_voters", lambda self, plan: {self._core.me})
+    patch.setattr(Member, "_missing_slices", lambda self, plan, state, index: [
+        m.peer for m in plan.contributors
+        if (plan.first_attempt, index, m.peer) not in state.slices and m.peer == self._core.me
+    ])  # fmt: skip
+
+
+def trust_an_announced_term(patch: pytest.MonkeyPatch) -> None:
+    """A leader keeps its lease for ever by its own word."""
+    patch.setattr(Leadership, "may_decide", property(lambda self: self.is_leader))
+    patch.setattr(Leadership, "lost", lambda self, term: None)
+    patch.setattr(ModelRendezvous, "_holds", lambda self, peer, term: not self.finished)
+
+
+def skip_gathering(patch: pytest.MonkeyPatch) -> None:
+    """A new leader goes on from the committed version, though peers are ahead, and keeps its ledger."""
+    patch.setattr(Gathering, "_reports", lambda self: {})
+    patch.setattr(ModelRendezvous, "commit", _commit_over)
+
+
+def _commit_over(self, peer, term, records):
+    self.history.extend(records)
+
+
+@pytest.mark.parametrize(
+    "mutation",
+    [
+        commit_without_term_check,
+        commit_on_any_parent,
+        forget_uncommitted_spans,
+        hand_out_twice,
+        apply_what_another_attempt_built,
+        reduce_without_waiting,
+        decide_without_all_votes,
+        trust_an_announced_term,
+        skip_gathering,
+    ],
+    ids=lambda mutation: mutation.__name__,
+)
+def test_a_mistaken_protocol_is_caught(monkeypatch: pytest.MonkeyPatch, mutation: Patch) -> None:
+    mutation(monkeypatch)
+
+    assert any(_breaks(seed) for seed in range(SEEDS)), f"{mutation.__doc__} went unnoticed"
+
+
+def _breaks(seed: int) -> bool:
+    try:
+        return bool(simulate(seed).violations)
+    except (AssertionError, KeyError):
+        # The model meets a state that a correct protocol never produces.
+        return True
