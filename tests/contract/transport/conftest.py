@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ def party() -> Iterator[Callable[..., Party]]:
     """Makes parties and closes them, each within the time a close may take."""
     made: list[Party] = []
 
-    def make(**options: object) -> Party:
+    def make(**options: Any) -> Party:
         made.append(Party(**options))
         return made[-1]
 

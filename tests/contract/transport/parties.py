@@ -28,6 +28,7 @@ from p2pgan.transport import (
 from p2pgan.transport.keying import Keying, SealAccepted, SealOffer
 
 PATIENCE_S = 20.0
+PATIENCE_MS = 20_000
 
 
 def note(number: int = 0) -> Leaving:
@@ -138,11 +139,14 @@ class RawPeer:
         self._dealers.append(dealer)
         dealer.linger = 0
         dealer.reconnect_ivl = 50
-        dealer.handshake_ivl = 200  # a refused handshake is silent, and this ends it
         return dealer
 
-    def control_to(self, party: Party, server_key: str | None = None) -> zmq.Socket[bytes]:
+    def control_to(
+        self, party: Party, server_key: str | None = None, handshake_ms: int = PATIENCE_MS
+    ) -> zmq.Socket[bytes]:
+        """A dealer to the party's control port. A refused handshake is silent and ends by its timer."""
         dealer = self.dealer()
+        dealer.handshake_ivl = handshake_ms
         dealer.curve_serverkey = (server_key or party.id).encode()
         dealer.curve_publickey = self.keys.public.encode()
         dealer.curve_secretkey = self.keys.secret.encode()
@@ -159,7 +163,7 @@ class RawPeer:
     def receive(self, kind: type[Keying]) -> Keying:
         """The next message to this peer of the given type."""
         while True:
-            assert self.router.poll(PATIENCE_S * 1000), f"no {kind.__name__}"
+            assert self.router.poll(PATIENCE_MS), f"no {kind.__name__}"
             message = codec.decode(self.router.recv_multipart()[1])
             if isinstance(message, kind):
                 return message
@@ -179,7 +183,7 @@ def wait_for_event(socket: zmq.Socket[bytes], start: Callable[[], object], *even
     try:
         start()
         while True:
-            assert monitor.poll(PATIENCE_S * 1000), "no such event"
+            assert monitor.poll(PATIENCE_MS), "no such event"
             if recv_monitor_message(monitor)["event"] in events:
                 return
     finally:

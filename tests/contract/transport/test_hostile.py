@@ -46,7 +46,7 @@ def test_an_unregistered_key_cannot_exchange_a_message(party: MakeParty, raw: Ra
     target, honest = party(), party()
     target.know(honest)
     honest.know(target)
-    control = raw.control_to(target)
+    control = raw.control_to(target, handshake_ms=200)
     control.send(codec.encode(note(1)))
     control.send(codec.encode(offer()))
     target.wait_for_count(Tally.STRANGER_DENIED, 3)
@@ -58,7 +58,7 @@ def test_an_unregistered_key_cannot_exchange_a_message(party: MakeParty, raw: Ra
 
 def test_strangers_are_reported_at_most_once_a_second(party: MakeParty, raw: RawPeer) -> None:
     target = party()
-    raw.control_to(target)
+    raw.control_to(target, handshake_ms=200)
     target.wait_for_count(Tally.STRANGER_DENIED, 4)
     assert target.arrivals.qsize() < target.count(Tally.STRANGER_DENIED)
 
@@ -116,7 +116,7 @@ def test_a_revoked_key_is_cut_off_at_its_next_message(pair: tuple[Party, Party],
     bulk = raw.bulk_to(target, given.key_id)
     sealer = Sealer(given.key_id, given.key, window=1)
     bulk.send_multipart([frames(sealer, b"")[0]])
-    assert target.next_blob().payload == b""
+    assert bytes(target.next_blob().payload) == b""
 
     target.know(honest)
     control.send(codec.encode(note(2)))
@@ -162,7 +162,7 @@ def test_a_sealed_frame_counts_once(pair: tuple[Party, Party], raw: RawPeer) -> 
     sealed = frames(Sealer(given.key_id, given.key, window=1), b"once")
     for frame in sealed + sealed:
         bulk.send(frame)
-    assert target.next_blob().payload == b"once"
+    assert bytes(target.next_blob().payload) == b"once"
     while raw.receive(Credit) != Credit(given.key_id, 2):
         pass  # the first frame has its own
     target.wait_for_count(Tally.FRAME_REPLAYED, 2)
