@@ -101,12 +101,22 @@ class UnitPool:
         mine = self._held.pop(peer, ())
         for span in mine:
             insort(self._open, span)
+        self._open_ahead(spans)
         if not spans or not self._all_open(spans):
             return False
         for span in spans:
             self._remove_open(span)
         self._held[peer] = spans
         return True
+
+    def _open_ahead(self, spans: tuple[Span, ...]) -> None:
+        """The last leader may have begun the next epoch, or the one after, without a trace of it here."""
+        newest = max((s.epoch for s in spans), default=-1)
+        if newest <= self._next_epoch + 1:
+            while self._next_epoch <= newest and (
+                self._goal_epochs is None or self._next_epoch < self._goal_epochs
+            ):
+                self._open_epoch(self._next_epoch, [(0, self._images)])
 
     def _all_open(self, spans: tuple[Span, ...]) -> bool:
         ordered = sorted(spans)

@@ -1,0 +1,213 @@
+"""The leader's rounds: plan, amend, decide, commit."""
+
+from __future__ import annotations
+
+from p2pgan.protocol.effects import Apply, ClaimUnits, Commit, LoadFromRendezvous, SendWelcome
+from p2pgan.protocol.events import CommitDone, CommitRefused, DatabaseFailed, LeaseAcquired, ProgressRead
+from p2pgan.protocol.ids import Span, images_in
+from p2pgan.protocol.leadership import Role
+from p2pgan.protocol.messages import Leaving, Phase, Plan, RoundCommitted, SnapshotRequest, Welcome
+from tests.unit.protocol.steps import BASE, Driver, manifest
+
+
+def leading(*others: str, **changes: object) -> tuple[Driver, Plan]:
+    driver = Driver(others=others, **changes)
+    driver.lead(*others)
+    for peer in others:
+        driver.beat(peer)
+    watch = driver.machine.conductor.watch
+    assert watch is not None
+    return driver, watch.plan
+
+
+def vote(driver: Driver, peer: str, plan: Plan, digest: str, **changes: object) -> None:
+    fields = {"phase": Phase.VERIFIED, "round": plan.round, "attempt": plan.attempt, "candidate": digest}
+    driver.beat(peer, **{**fields, **changes})
+
+
+def keep_alive(driver: Driver, plan: Plan, *peers: str, seconds: float = 3.0) -> None:
+    """Time passes; ``peers`` are heard, the others are not."""
+    for _ in range(int(seconds * 2)):
+        driver.tick(0.5)
+        for peer in peers:
+            driver.beat(peer, phase=Phase.TRAINING, round=plan.round, attempt=plan.attempt)
+
+
+def test_everyone_present_gets_disjoint_work_and_a_shard() -> None:
+    driver, plan = leading("b", "c")
+
+    assert {m.peer for m in plan.contributors} == {"a", "b", "c"}
+    spans = sorted(s for m in plan.members for s in m.spans)
+    assert not any(x.overlaps(y) for x, y in zip(spans, spans[1:], strict=False))
+    assert {s.owner for s in plan.shards} == {"a", "b", "c"}
+    assert set(driver.sent(Plan, to="b")) == set(driver.sent(Plan, to="c")) == {plan}
+    assert driver.of(ClaimUnits)
+
+
+def test_a_round_is_committed_when_all_contributors_agree() -> None:
+    driver, plan = leading("b")
+    driver.train()
+    driver.assemble(plan, "new")
+    assert not driver.of(Apply)
+
+    vote(driver, "b", plan, "new")
+
+    record = driver.of(Apply)[0].record
+    assert (record.version, record.parent_digest, record.digest) == (1, BASE, "new")
+    assert record.images == images_in(tuple(s for c in record.contributions for s in c.spans))
+    assert [m.record for m in driver.sent(RoundCommitted, to="b")] == [record]
+    commit = driver.of(Commit)[0]
+    assert commit.records == (record,)
+
+
+def test_the_next_round_starts_at_once_with_those_who_voted() -> None:
+    driver, plan = leading("b")
+    driver.train()
+    driver.assemble(plan, "new")
+    vote(driver, "b", plan, "new")
+
+    following = driver.sent(Plan, to="b")[-1]
+    assert (following.round, following.base_digest) == (2, "new")
+    assert {m.peer for m in following.contributors} == {"a", "b"}
+
+
+def test_a_silent_contributor_is_taken_out_and_its_spans_open_again() -> None:
+    driver, plan = leading("b", "c")
+    gone = plan.member("c")
+    assert gone is not None
+
+    keep_alive(driver, plan, "b")
+
+    amended = driver.sent(Plan, to="b")[-1]
+    assert (amended.round, amended.attempt, amended.first_attempt) == (1, 2, 1)
+    assert amended.member("c") is None
+    assert amended.member("b") == plan.member("b")
+    assert "c" not in {s.owner for s in amended.shards}
+    assert driver.machine.conductor.pool.take("d", 8)[0].start == gone.spans[0].start
+
+
+def test_a_straggler_rides_along_and_keeps_its_spans() -> None:
+    driver, plan = leading("b", "c")
+    driver.train()
+    for _ in range(12):
+        driver.tick(0.5)
+        driver.beat("b", phase=Phase.EXCHANGING, round=plan.round, attempt=plan.attempt)
+        driver.beat("c", phase=Phase.TRAINING, round=plan.round, attempt=plan.attempt)
+
+    amended = driver.sent(Plan, to="c")[-1]
+    late = amended.member("c")
+    assert late is not None and not late.contributes
+    assert late.spans == plan.member("c").spans
+    assert driver.machine.conductor.pool.held("c") == late.spans
+
+
+def test_different_digests_are_never_committed() -> None:
+    driver, plan = leading("b", "c")
+    driver.train()
+    driver.assemble(plan, "new")
+    vote(driver, "b", plan, "new")
+    vote(driver, "c", plan, "other")
+
+    assert not driver.of(Apply)
+    again = driver.sent(Plan, to="c")[-1]
+    assert again.attempt == 2 and {s.owner for s in again.shards} == {"a"}
+    driver.assemble(again, "new")
+    vote(driver, "b", again, "new")
+    vote(driver, "c", again, "other")
+    last = driver.sent(Plan, to="b")[-1]
+    assert last.attempt == 3 and last.member("c") is None
+
+
+def test_a_vote_for_a_former_attempt_does_not_count() -> None:
+    driver, plan = leading("b", "c")
+    driver.train()
+    driver.hear("c", Leaving(run="run", term=1))
+    amended = driver.sent(Plan, to="b")[-1]
+    assert amended.attempt == 2
+    driver.assemble(amended, "new")
+
+    vote(driver, "b", plan, "new")
+    assert not driver.of(Apply)
+    vote(driver, "b", amended, "new")
+    assert driver.of(Apply)
+
+
+def test_a_joiner_is_welcomed_at_the_boundary_and_waits_for_nobody() -> None:
+    driver, plan = leading("b", "c")
+    driver.beat("c", phase=Phase.CATCHING_UP, version=0, digest="")
+    driver.train()
+    driver.hear("c", Leaving(run="run", term=1))
+    driver.beat("c", phase=Phase.CATCHING_UP, version=0, digest="")
+    amended = driver.sent(Plan, to="b")[-1]
+    driver.assemble(amended, "new")
+    vote(driver, "b", amended, "new")
+
+    assert [(w.to, w.donors) for w in driver.of(SendWelcome)] == [("c", ("a", "b"))]
+    rider = driver.sent(Plan, to="c")[-1].member("c")
+    assert rider is not None and not rider.contributes and rider.spans == ()
+
+
+def test_commits_wait_for_the_database_and_carry_everything_since() -> None:
+    driver, plan = leading("b", commit_s=0.0)
+    driver.train()
+    driver.assemble(plan, "v1")
+    vote(driver, "b", plan, "v1")
+    driver.give(DatabaseFailed("Commit"))
+    second = driver.sent(Plan, to="b")[-1]
+    driver.train()
+    driver.assemble(second, "v2")
+    vote(driver, "b", second, "v2")
+    driver.tick(2.0)
+    driver.beat("b")
+
+    assert [r.version for r in driver.of(Commit)[-1].records] == [1, 2]
+    driver.give(CommitDone(2))
+    assert driver.machine.core.committed_version == 2
+
+
+def test_a_refused_commit_makes_the_leader_look_at_the_lease() -> None:
+    driver, plan = leading("b")
+    driver.give(CommitRefused(1, "term 1 does not hold the lease"))
+
+    assert driver.machine.leadership.role is Role.FOLLOWER
+    assert driver.machine.conductor.watch is None or not driver.machine.leadership.may_decide
+
+
+def test_a_new_leader_fetches_the_weights_of_a_peer_that_is_ahead() -> None:
+    driver = Driver(others=("b",))
+    driver.follow("b", version=3, digest="v3")
+    driver.give(LeaseAcquired(2))
+    driver.give(ProgressRead(3, "v3", ()))
+    driver.beat("b", version=4, digest="v4")
+    driver.tick(0.5)
+    assert driver.sent(SnapshotRequest, to="b")
+
+    unconnected = Welcome(run="run", term=2, manifest=manifest(4, "v4"), ledger=(), donors=("b",))
+    driver.hear("b", unconnected)
+    driver.tick(2.0)
+
+    assert driver.machine.core.version == 3, "weights that do not lead back to the commit are set aside"
+    assert driver.machine.leadership.role is Role.LEADING
+
+
+def test_a_new_leader_without_the_committed_weights_loads_them() -> None:
+    driver = Driver(others=())
+    driver.follow("b", version=3, digest="mine")
+    driver.give(LeaseAcquired(2))
+    driver.give(ProgressRead(3, "theirs", ()))
+    driver.tick(2.0)
+
+    assert [e.version for e in driver.of(LoadFromRendezvous)] == [3]
+
+
+def test_a_new_leader_lets_peers_go_on_with_what_they_hold() -> None:
+    driver = Driver(others=("b",))
+    driver.follow("b")
+    driver.give(LeaseAcquired(2))
+    driver.give(ProgressRead(0, BASE, ()))
+    held = (Span(0, 3, 192, 224),)
+    driver.beat("b", held=held, phase=Phase.TRAINING)
+    driver.tick(0.5)
+
+    member = driver.sent(Plan, to="b")[-1].member("b")
+    assert member is not None and member.spans == held and member.contributes

@@ -1,0 +1,52 @@
+"""Shares of work, shards and succession."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pgan.protocol.planning import by_rendezvous_hash, cut_shards, straggler_deadline, work_images
+
+
+def test_an_unknown_speed_gets_little_work() -> None:
+    assert work_images(0.0, 5.0, 64, 0) == 128
+
+
+def test_work_follows_speed_in_whole_microbatches_and_grows_by_steps() -> None:
+    assert work_images(100.0, 5.0, 64, 512) == 512
+    assert work_images(1000.0, 5.0, 64, 128) == 512
+    assert work_images(1.0, 5.0, 64, 512) == 64
+
+
+@given(st.integers(1, 10**7), st.lists(st.text(min_size=1, max_size=3), min_size=1, max_size=20, unique=True))
+def test_shards_cover_the_vector_without_gap_or_overlap(size: int, owners: list[str]) -> None:
+    shards = cut_shards(size, owners)
+
+    assert shards[0].start == 0 and shards[-1].stop == size
+    assert all(a.stop == b.start for a, b in zip(shards, shards[1:], strict=False))
+    assert all(s.start < s.stop for s in shards)
+    assert len({s.owner for s in shards}) == len(shards)
+
+
+def test_succession_is_the_same_for_everyone_and_changes_with_the_term() -> None:
+    peers = [f"peer{i}" for i in range(8)]
+
+    assert by_rendezvous_hash("run", 3, peers) == by_rendezvous_hash("run", 3, reversed(peers))
+    assert len({by_rendezvous_hash("run", term, peers)[0] for term in range(40)}) > 3
+
+
+def test_a_peer_that_goes_changes_only_its_own_place() -> None:
+    peers = [f"peer{i}" for i in range(8)]
+    order = by_rendezvous_hash("run", 3, peers)
+
+    assert by_rendezvous_hash("run", 3, order[:2] + order[3:]) == order[:2] + order[3:]
+
+
+def test_nobody_is_late_before_half_of_the_contributors_are_done() -> None:
+    assert straggler_deadline([], 2, 5.0) is None
+    assert straggler_deadline([4.0], 3, 5.0) is None
+
+
+def test_the_deadline_leaves_room_for_noise_and_for_a_newcomers_short_work() -> None:
+    assert straggler_deadline([0.5], 2, 5.0) == 8.5
+    assert straggler_deadline([8.0, 10.0, 12.0], 4, 5.0) == 19.0
