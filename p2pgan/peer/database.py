@@ -16,6 +16,7 @@ from p2pgan.gan.config import GanConfig
 from p2pgan.gan.models import layout_for
 from p2pgan.gan.sampling import Generator, grid_png
 from p2pgan.journal import Journal
+from p2pgan.peer.failpoints import pass_by
 from p2pgan.peer.inbox import Inbox, SnapshotRead, ThreadDied
 from p2pgan.peer.snapshot import decode_snapshot
 from p2pgan.peer.vectors import Snapshot
@@ -192,8 +193,10 @@ class Database:
         """Stage outside any lock, then one transaction; what cannot be written waits in the journal."""
         manifest = snapshot.manifest
         chunks = [(name, snapshot.chunk(i)) for i, name in enumerate(manifest.chunks)]
+        pass_by("staging")
         try:
             self._db.stage_chunks(self._run.id, chunks)
+            pass_by("commit")
             outcome = self._db.commit_weights(self._run.id, self._me, effect.term, effect.records, manifest)
         except RendezvousUnavailable:
             self._keep_commit(effect, snapshot)
@@ -201,6 +204,7 @@ class Database:
         if not outcome.committed:
             self._inbox.put(CommitRefused(effect.term, outcome.reason))
             return
+        pass_by("announce")
         self._inbox.put(CommitDone(manifest.version))
         self._empty_outbox()
         if manifest.version - self._sampled >= self._sample_every or self._sampled == 0:

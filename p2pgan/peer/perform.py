@@ -10,6 +10,7 @@ from p2pgan.averaging.digest import blob_digest
 from p2pgan.errors import PeerFault, WeightsError
 from p2pgan.journal import Journal, RoundLine
 from p2pgan.peer.database import Database
+from p2pgan.peer.failpoints import pass_by
 from p2pgan.peer.inbox import Inbox
 from p2pgan.peer.log import Log
 from p2pgan.peer.training import TrainingThread
@@ -92,6 +93,7 @@ class Performer:
             case Train(ticket, spans):
                 self._vectors.contribution = None
                 self._training.train(ticket, spans, self._vectors.base().theta)
+                pass_by("training")
             case StopTraining():
                 self._vectors.contribution = None
                 self._training.stop()
@@ -151,6 +153,7 @@ class Performer:
         else:
             header = self._header(BlobKind.SLICE, e.term, e.round, e.first_attempt, e.index, e.codec, payload)
             self._transport.send_blob(e.shard.owner, header, payload)
+        pass_by("exchange")
 
     def _reduce(self, e: Reduce) -> None:
         try:
@@ -170,6 +173,7 @@ class Performer:
         # The receiver knows the codec from the plan.
         header = self._header(BlobKind.RESULT, e.term, e.round, e.attempt, e.index, "plan", payload)
         self._transport.send_blob(e.to, header, payload)
+        pass_by("result")
 
     def _header(
         self, kind: BlobKind, term: int, number: int, attempt: int, index: int, codec: str, payload: Payload
