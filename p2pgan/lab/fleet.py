@@ -16,6 +16,9 @@ from typing import Self
 from p2pgan.errors import ConfigError
 
 LEFT = "left"
+LEFT_EARLY = "left while it started"
+INTERRUPTED = (130, -signal.SIGINT)
+"""Exit codes of a process that Ctrl-C reached before it could leave in its own way."""
 LEAVE_SECONDS = 30.0
 """A peer that leaves may finish its round and commit; then it is killed."""
 
@@ -63,6 +66,8 @@ class PeerProcess:
             return "runs"
         if code == -signal.SIGKILL:
             return "killed"
+        if code in INTERRUPTED and self.expected_end:
+            return LEFT_EARLY
         return LEFT if code == 0 else self.last_words()
 
     def start(self) -> None:

@@ -1,0 +1,73 @@
+"""The lab, as a user calls it: real processes, a real Postgres, a fault, a report."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCENARIO = """
+name: short
+about: The leader is killed and comes back.
+peers: 2
+versions: 25
+faults:
+  - {do: kill, target: peer-1, at_version: 3}
+  - {do: join, target: peer-1, at_version: 6}
+"""
+SMALL = [
+    "gan.model.width=8",
+    "sync.round_seconds=1",
+    "commit_seconds=0.5",
+    "unit_images=256",
+    "sample_every=2",
+]
+
+
+@pytest.mark.timeout(400)
+def test_a_lab_survives_its_leader_and_leaves_a_picture_and_a_sound_report(tmp_path: Path) -> None:
+    scenario, out, report = tmp_path / "short.yaml", tmp_path / "out", tmp_path / "report.json"
+    scenario.write_text(SCENARIO)
+    settings = [part for setting in SMALL for part in ("--set", setting)]
+    command = ["lab", "--scenario", str(scenario), "--out", str(out), "--json", str(report), *settings]
+    lab = subprocess.run(
+        [sys.executable, "-m", "p2pgan", *command], capture_output=True, text=True, check=False, timeout=380
+    )
+    assert lab.returncode == 0, lab.stdout + lab.stderr
+    told = json.loads(report.read_text())
+    assert told["failures"] == []
+    assert told["versions"] >= 25
+    assert told["terms"] >= 2
+    assert [fault["what"] for fault in told["faults"]] == ["kill peer-1", "join peer-1"]
+    assert all(fault["recovered_s"] is not None for fault in told["faults"])
+    assert {peer["name"]: peer["end"] for peer in told["peers"]} == {"peer-1": "left", "peer-2": "left"}
+    assert sum(peer["images"] for peer in told["peers"]) == told["images"] > 0
+    assert (out / "generated.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "losses.png").exists()
+    assert list((out / "samples").glob("version-*.png"))
+    assert (out / "report.md").read_text().startswith("# Lab short: everything held")
+
+
+def test_a_lab_whose_first_peer_cannot_start_says_why(tmp_path: Path) -> None:
+    lab = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "p2pgan",
+            "lab",
+            "--dataset",
+            "folder:/does/not/exist",
+            "--out",
+            tmp_path / "out",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert lab.returncode == 1
+    assert "/does/not/exist" in lab.stderr
+    assert lab.stderr.count("\n") == 1
