@@ -52,11 +52,10 @@ class Commits:
             self.done_in_term += 1
             core.note("commit", f"version {event.version} is in the database")
 
-    def refused(self, event: CommitRefused) -> bool:
-        """True if the refusal concerns the present term: this peer must look at the lease."""
+    def refused(self, event: CommitRefused) -> None:
+        """The database did not take it; nothing changed there."""
         self.under_way = False
         self._core.note("commit", f"refused: {event.reason}")
-        return event.term == self._core.term
 
     def failed(self) -> None:
         """The database could not be reached; everything waits for the next try."""

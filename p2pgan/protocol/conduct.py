@@ -1,4 +1,4 @@
-"""The leader's side of rounds: plan, watch, amend, decide, commit.
+"""The leader's side of rounds: announce, watch, amend, decide.
 
 ::
 
@@ -13,18 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from p2pgan.protocol.core import Core
-from p2pgan.protocol.effects import ClaimUnits, SendWelcome
 from p2pgan.protocol.events import ProgressRead
-from p2pgan.protocol.ids import PeerId, images_in
+from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.member import Member as MyPart
-from p2pgan.protocol.messages import Heartbeat, Member, Phase, Plan, RoundCommitted, Shard
-from p2pgan.protocol.planning import cut_shards, straggler_deadline, work_images
-from p2pgan.protocol.units import UnitPool
-
-SPEED_MEMORY = 0.5
-"""Weight of the newest measurement in a peer's speed."""
-DONORS = 4
-"""Peers named to a joiner."""
+from p2pgan.protocol.messages import Heartbeat, Phase, Plan, RoundCommitted
+from p2pgan.protocol.planning import straggler_deadline
+from p2pgan.protocol.plans import Amendment, Planner
 
 
 @dataclass
@@ -43,6 +37,7 @@ class Watch:
     votes: dict[PeerId, str] = field(default_factory=dict)
     exchange_since: float | None = None
     rearranged: int = 0
+    """How often the leader took over all shards."""
 
 
 class Conductor:
@@ -50,120 +45,25 @@ class Conductor:
 
     def __init__(self, core: Core, mine: MyPart) -> None:
         self._core, self._mine = core, mine
-        config = core.config
-        self.pool = UnitPool(config.images, config.unit_images, config.microbatch, config.goal_epochs)
+        self.planner = Planner(core, mine)
         self.watch: Watch | None = None
-        self._speeds: dict[PeerId, float] = {}
-        self._previous: dict[PeerId, int] = {}
-        self._last_members: frozenset[PeerId] = frozenset()
-        self._attempt = 0
 
     def begin(self, progress: ProgressRead) -> None:
-        """A term begins: what is open follows from committed progress and the ledger."""
-        uncommitted = [s for r in self._core.uncommitted() for c in r.contributions for s in c.spans]
-        self.pool.restore(progress.epochs, uncommitted)
+        """A term begins."""
+        self.planner.begin(progress)
         self.watch = None
-        self._attempt = 0
-        self._previous = {}
-        self._last_members = frozenset()
-
-    # -- planning ----------------------------------------------------------------------------
-
-    def _is_current(self, peer: PeerId) -> bool:
-        """Whether ``peer`` has the current weights, or will have them before it reads a plan."""
-        view = self._core.peers[peer]
-        current = (self._core.version, self._core.digest)
-        beat = view.beat
-        if beat is None or beat.term != self._core.term or beat.phase == Phase.CATCHING_UP:
-            return False
-        if (view.version, view.digest) == current or (beat.round, beat.candidate) == current:
-            return True
-        # It was sent everything of the last round, as contributor or rider, and knows what that is based on.
-        last = self._core.record_of(self._core.version)
-        followed = last is not None and (last.version - 1, last.parent_digest) == (view.version, view.digest)
-        return followed and peer in self._last_members
-
-    def _reports_here(self, peer: PeerId) -> bool:
-        beat = self._core.peers[peer].beat
-        return beat is not None and beat.term == self._core.term
 
     def plan_next(self) -> None:
         """Announce the next round to everyone who can take part."""
-        core = self._core
-        if self.watch is not None:
-            return
-        present = [p for p in core.alive() if self._reports_here(p)]
-        current = [p for p in present if self._is_current(p)]
-        for holder in self.pool.holders() - {core.me, *current}:
-            self.pool.give_back(holder)
-        holding: set[PeerId] = set()
-        members = [self._with_work(p, holding) for p in ([core.me] if core.trains else []) + current]
-        contributors = [m for m in members if m.contributes]
-        if not contributors:
-            for member in members:
-                self.pool.give_back(member.peer)
-            return
-        listed = {m.peer for m in members}
-        riders = [Member(p, (), False) for p in (core.me, *present) if p not in listed]
-        shards = cut_shards(core.config.vector_size, sorted({core.me, *current}))
-        self._attempt += 1
-        images = sum(images_in(m.spans) for m in contributors)
-        reason = f"{len(contributors)} contributors, {images} images"
-        plan = self._plan(self._attempt, tuple(members + riders), shards, reason)
-        self._welcome_riders(riders)
-        claims = self.pool.claims()
-        if claims:
-            core.emit(ClaimUnits(core.term, claims))
-        fresh = frozenset(m.peer for m in contributors if m.peer not in holding)
-        self._announce(plan, Watch(plan, core.now, core.now, fresh))
+        if self.watch is None and (planned := self.planner.next_plan()) is not None:
+            plan, fresh = planned
+            self._announce(Watch(plan, self._core.now, self._core.now, fresh), frozenset())
 
-    def _with_work(self, peer: PeerId, holding: set[PeerId]) -> Member:
-        """Let a peer go on with what it holds (and note that), or give it new spans by its speed."""
-        core = self._core
-        beat = core.peers[peer].beat if peer != core.me else None
-        held = self._mine.held if peer == core.me else (beat.held if beat is not None else ())
-        if beat is not None and (beat.version, beat.digest) != (core.version, core.digest):
-            held = self.pool.held(peer)
-        if held and self.pool.take_exactly(peer, held):
-            holding.add(peer)
-            return Member(peer, held, True)
-        speed = self._speeds.get(peer) or (beat.images_per_s if beat else self._mine.images_per_s)
-        previous = self._previous.get(peer, 0)
-        config = core.config
-        spans = self.pool.take(peer, work_images(speed, config.round_s, config.microbatch, previous))
-        self._previous[peer] = images_in(spans)
-        return Member(peer, spans, bool(spans))
-
-    def _plan(self, first: int, members: tuple[Member, ...], shards: tuple[Shard, ...], reason: str) -> Plan:
-        core = self._core
-        return Plan(
-            run=core.run,
-            term=core.term,
-            round=core.version + 1,
-            attempt=self._attempt,
-            first_attempt=first,
-            base_version=core.version,
-            base_digest=core.digest,
-            members=members,
-            shards=shards,
-            codec=core.config.codec,
-            reason=reason[:200],
-        )
-
-    def _welcome_riders(self, riders: list[Member]) -> None:
-        """Those who asked get the weights this round starts from, so that they can follow it."""
-        core = self._core
-        donors = tuple([core.me, *(p for p in core.alive() if self._is_current(p))][:DONORS])
-        for rider in riders:
-            beat = core.peers[rider.peer].beat if rider.peer != core.me else None
-            if beat is not None and beat.phase == Phase.CATCHING_UP and beat.attempt == 0:
-                core.emit(SendWelcome(rider.peer, core.term, tuple(core.ledger), donors))
-
-    def _announce(self, plan: Plan, watch: Watch, also_to: set[PeerId] | None = None) -> None:
-        core = self._core
+    def _announce(self, watch: Watch, also_to: frozenset[PeerId]) -> None:
+        core, plan = self._core, watch.plan
         self.watch = watch
         core.note("round", f"round {plan.round} attempt {plan.attempt}: {plan.reason}")
-        for peer in sorted({m.peer for m in plan.members} | (also_to or set())):
+        for peer in sorted({m.peer for m in plan.members} | also_to):
             core.send(peer, plan)
         self._mine.planned(plan)
 
@@ -191,19 +91,11 @@ class Conductor:
         if member is None:
             return
         if phase in (Phase.EXCHANGING, Phase.VERIFIED) and member.contributes and peer not in watch.trained:
-            self._measure(watch, member)
+            watch.trained[peer] = max(1e-3, self._core.now - watch.planned_at)
+            if peer in watch.fresh:
+                self.planner.measured(member, watch.trained[peer])
         if phase == Phase.VERIFIED and attempt == plan.attempt and candidate:
             watch.votes[peer] = candidate
-
-    def _measure(self, watch: Watch, member: Member) -> None:
-        """The leader measures speed itself: images it gave over the time they took."""
-        seconds = max(1e-3, self._core.now - watch.planned_at)
-        watch.trained[member.peer] = seconds
-        if member.peer not in watch.fresh:
-            return
-        speed = images_in(member.spans) / seconds
-        known = self._speeds.get(member.peer, speed)
-        self._speeds[member.peer] = known + SPEED_MEMORY * (speed - known)
 
     def _resend_record(self, sender: PeerId, beat: Heartbeat) -> None:
         core = self._core
@@ -237,8 +129,7 @@ class Conductor:
         matter = silent & ({m.peer for m in watch.plan.contributors} | owners)
         if not matter:
             return False
-        names = ", ".join(self._core.name(p) for p in sorted(matter))
-        self.amend(watch, silent, set(), f"without {names}: silent")
+        self.amend(watch, Amendment(f"without {self._names(matter)}: silent", gone=frozenset(silent)))
         return True
 
     def _pass_over_stragglers(self, watch: Watch) -> bool:
@@ -250,8 +141,8 @@ class Conductor:
         late = {p for p in contributors if p not in watch.trained}
         if not late:
             return False
-        names = ", ".join(self._core.name(p) for p in sorted(late))
-        self.amend(watch, set(), late, f"without {names}: still training after {deadline:.1f} s")
+        reason = f"without {self._names(late)}: still training after {deadline:.1f} s"
+        self.amend(watch, Amendment(reason, late=frozenset(late)))
         return True
 
     def _rearrange(self, watch: Watch) -> bool:
@@ -265,58 +156,40 @@ class Conductor:
             return False
         missing = {p for p in self._voters(watch.plan) if p not in watch.votes} - {self._core.me}
         if watch.rearranged == 0 or not missing:
-            self.amend(watch, set(), set(), "exchange took too long: the leader reduces all", everything=True)
+            reason, gone = "exchange took too long: the leader reduces all", set[PeerId]()
         else:
-            names = ", ".join(self._core.name(p) for p in sorted(missing))
-            self.amend(watch, missing, set(), f"without {names}: exchange not finished", everything=True)
+            reason, gone = f"without {self._names(missing)}: exchange not finished", missing
+        self.amend(watch, Amendment(reason, gone=frozenset(gone), leader_reduces=True))
         return True
 
-    def amend(
-        self, watch: Watch, gone: set[PeerId], late: set[PeerId], reason: str, everything: bool = False
-    ) -> None:
-        """The same round with fewer contributors; contributions of the others stand.
-
-        ``gone`` leave the round and their spans open again; ``late`` ride along and keep theirs;
-        ``everything`` makes the leader the owner of all shards.
-        """
-        core, plan = self._core, watch.plan
-        for peer in gone:
-            self.pool.give_back(peer)
-        members = tuple(
-            Member(m.peer, m.spans, m.contributes and m.peer not in late)
-            for m in plan.members
-            if m.peer not in gone
-        )
-        if not any(m.contributes for m in members):
-            self.abort(f"round {plan.round} aborted: nobody is left ({reason})")
+    def amend(self, watch: Watch, change: Amendment) -> None:
+        """Go on with the round under ``change``, or end it if nobody is left."""
+        amended = self.planner.amended(watch.plan, change)
+        if amended is None:
+            self._core.note("round", f"round {watch.plan.round} aborted: nobody is left ({change.reason})")
+            self.watch = None
             return
-        heirs = sorted({s.owner for s in plan.shards} - gone) or [core.me]
-        shards = tuple(
-            Shard(
-                core.me if everything else s.owner if s.owner not in gone else heirs[i % len(heirs)],
-                s.start,
-                s.stop,
-            )
-            for i, s in enumerate(plan.shards)
+        left = change.gone | change.late
+        anew = Watch(
+            amended,
+            watch.planned_at,
+            self._core.now,
+            watch.fresh,
+            {p: t for p, t in watch.trained.items() if p not in left},
+            rearranged=watch.rearranged + int(change.leader_reduces),
         )
-        self._attempt += 1
-        amended = self._plan(plan.first_attempt, members, shards, reason)
-        trained = {p: t for p, t in watch.trained.items() if p not in gone | late}
-        rearranged = watch.rearranged + (1 if everything else 0)
-        anew = Watch(amended, watch.planned_at, core.now, watch.fresh, trained, rearranged=rearranged)
-        self._announce(amended, anew, gone)
-
-    def abort(self, reason: str) -> None:
-        """The round ends without a version; its spans stay with those who still hold them."""
-        self._core.note("round", reason)
-        self.watch = None
+        self._announce(anew, change.gone)
 
     def gone(self, peer: PeerId) -> None:
         """A peer leaves: its unfinished spans go to others."""
         watch = self.watch
         if watch is not None and watch.plan.member(peer) is not None:
-            self.amend(watch, {peer}, set(), f"without {self._core.name(peer)}: it leaves")
-        self.pool.give_back(peer)
+            reason = f"without {self._core.name(peer)}: it leaves"
+            self.amend(watch, Amendment(reason, gone=frozenset({peer})))
+        self.planner.pool.give_back(peer)
+
+    def _names(self, peers: set[PeerId]) -> str:
+        return ", ".join(self._core.name(p) for p in sorted(peers))
 
     # -- deciding ----------------------------------------------------------------------------
 
@@ -332,21 +205,18 @@ class Conductor:
         if not others:
             self._commit_round(watch)
         elif watch.rearranged == 0:
-            self.amend(watch, set(), set(), "digests differ: reduced again by the leader", everything=True)
+            self.amend(watch, Amendment("digests differ: the leader reduces again", leader_reduces=True))
         else:
-            names = ", ".join(self._core.name(p) for p in sorted(others))
-            self.amend(watch, others, set(), f"without {names}: other digests", everything=True)
+            reason = f"without {self._names(others)}: other digests"
+            self.amend(watch, Amendment(reason, gone=frozenset(others), leader_reduces=True))
 
     def _commit_round(self, watch: Watch) -> None:
         core = self._core
         candidate = self._mine.candidate
         assert candidate is not None and candidate.plan == watch.plan
         record = candidate.record(core.images)
-        for contribution in record.contributions:
-            self.pool.done(contribution.peer)
+        self.planner.committed(watch.plan)
         self.watch = None
-        self._attempt = 0
-        self._last_members = frozenset(m.peer for m in watch.plan.members)
         core.note(
             "round",
             f"round {record.version} committed: {len(record.contributions)} contributors agree, "
@@ -356,7 +226,3 @@ class Conductor:
         self._mine.apply(record)
         for peer in core.alive():
             core.send(peer, RoundCommitted(run=core.run, term=core.term, record=record))
-
-    def speed(self, peer: PeerId) -> float:
-        """Images per second as measured over the last rounds; 0 if unknown."""
-        return self._speeds.get(peer, 0.0)

@@ -10,6 +10,7 @@ from p2pgan.protocol.conduct import Conductor
 from p2pgan.protocol.gathering import Gathering
 from p2pgan.protocol.leadership import Leadership
 from p2pgan.protocol.member import Member
+from p2pgan.protocol.plans import Planner
 from p2pgan.protocol.units import UnitPool
 from p2pgan.simulation.rendezvous import ModelRendezvous
 from p2pgan.simulation.run import simulate
@@ -47,15 +48,15 @@ def forget_uncommitted_spans(patch: pytest.MonkeyPatch) -> None:
 
 def hand_out_twice(patch: pytest.MonkeyPatch) -> None:
     """The spans of a straggler go to others although it keeps them."""
-    amend = Conductor.amend
+    amended = Planner.amended
 
-    def careless(self, watch, gone, late, reason, everything=False):
-        for peer in late | gone:
+    def careless(self, plan, change):
+        for peer in change.late | change.gone:
             for span in self.pool.held(peer):
                 self.pool._open.insert(0, span)
-        amend(self, watch, gone, late, reason, everything)
+        return amended(self, plan, change)
 
-    patch.setattr(Conductor, "amend", careless)
+    patch.setattr(Planner, "amended", careless)
 
 
 def apply_what_another_attempt_built(patch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ def leading(*others: str, **changes: object) -> tuple[Driver, Plan]:
     driver.lead(*others)
     for peer in others:
         driver.beat(peer)
-    watch = driver.machine.conductor.watch
+    watch = driver.machine.leading.conductor.watch
     assert watch is not None
     return driver, watch.plan
 
@@ -83,7 +83,7 @@ def test_a_silent_contributor_is_taken_out_and_its_spans_open_again() -> None:
     assert amended.member("c") is None
     assert amended.member("b") == plan.member("b")
     assert "c" not in {s.owner for s in amended.shards}
-    assert driver.machine.conductor.pool.take("d", 8)[0].start == gone.spans[0].start
+    assert driver.machine.leading.conductor.planner.pool.take("d", 8)[0].start == gone.spans[0].start
 
 
 def test_a_straggler_rides_along_and_keeps_its_spans() -> None:
@@ -98,7 +98,7 @@ def test_a_straggler_rides_along_and_keeps_its_spans() -> None:
     late = amended.member("c")
     assert late is not None and not late.contributes
     assert late.spans == plan.member("c").spans
-    assert driver.machine.conductor.pool.held("c") == late.spans
+    assert driver.machine.leading.conductor.planner.pool.held("c") == late.spans
 
 
 def test_different_digests_are_never_committed() -> None:
@@ -170,7 +170,7 @@ def test_a_refused_commit_makes_the_leader_look_at_the_lease() -> None:
     driver.give(CommitRefused(1, "term 1 does not hold the lease"))
 
     assert driver.machine.leadership.role is Role.FOLLOWER
-    assert driver.machine.conductor.watch is None or not driver.machine.leadership.may_decide
+    assert driver.machine.leading.conductor.watch is None or not driver.machine.leadership.may_decide
 
 
 def test_a_new_leader_fetches_the_weights_of_a_peer_that_is_ahead() -> None:

@@ -121,8 +121,8 @@ def test_the_named_successor_takes_the_pen_at_once() -> None:
 def test_the_pen_rotates_after_so_many_commits() -> None:
     driver = Driver(rotate_every=1, commit_s=0.0)
     driver.lead("b")
-    driver.machine.commits.done_in_term = 1
-    driver.machine.conductor.watch = None
+    driver.machine.leading.commits.done_in_term = 1
+    driver.machine.leading.conductor.watch = None
 
     driver.beat("b")
     driver.beat("b")

@@ -1,0 +1,89 @@
+"""Heartbeats: what this peer says of itself, and what its leader's word says about its weights."""
+
+from __future__ import annotations
+
+from p2pgan.protocol.catchup import CatchUp
+from p2pgan.protocol.core import Core
+from p2pgan.protocol.leadership import Leadership, Role
+from p2pgan.protocol.member import Member
+from p2pgan.protocol.messages import Heartbeat, Phase
+
+
+class Heartbeats:
+    """To the leader, or as leader to everyone: at every change, and every ``heartbeat_s``."""
+
+    def __init__(self, core: Core, leadership: Leadership, member: Member, catchup: CatchUp) -> None:
+        self._core, self._leadership, self._member, self._catchup = core, leadership, member, catchup
+        self._lost = False
+        """Only a snapshot leads to the leader's weights."""
+        self._behind_since: float | None = None
+        self._behind_at = (0, "")
+        self._next = 0.0
+        self._last: Heartbeat | None = None
+
+    def found(self) -> None:
+        """This peer has weights to go on from."""
+        self._lost = False
+
+    def term_changed(self) -> None:
+        """A new leader may have other weights."""
+        self._behind_since = None
+
+    def compare_with_leader(self) -> None:
+        """Behind its leader for too long, or on other weights, a peer fetches a snapshot."""
+        core = self._core
+        view = core.peers.get(core.leader or "")
+        beat = view.beat if view is not None else None
+        if beat is None or beat.term != core.term or beat.phase == Phase.CATCHING_UP:
+            return
+        here = (core.version, core.digest)
+        if not core.has_weights:
+            self._lost = True
+        elif (beat.version, beat.digest) == here:
+            self._behind_since, self._lost = None, False
+        elif self._behind_since is None or here != self._behind_at:
+            self._behind_since, self._behind_at = core.now, here
+        elif core.now - self._behind_since > core.config.stuck_s and not self._lost:
+            self._lost = True
+            text = f"on version {core.version}, the leader on {beat.version}: a snapshot is needed"
+            core.note("catch-up", text)
+
+    def beat(self) -> None:
+        """Say what has changed, or that nothing has."""
+        core = self._core
+        beat = self._now()
+        if beat == self._last and core.now < self._next:
+            return
+        self._last = beat
+        self._next = core.now + core.config.heartbeat_s
+        if self._leadership.is_leader:
+            for peer, view in sorted(core.peers.items()):
+                if not view.info.gone or core.heard_within(peer, 4 * core.config.silence_s):
+                    core.send(peer, beat)
+        elif core.leader is not None:
+            core.send(core.leader, beat)
+
+    def _now(self) -> Heartbeat:
+        core, member = self._core, self._member
+        plan, voted = member.plan, member.voted
+        phase, round_number, attempt = member.phase, plan.round if plan else 0, plan.attempt if plan else 0
+        if self._leadership.role is Role.GATHERING:
+            phase = Phase.CATCHING_UP
+        elif not self._leadership.is_leader and (self._lost or not core.has_weights or self._catchup.busy):
+            phase = Phase.CATCHING_UP
+            round_number, attempt = core.fetching or 0, int(self._catchup.busy)
+        return Heartbeat(
+            run=core.run,
+            term=core.term,
+            version=core.version,
+            digest=core.digest,
+            phase=phase,
+            round=round_number,
+            attempt=attempt,
+            candidate=voted.digest if voted else "",
+            held=member.held,
+            images_per_s=member.images_per_s,
+            committed_version=core.committed_version,
+            peers_generation=max(0, core.peers_generation),
+            lease_held=self._leadership.trusted,
+        )

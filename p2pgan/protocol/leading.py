@@ -1,0 +1,149 @@
+"""What a peer does while it holds the pen: gather, conduct rounds, commit, and know when to stop."""
+
+from __future__ import annotations
+
+from p2pgan.protocol.catchup import CatchUp
+from p2pgan.protocol.commits import Commits
+from p2pgan.protocol.conduct import Conductor
+from p2pgan.protocol.core import Core
+from p2pgan.protocol.effects import Finish, PeerStat, RollUp, StopTraining
+from p2pgan.protocol.events import CommitRefused, LeaseReleased
+from p2pgan.protocol.gathering import Gathering
+from p2pgan.protocol.ids import PeerId
+from p2pgan.protocol.leadership import Leadership, Role
+from p2pgan.protocol.member import Member
+from p2pgan.protocol.messages import ContributionRejected, Handover, RunFinished
+from p2pgan.protocol.planning import by_rendezvous_hash
+from p2pgan.protocol.plans import Amendment
+
+
+class Leading:
+    """The leader's parts, in the order in which a term needs them."""
+
+    def __init__(self, core: Core, leadership: Leadership, member: Member, catchup: CatchUp) -> None:
+        self._core, self._leadership = core, leadership
+        self.gathering = Gathering(core, member, catchup)
+        self.commits = Commits(core)
+        self.conductor = Conductor(core, member)
+        self._next_rollup = 0.0
+
+    def term_begins(self) -> None:
+        self.gathering.begin()
+        self.commits.begin()
+
+    def step(self) -> None:
+        """Go on with whatever can go on; called after every event."""
+        leadership = self._leadership
+        if leadership.releasing:
+            return
+        if leadership.role is Role.GATHERING:
+            self._gather()
+            return
+        if not leadership.may_decide:
+            return
+        if not self._at_rest():
+            self.conductor.tick()
+            if self.conductor.watch is None and not self._at_rest():
+                self.conductor.plan_next()
+        self.commits.tick()
+        self._roll_up()
+
+    def _gather(self) -> None:
+        if self.gathering.tick():
+            assert self.gathering.progress is not None
+            self._leadership.role = Role.LEADING
+            self.conductor.begin(self.gathering.progress)
+            self._core.note("leader", f"term {self._core.term} goes on from version {self._core.version}")
+
+    def _at_rest(self) -> bool:
+        """Between two rounds: is there a reason not to plan the next one?"""
+        core = self._core
+        if self.conductor.watch is not None:
+            return False
+        if self._goal_reached():
+            self.commits.urgent = True
+            if self.commits.waiting == 0:
+                self.commits.finish()
+            return True
+        if core.leaving:
+            return True
+        every, successor = core.config.rotate_every, self.successor()
+        if every and self.commits.done_in_term >= every and not self.commits.under_way and successor:
+            core.note("leader", f"{every} commits in this term: the pen goes to {core.name(successor)}")
+            self._leadership.release(successor)
+            return True
+        return False
+
+    def _goal_reached(self) -> bool:
+        goal = self._core.config.goal_versions
+        if goal is not None and self._core.version >= goal:
+            return True
+        pool = self.conductor.planner.pool
+        return pool.exhausted and not pool.holders()
+
+    def successor(self) -> PeerId | None:
+        """The next eligible peer by rendezvous hashing: alive, on these weights."""
+        core = self._core
+        eligible = [
+            p
+            for p in core.alive()
+            if core.peers[p].info.can_lead
+            and (core.peers[p].version, core.peers[p].digest) == (core.version, core.digest)
+        ]
+        order = by_rendezvous_hash(core.run, core.term + 1, eligible)
+        return order[0] if order else None
+
+    def released(self, event: LeaseReleased) -> None:
+        """The pen is laid down; everyone is told to look at the row."""
+        core = self._core
+        if self._leadership.is_leader and event.term == core.term:
+            for peer in core.alive():
+                core.send(peer, Handover(run=core.run, term=core.term))
+            self._leadership.released(event.term)
+
+    def commit_refused(self, event: CommitRefused) -> None:
+        """The row may carry another term; nothing is decided until it is looked at."""
+        self.commits.refused(event)
+        self._leadership.lost(event.term)
+
+    def contribution_rejected(self, sender: PeerId, message: ContributionRejected) -> None:
+        """An owner cannot put a member's slice into a mean: the round goes on without that member."""
+        watch = self.conductor.watch
+        if watch is None or (watch.plan.round, watch.plan.attempt) != (message.round, message.attempt):
+            return
+        if sender in {s.owner for s in watch.plan.shards} and watch.plan.member(message.peer) is not None:
+            reason = f"without {self._core.name(message.peer)}: {message.reason}"
+            self.conductor.amend(watch, Amendment(reason, gone=frozenset({message.peer})))
+
+    def finish_done(self) -> None:
+        """The run is closed in the rendezvous: tell everyone, and stop."""
+        core = self._core
+        for peer in core.alive():
+            core.send(peer, RunFinished(run=core.run, term=core.term))
+        core.emit(StopTraining())
+        core.finished = True
+        core.emit(Finish("the run has reached its goal"))
+
+    def database_failed(self, operation: str) -> None:
+        """What could not be done is tried again later."""
+        if operation in ("ReadProgress", "LoadFromRendezvous"):
+            self.gathering.start_over()
+        elif operation == "Commit":
+            self.commits.failed()
+        elif operation == "FinishRun":
+            self.commits.finish_failed()
+
+    def _roll_up(self) -> None:
+        core, conductor = self._core, self.conductor
+        if core.now < self._next_rollup:
+            return
+        self._next_rollup = core.now + core.config.rollup_s
+        alive = set(core.alive())
+        speed = conductor.planner.speed
+        mine = PeerStat(core.me, True, speed(core.me), core.version, core.digest)
+        others = [
+            PeerStat(p, p in alive, speed(p), view.version, view.digest)
+            for p, view in sorted(core.peers.items())
+            if p in alive or (view.heard_at is not None and not view.info.gone)
+        ]
+        core.emit(RollUp(core.term, (mine, *others)))

@@ -1,0 +1,187 @@
+"""What a leader puts into its plans: who takes part, with which spans, and who reduces what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p2pgan.protocol.core import Core
+from p2pgan.protocol.effects import ClaimUnits, SendWelcome
+from p2pgan.protocol.events import ProgressRead
+from p2pgan.protocol.ids import PeerId, images_in
+from p2pgan.protocol.member import Member as MyPart
+from p2pgan.protocol.messages import Member, Phase, Plan, Shard
+from p2pgan.protocol.planning import cut_shards, work_images
+from p2pgan.protocol.units import UnitPool
+
+SPEED_MEMORY = 0.5
+"""Weight of the newest measurement in a peer's speed."""
+DONORS = 4
+"""Peers named to a joiner."""
+
+
+@dataclass(frozen=True)
+class Amendment:
+    """The same round with fewer contributors; contributions of the others stand."""
+
+    reason: str
+    gone: frozenset[PeerId] = frozenset()
+    """They leave the round; their spans open again."""
+    late: frozenset[PeerId] = frozenset()
+    """They ride along and keep their spans."""
+    leader_reduces: bool = False
+    """The leader becomes the owner of all shards."""
+
+
+class Planner:
+    """Makes plans out of the pool of work, the peers present and their measured speeds."""
+
+    def __init__(self, core: Core, mine: MyPart) -> None:
+        self._core, self._mine = core, mine
+        config = core.config
+        self.pool = UnitPool(config.images, config.unit_images, config.microbatch, config.goal_epochs)
+        self._speeds: dict[PeerId, float] = {}
+        self._previous: dict[PeerId, int] = {}
+        """Images of each peer's last work."""
+        self._last_members: frozenset[PeerId] = frozenset()
+        self._attempt = 0
+
+    def begin(self, progress: ProgressRead) -> None:
+        """A term begins: what is open follows from committed progress and the ledger."""
+        core = self._core
+        uncommitted = [s for r in core.uncommitted() for c in r.contributions for s in c.spans]
+        self.pool.restore(progress.epochs, uncommitted)
+        self._previous = {c.peer: c.images for r in core.ledger for c in r.contributions}
+        self._last_members = frozenset()
+        self._attempt = 0
+
+    def committed(self, plan: Plan) -> None:
+        """The plan's round has become a version: its work is done."""
+        for member in plan.contributors:
+            self.pool.done(member.peer)
+        self._last_members = frozenset(m.peer for m in plan.members)
+        self._attempt = 0
+
+    def measured(self, member: Member, seconds: float) -> None:
+        """``member`` needed so long for spans that it was given: that is its speed."""
+        speed = images_in(member.spans) / seconds
+        known = self._speeds.get(member.peer, speed)
+        self._speeds[member.peer] = known + SPEED_MEMORY * (speed - known)
+
+    def speed(self, peer: PeerId) -> float:
+        """Images per second as measured over the last rounds; 0 if unknown."""
+        return self._speeds.get(peer, 0.0)
+
+    # -- a new round -------------------------------------------------------------------------
+
+    def next_plan(self) -> tuple[Plan, frozenset[PeerId]] | None:
+        """The next round, and the contributors whose work is new; None if there is nobody or no work."""
+        core = self._core
+        present = [p for p in core.alive() if self._reports_here(p)]
+        current = [p for p in present if self._is_current(p)]
+        for holder in self.pool.holders() - {core.me, *current}:
+            self.pool.give_back(holder)
+        holding: set[PeerId] = set()
+        members = [self._with_work(p, holding) for p in ([core.me] if core.trains else []) + current]
+        contributors = [m for m in members if m.contributes]
+        if not contributors:
+            return None
+        listed = {m.peer for m in members}
+        riders = [Member(p, (), False) for p in (core.me, *present) if p not in listed]
+        shards = cut_shards(core.config.vector_size, sorted({core.me, *current}))
+        self._welcome(riders, current)
+        claims = self.pool.claims()
+        if claims:
+            core.emit(ClaimUnits(core.term, claims))
+        reason = f"{len(contributors)} contributors, {sum(images_in(m.spans) for m in contributors)} images"
+        plan = self._plan(None, tuple(members + riders), shards, reason)
+        return plan, frozenset(m.peer for m in contributors if m.peer not in holding)
+
+    def _is_current(self, peer: PeerId) -> bool:
+        """Whether ``peer`` has the current weights, or will have them before it reads a plan."""
+        view = self._core.peers[peer]
+        current = (self._core.version, self._core.digest)
+        beat = view.beat
+        if beat is None or beat.term != self._core.term or beat.phase == Phase.CATCHING_UP:
+            return False
+        if (view.version, view.digest) == current or (beat.round, beat.candidate) == current:
+            return True
+        # It was sent everything of the last round, as contributor or rider, and knows what that is based on.
+        last = self._core.record_of(self._core.version)
+        followed = last is not None and (last.version - 1, last.parent_digest) == (view.version, view.digest)
+        return followed and peer in self._last_members
+
+    def _reports_here(self, peer: PeerId) -> bool:
+        beat = self._core.peers[peer].beat
+        return beat is not None and beat.term == self._core.term
+
+    def _with_work(self, peer: PeerId, holding: set[PeerId]) -> Member:
+        """Let a peer go on with what it holds (and note that), or give it new spans by its speed."""
+        core = self._core
+        beat = core.peers[peer].beat if peer != core.me else None
+        held = self._mine.held if peer == core.me else (beat.held if beat is not None else ())
+        if beat is not None and (beat.version, beat.digest) != (core.version, core.digest):
+            held = self.pool.held(peer)
+        if held and self.pool.take_exactly(peer, held):
+            holding.add(peer)
+            return Member(peer, held, True)
+        speed = self._speeds.get(peer) or (beat.images_per_s if beat else self._mine.images_per_s)
+        previous = self._previous.get(peer, 0)
+        config = core.config
+        spans = self.pool.take(peer, work_images(speed, config.round_s, config.microbatch, previous))
+        self._previous[peer] = images_in(spans)
+        return Member(peer, spans, bool(spans))
+
+    def _plan(
+        self, first: int | None, members: tuple[Member, ...], shards: tuple[Shard, ...], reason: str
+    ) -> Plan:
+        core = self._core
+        self._attempt += 1
+        return Plan(
+            run=core.run,
+            term=core.term,
+            round=core.version + 1,
+            attempt=self._attempt,
+            first_attempt=self._attempt if first is None else first,
+            base_version=core.version,
+            base_digest=core.digest,
+            members=members,
+            shards=shards,
+            codec=core.config.codec,
+            reason=reason[:200],
+        )
+
+    def _welcome(self, riders: list[Member], current: list[PeerId]) -> None:
+        """Those who asked get the weights this round starts from, so that they can follow it."""
+        core = self._core
+        donors = tuple([core.me, *current][:DONORS])
+        for rider in riders:
+            beat = core.peers[rider.peer].beat if rider.peer != core.me else None
+            if beat is not None and beat.phase == Phase.CATCHING_UP and beat.attempt == 0:
+                core.emit(SendWelcome(rider.peer, core.term, tuple(core.ledger), donors))
+
+    # -- the same round again ----------------------------------------------------------------
+
+    def amended(self, plan: Plan, change: Amendment) -> Plan | None:
+        """``plan`` after ``change``; None if nobody is left who contributes."""
+        for peer in change.gone:
+            self.pool.give_back(peer)
+        members = tuple(
+            Member(m.peer, m.spans, m.contributes and m.peer not in change.late)
+            for m in plan.members
+            if m.peer not in change.gone
+        )
+        if not any(m.contributes for m in members):
+            return None
+        return self._plan(plan.first_attempt, members, self._reassigned(plan, change), change.reason)
+
+    def _reassigned(self, plan: Plan, change: Amendment) -> tuple[Shard, ...]:
+        """The shards of owners that are gone go to the others in turn."""
+        heirs = sorted({s.owner for s in plan.shards} - change.gone) or [self._core.me]
+        if change.leader_reduces:
+            heirs = [self._core.me]
+        return tuple(
+            s
+            if s.owner not in change.gone and not change.leader_reduces
+            else Shard(heirs[index % len(heirs)], s.start, s.stop)
+            for index, s in enumerate(plan.shards)
+        )
