@@ -1,4 +1,4 @@
-"""A member's part in rounds: train, exchange, reduce what it owns, verify, apply.
+"""A member's part in rounds: train what the plan says, verify the outcome, apply it.
 
 ::
 
@@ -10,45 +10,17 @@ this peer the same spans on the same weights.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from p2pgan.protocol.core import Core
-from p2pgan.protocol.effects import (
-    Apply,
-    BuildCandidate,
-    ForgetRounds,
-    Reduce,
-    SendResult,
-    SendSlice,
-    StopTraining,
-    Train,
-)
+from p2pgan.protocol.effects import Apply, StopTraining, Train
 from p2pgan.protocol.events import CandidateReady, Reduced, ResultArrived, SliceArrived, TrainingDone
-from p2pgan.protocol.ids import Contribution, PeerId, Span, VersionRecord, images_in
+from p2pgan.protocol.exchange import Exchange
+from p2pgan.protocol.ids import Contribution, PeerId, Span, VersionRecord
 from p2pgan.protocol.messages import Phase, Plan, ResultRequest, RoundCommitted, SliceRequest
 
 ROUNDS_AHEAD = 64
 """Rounds beyond its version that a catching-up peer stores."""
-ROUNDS_KEPT = 4
-"""Finished rounds whose results are kept for members that missed them."""
-
-
-@dataclass
-class RoundState:
-    """What arrived for one round under the current term."""
-
-    plan: Plan | None = None
-    slices: set[tuple[int, int, PeerId]] = field(default_factory=set)
-    """(first_attempt, shard, sender)"""
-    sent: set[tuple[int, int, PeerId]] = field(default_factory=set)
-    """(first_attempt, shard, owner)"""
-    reducing: set[tuple[int, int]] = field(default_factory=set)
-    """(attempt, shard)"""
-    reduced: set[tuple[int, int]] = field(default_factory=set)
-    results: set[tuple[int, int]] = field(default_factory=set)
-    building: set[int] = field(default_factory=set)
-    """Attempts whose candidate was asked for."""
-    progress_at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +52,7 @@ class Member:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._rounds: dict[int, RoundState] = {}
+        self._exchange = Exchange(core)
         self._pending: dict[int, VersionRecord] = {}
         self.candidate: Candidate | None = None
         self.held: tuple[Span, ...] = ()
@@ -94,8 +66,7 @@ class Member:
     @property
     def plan(self) -> Plan | None:
         """The plan on the current weights, if there is one."""
-        state = self._rounds.get(self._core.version + 1)
-        plan = state.plan if state else None
+        plan = self._exchange.plan_of(self._core.version + 1)
         return plan if plan is not None and plan.base_digest == self._core.digest else None
 
     @property
@@ -131,22 +102,18 @@ class Member:
 
     def planned(self, plan: Plan) -> None:
         """A plan of the current leader."""
-        if not self.accepts(plan.term, plan.round) or plan.member(self._core.me) is None:
-            if self.accepts(plan.term, plan.round):
-                self._left_out(plan)
+        if not self.accepts(plan.term, plan.round):
             return
-        state = self._rounds.setdefault(plan.round, RoundState())
-        if state.plan is not None and plan.attempt <= state.plan.attempt:
-            return
-        state.plan = plan
-        state.progress_at = self._core.now
-        self._activate()
+        if plan.member(self._core.me) is None:
+            self._left_out(plan)
+        elif self._exchange.planned(plan):
+            self._activate()
 
     def _left_out(self, plan: Plan) -> None:
         """The leader took this peer for gone: what it holds belongs to others now."""
-        state = self._rounds.get(plan.round)
-        if state is not None and state.plan is not None and plan.attempt > state.plan.attempt:
-            state.plan = None
+        known = self._exchange.plan_of(plan.round)
+        if known is not None and plan.attempt > known.attempt:
+            self._exchange.cancel(plan.round)
             if plan.round == self._core.version + 1:
                 self.drop_training("left out of round: " + plan.reason)
 
@@ -159,7 +126,12 @@ class Member:
         assert mine is not None
         if mine.spans != self.held:
             self._train(mine.spans)
-        self._exchange()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        plan = self.plan
+        if plan is not None:
+            self._exchange.step(plan, self.trained)
 
     def _train(self, spans: tuple[Span, ...]) -> None:
         self.held, self.trained = spans, False
@@ -179,83 +151,38 @@ class Member:
         self.images_per_s = event.images_per_s
         if event.ticket == self.ticket and self.held:
             self.trained = True
-            self._exchange()
+            self._go_on()
 
     # -- exchange ----------------------------------------------------------------------------
 
-    def _exchange(self) -> None:
-        """Send, reduce and assemble whatever the current plan allows by now."""
-        plan = self.plan
-        if plan is None:
-            return
-        mine = plan.member(self._core.me)
-        state = self._rounds[plan.round]
-        if mine is not None and mine.contributes and self.trained:
-            for index in range(len(plan.shards)):
-                self._send_slice(plan, state, index)
-        for index, shard in enumerate(plan.shards):
-            if shard.owner == self._core.me:
-                self._reduce_if_complete(plan, state, index)
-        self._build_if_complete(plan, state)
-
-    def _send_slice(self, plan: Plan, state: RoundState, index: int) -> None:
-        shard = plan.shards[index]
-        key = (plan.first_attempt, index, shard.owner)
-        if key not in state.sent:
-            state.sent.add(key)
-            self._core.emit(SendSlice(plan.term, plan.round, plan.first_attempt, index, shard, plan.codec))
-
-    def _reduce_if_complete(self, plan: Plan, state: RoundState, index: int) -> None:
-        key = (plan.attempt, index)
-        if key in state.reducing or self._missing_slices(plan, state, index):
-            return
-        state.reducing.add(key)
-        weights = tuple((m.peer, images_in(m.spans)) for m in plan.contributors)
-        self._core.emit(
-            Reduce(
-                plan.term, plan.round, plan.attempt, plan.first_attempt, index, plan.shards[index],
-                plan.codec, weights,
-            )
-        )  # fmt: skip
-
-    def _missing_slices(self, plan: Plan, state: RoundState, index: int) -> list[PeerId]:
-        return [m.peer for m in plan.contributors if (plan.first_attempt, index, m.peer) not in state.slices]
-
-    def _build_if_complete(self, plan: Plan, state: RoundState) -> None:
-        complete = all((plan.attempt, index) in state.results for index in range(len(plan.shards)))
-        if complete and plan.attempt not in state.building:
-            state.building.add(plan.attempt)
-            self._core.emit(BuildCandidate(plan.term, plan.round, plan.attempt, plan.shards, plan.codec))
-
     def slice_arrived(self, event: SliceArrived) -> None:
         if self.accepts(event.term, event.round):
-            state = self._rounds.setdefault(event.round, RoundState())
-            state.slices.add((event.first_attempt, event.shard, event.sender))
-            state.progress_at = self._core.now
-            self._exchange()
+            self._exchange.slice_arrived(event)
+            self._go_on()
 
     def reduced(self, event: Reduced) -> None:
-        state = self._rounds.get(event.round)
-        if state is None or state.plan is None or event.term != state.plan.term:
-            return
-        state.reduced.add((event.attempt, event.shard))
-        if event.attempt == state.plan.attempt:
-            for member in state.plan.members:
-                self._core.emit(SendResult(member.peer, event.term, event.round, event.attempt, event.shard))
+        self._exchange.reduced(event)
 
     def result_arrived(self, event: ResultArrived) -> None:
-        if not self.accepts(event.term, event.round):
-            return
-        state = self._rounds.setdefault(event.round, RoundState())
-        plan = state.plan
-        if plan is not None and event.attempt == plan.attempt:
-            if event.shard >= len(plan.shards) or plan.shards[event.shard].owner != event.sender:
-                return
-        elif plan is not None and event.attempt < plan.attempt:
-            return
-        state.results.add((event.attempt, event.shard))
-        state.progress_at = self._core.now
-        self._exchange()
+        if self.accepts(event.term, event.round):
+            self._exchange.result_arrived(event)
+            self._go_on()
+
+    def slice_requested(self, sender: PeerId, message: SliceRequest) -> None:
+        plan = self.plan
+        if plan is not None:
+            self._exchange.slice_requested(sender, plan, message)
+            self._go_on()
+
+    def result_requested(self, sender: PeerId, message: ResultRequest) -> None:
+        self._exchange.result_requested(sender, message)
+
+    def tick(self) -> None:
+        """Ask again for what is overdue; others train as long as this peer does."""
+        plan = self.plan
+        if plan is not None and self.voted is None:
+            results_due = self.trained or not self.held or plan.round in self._pending
+            self._exchange.ask_again(plan, results_due)
 
     # -- the end of a round ------------------------------------------------------------------
 
@@ -307,57 +234,12 @@ class Member:
     def _after_new_weights(self) -> None:
         version = self._core.version
         self.candidate = None
-        for number in [n for n in self._rounds if n <= version - ROUNDS_KEPT]:
-            del self._rounds[number]
         for number in [n for n in self._pending if n <= version]:
             del self._pending[number]
-        self._core.emit(ForgetRounds(version - ROUNDS_KEPT + 1))
+        self._exchange.forget(version)
         self._activate()
 
     def term_changed(self) -> None:
         """A new leader plans anew: only trained spans and the candidate outlive a term."""
-        self._rounds.clear()
+        self._exchange.term_changed()
         self._pending.clear()
-
-    # -- asking again ------------------------------------------------------------------------
-
-    def tick(self) -> None:
-        """Without progress, ask for what is missing."""
-        core, plan = self._core, self.plan
-        if plan is None or self.phase is Phase.VERIFIED:
-            return
-        state = self._rounds[plan.round]
-        if core.now - state.progress_at < core.config.resend_s:
-            return
-        state.progress_at = core.now
-        for index, shard in enumerate(plan.shards):
-            if shard.owner == core.me:
-                for peer in self._missing_slices(plan, state, index):
-                    core.send(peer, SliceRequest(run=core.run, term=plan.term, round=plan.round, shard=index))
-            elif (plan.attempt, index) not in state.results and self._results_due(plan, state):
-                core.send(
-                    shard.owner,
-                    ResultRequest(
-                        run=core.run, term=plan.term, round=plan.round, attempt=plan.attempt, shard=index
-                    ),
-                )
-
-    def _results_due(self, plan: Plan, state: RoundState) -> bool:
-        """Others train as long as this peer does: nothing is overdue before it is done itself."""
-        return self.trained or not self.held or bool(state.results) or plan.round in self._pending
-
-    def slice_requested(self, sender: PeerId, message: SliceRequest) -> None:
-        plan = self.plan
-        if plan is None or (plan.term, plan.round) != (message.term, message.round):
-            return
-        if message.shard < len(plan.shards) and plan.shards[message.shard].owner == sender:
-            state = self._rounds[plan.round]
-            state.sent.discard((plan.first_attempt, message.shard, sender))
-            self._exchange()
-
-    def result_requested(self, sender: PeerId, message: ResultRequest) -> None:
-        state = self._rounds.get(message.round)
-        if state is None or state.plan is None or state.plan.term != message.term:
-            return
-        if (message.attempt, message.shard) in state.reduced and state.plan.member(sender) is not None:
-            self._core.emit(SendResult(sender, message.term, message.round, message.attempt, message.shard))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from p2pgan.protocol.conduct import Conductor
+from p2pgan.protocol.exchange import Exchange
 from p2pgan.protocol.gathering import Gathering
 from p2pgan.protocol.leadership import Leadership
 from p2pgan.protocol.member import Member
@@ -70,22 +71,22 @@ def apply_what_another_attempt_built(patch: pytest.MonkeyPatch) -> None:
 
 def reduce_without_waiting(patch: pytest.MonkeyPatch) -> None:
     """An owner reduces over the contributors whose slices it has, not over the plan's."""
-    emit = Member._reduce_if_complete
+    emit = Exchange._reduce_if_complete
 
     def hasty(self, plan, state, index):
-        missing = self._missing_slices(plan, state, index)
+        missing = self.missing_slices(plan, state, index)
         if missing and len(missing) < len(plan.contributors):
             members = tuple(m for m in plan.members if m.peer not in missing)
             plan = type(plan)(**{f: getattr(plan, f) for f in plan.__struct_fields__} | {"members": members})
         emit(self, plan, state, index)
 
-    patch.setattr(Member, "_reduce_if_complete", hasty)
+    patch.setattr(Exchange, "_reduce_if_complete", hasty)
 
 
 def decide_without_all_votes(patch: pytest.MonkeyPatch) -> None:
     """The leader commits a round on its own vote, whatever the contributors would have."""
     patch.setattr(Conductor, "_voters", lambda self, plan: {self._core.me})
-    patch.setattr(Member, "_missing_slices", lambda self, plan, state, index: [
+    patch.setattr(Exchange, "missing_slices", lambda self, plan, state, index: [
         m.peer for m in plan.contributors
         if (plan.first_attempt, index, m.peer) not in state.slices and m.peer == self._core.me
     ])  # fmt: skip

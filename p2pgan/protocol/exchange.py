@@ -1,0 +1,183 @@
+"""The exchange of one round: slices to owners, reduced shards back, everything at most once.
+
+Kept per round under the current term: what arrived, what was sent, what was asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from p2pgan.protocol.core import Core
+from p2pgan.protocol.effects import BuildCandidate, ForgetRounds, Reduce, SendResult, SendSlice
+from p2pgan.protocol.events import Reduced, ResultArrived, SliceArrived
+from p2pgan.protocol.ids import PeerId, images_in
+from p2pgan.protocol.messages import Plan, ResultRequest, SliceRequest
+
+ROUNDS_KEPT = 4
+"""Finished rounds whose results are kept for members that missed them."""
+
+
+@dataclass
+class RoundState:
+    """What is known of one round."""
+
+    plan: Plan | None = None
+    slices: set[tuple[int, int, PeerId]] = field(default_factory=set)
+    """(first_attempt, shard, sender)"""
+    sent: set[tuple[int, int, PeerId]] = field(default_factory=set)
+    """(first_attempt, shard, owner)"""
+    reducing: set[tuple[int, int]] = field(default_factory=set)
+    """(attempt, shard)"""
+    reduced: set[tuple[int, int]] = field(default_factory=set)
+    results: set[tuple[int, int]] = field(default_factory=set)
+    building: set[int] = field(default_factory=set)
+    """Attempts whose candidate was asked for."""
+    progress_at: float = 0.0
+
+
+class Exchange:
+    """All rounds of the current term that this peer has heard of."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._rounds: dict[int, RoundState] = {}
+
+    def plan_of(self, number: int) -> Plan | None:
+        """The newest plan of a round."""
+        state = self._rounds.get(number)
+        return state.plan if state is not None else None
+
+    def planned(self, plan: Plan) -> bool:
+        """Take in a plan; False if one of the same or a higher attempt is known."""
+        state = self._state(plan.round)
+        if state.plan is not None and plan.attempt <= state.plan.attempt:
+            return False
+        state.plan = plan
+        return True
+
+    def cancel(self, number: int) -> None:
+        """This peer takes no part in the round any more."""
+        self._state(number).plan = None
+
+    def forget(self, version: int) -> None:
+        """Rounds long before ``version`` are over for everyone."""
+        for number in [n for n in self._rounds if n <= version - ROUNDS_KEPT]:
+            del self._rounds[number]
+        self._core.emit(ForgetRounds(version - ROUNDS_KEPT + 1))
+
+    def term_changed(self) -> None:
+        """A new leader plans anew."""
+        self._rounds.clear()
+
+    def _state(self, number: int) -> RoundState:
+        """The round's state, now that something about it has arrived."""
+        state = self._rounds.setdefault(number, RoundState())
+        state.progress_at = self._core.now
+        return state
+
+    # -- going on ----------------------------------------------------------------------------
+
+    def step(self, plan: Plan, trained: bool) -> None:
+        """Send, reduce and assemble whatever ``plan`` allows by now."""
+        mine = plan.member(self._core.me)
+        state = self._rounds[plan.round]
+        if mine is not None and mine.contributes and trained:
+            for index in range(len(plan.shards)):
+                self._send_slice(plan, state, index)
+        for index, shard in enumerate(plan.shards):
+            if shard.owner == self._core.me:
+                self._reduce_if_complete(plan, state, index)
+        self._build_if_complete(plan, state)
+
+    def _send_slice(self, plan: Plan, state: RoundState, index: int) -> None:
+        shard = plan.shards[index]
+        key = (plan.first_attempt, index, shard.owner)
+        if key not in state.sent:
+            state.sent.add(key)
+            self._core.emit(SendSlice(plan.term, plan.round, plan.first_attempt, index, shard, plan.codec))
+
+    def _reduce_if_complete(self, plan: Plan, state: RoundState, index: int) -> None:
+        key = (plan.attempt, index)
+        if key in state.reducing or self.missing_slices(plan, state, index):
+            return
+        state.reducing.add(key)
+        self._core.emit(
+            Reduce(
+                term=plan.term,
+                round=plan.round,
+                attempt=plan.attempt,
+                first_attempt=plan.first_attempt,
+                index=index,
+                shard=plan.shards[index],
+                codec=plan.codec,
+                weights=tuple((m.peer, images_in(m.spans)) for m in plan.contributors),
+            )
+        )
+
+    def missing_slices(self, plan: Plan, state: RoundState, index: int) -> list[PeerId]:
+        """Contributors whose slice of a shard has not arrived here."""
+        return [m.peer for m in plan.contributors if (plan.first_attempt, index, m.peer) not in state.slices]
+
+    def _build_if_complete(self, plan: Plan, state: RoundState) -> None:
+        complete = all((plan.attempt, index) in state.results for index in range(len(plan.shards)))
+        if complete and plan.attempt not in state.building:
+            state.building.add(plan.attempt)
+            self._core.emit(BuildCandidate(plan.term, plan.round, plan.attempt, plan.shards, plan.codec))
+
+    # -- arrivals ----------------------------------------------------------------------------
+
+    def slice_arrived(self, event: SliceArrived) -> None:
+        """A member's slice is in the store; it counts for every attempt since its first one."""
+        self._state(event.round).slices.add((event.first_attempt, event.shard, event.sender))
+
+    def result_arrived(self, event: ResultArrived) -> None:
+        """A reduced shard is in the store; only its owner's word counts, only for the newest attempt."""
+        plan = self.plan_of(event.round)
+        if plan is not None:
+            foreign = event.shard >= len(plan.shards) or plan.shards[event.shard].owner != event.sender
+            if event.attempt < plan.attempt or (event.attempt == plan.attempt and foreign):
+                return
+        self._state(event.round).results.add((event.attempt, event.shard))
+
+    def reduced(self, event: Reduced) -> None:
+        """This peer has reduced a shard: its bytes go to every member, this one included."""
+        state = self._rounds.get(event.round)
+        if state is None or state.plan is None or event.term != state.plan.term:
+            return
+        state.reduced.add((event.attempt, event.shard))
+        if event.attempt == state.plan.attempt:
+            for member in state.plan.members:
+                self._core.emit(SendResult(member.peer, event.term, event.round, event.attempt, event.shard))
+
+    # -- asking again ------------------------------------------------------------------------
+
+    def ask_again(self, plan: Plan, results_due: bool) -> None:
+        """Without progress for ``resend_s``, ask for what is missing."""
+        core, state = self._core, self._rounds[plan.round]
+        if core.now - state.progress_at < core.config.resend_s:
+            return
+        state.progress_at = core.now
+        for index, shard in enumerate(plan.shards):
+            if shard.owner == core.me:
+                for peer in self.missing_slices(plan, state, index):
+                    core.send(peer, SliceRequest(run=core.run, term=plan.term, round=plan.round, shard=index))
+            elif (plan.attempt, index) not in state.results and (results_due or state.results):
+                request = ResultRequest(
+                    run=core.run, term=plan.term, round=plan.round, attempt=plan.attempt, shard=index
+                )
+                core.send(shard.owner, request)
+
+    def slice_requested(self, sender: PeerId, plan: Plan, message: SliceRequest) -> None:
+        """An owner misses this peer's slice: the next step sends it again."""
+        if (plan.term, plan.round) != (message.term, message.round) or message.shard >= len(plan.shards):
+            return
+        if plan.shards[message.shard].owner == sender:
+            self._rounds[plan.round].sent.discard((plan.first_attempt, message.shard, sender))
+
+    def result_requested(self, sender: PeerId, message: ResultRequest) -> None:
+        """A member misses a shard that this peer has reduced."""
+        state = self._rounds.get(message.round)
+        if state is None or state.plan is None or state.plan.term != message.term:
+            return
+        if (message.attempt, message.shard) in state.reduced and state.plan.member(sender) is not None:
+            self._core.emit(SendResult(sender, message.term, message.round, message.attempt, message.shard))
