@@ -6,26 +6,17 @@ from collections.abc import Callable
 from functools import partial
 
 from p2pgan.protocol.effects import (
-    AcquireLease,
     Apply,
     BeginSnapshot,
     BuildCandidate,
-    ClaimUnits,
     Commit,
     Effect,
     Finish,
-    FinishRun,
     ForgetRounds,
     InstallSnapshot,
     LoadFromRendezvous,
     Note,
-    ReadLease,
-    ReadPeers,
-    ReadProgress,
     Reduce,
-    ReleaseLease,
-    RenewLease,
-    RollUp,
     Send,
     SendChunk,
     SendResult,
@@ -37,16 +28,8 @@ from p2pgan.protocol.effects import (
 from p2pgan.protocol.events import (
     CandidateReady,
     ChunkArrived,
-    CommitDone,
-    CommitRefused,
     DatabaseFailed,
     Event,
-    FinishDone,
-    LeaseAcquired,
-    LeaseLost,
-    LeaseRefused,
-    LeaseReleased,
-    LeaseRenewed,
     LeaveRequested,
     Received,
     Reduced,
@@ -59,16 +42,14 @@ from p2pgan.protocol.events import (
 from p2pgan.protocol.ids import Contribution, PeerId, SnapshotManifest, Span, VersionRecord
 from p2pgan.protocol.machine import Machine
 from p2pgan.protocol.messages import ChunkMissing, Welcome
+from p2pgan.simulation.database import execute_at_database
+from p2pgan.simulation.vectors import Result, ResultKey, SliceKey, SymbolicVectors
 from p2pgan.simulation.world import State, World, symbol
 
 TICK_S = 0.25
-SNAPSHOTS_KEPT = 4
 CHUNKS = 3
-
-SliceKey = tuple[int, int, int, int, PeerId]
-ResultKey = tuple[int, int, int, int]
-Result = tuple[str, tuple[Contribution, ...]]
-"""What a reduced shard holds: the weights it starts from and the contributions in it."""
+LOST_ANSWERS = 0.01
+"""Share of executed calls whose answer does not arrive: the caller cannot know that they took effect."""
 
 
 class SimulatedPeer:
@@ -91,12 +72,7 @@ class SimulatedPeer:
         self.alive, self.frozen, self.finished = True, False, False
         self._inbox = []
         self.machine = Machine(world.config, self.me, "run")
-        self.state: State | None = None
-        self._snapshots: dict[str, State] = {}
-        self._slices: dict[SliceKey, Contribution] = {}
-        self._results: dict[ResultKey, Result] = {}
-        self._candidates: dict[tuple[int, int, int], State] = {}
-        self._contribution: Contribution | None = None
+        self.vectors = SymbolicVectors(world, self.me)
         self._training = 0
         world.note(self.me, "starts")
         if world.database_up:
@@ -163,7 +139,7 @@ class SimulatedPeer:
             case Train():
                 self._train(effect)
             case StopTraining():
-                self._training, self._contribution = 0, None
+                self._training, self.vectors.contribution = 0, None
             case Apply():
                 self._apply(effect)
             case SendSlice() | Reduce() | SendResult() | BuildCandidate() | ForgetRounds():
@@ -188,7 +164,7 @@ class SimulatedPeer:
     # -- training ----------------------------------------------------------------------------
 
     def _train(self, effect: Train) -> None:
-        self._training, self._contribution = effect.ticket, None
+        self._training, self.vectors.contribution = effect.ticket, None
         self._train_on(effect.ticket, effect.spans, sum(s.images for s in effect.spans))
 
     def _train_on(self, ticket: int, spans: tuple[Span, ...], images: int) -> None:
@@ -196,33 +172,16 @@ class SimulatedPeer:
             if self.frozen:
                 self._later(TICK_S, done)
             elif self._training == ticket:
-                self._contribution = Contribution(self.me, spans)
+                self.vectors.contribution = Contribution(self.me, spans)
                 self._take(TrainingDone(ticket, self.speed))
 
         self._later(images / self.speed * self.world.random.uniform(0.9, 1.2), done)
 
     def _apply(self, effect: Apply) -> None:
-        record = effect.record
-        state = self._candidates.pop((effect.round_term, record.version, effect.attempt))
-        self._check_apply(record, state)
-        self.state = state
-        self._keep(state)
+        self.vectors.apply(effect)
         if not effect.keep_training:
-            self._training, self._contribution = 0, None
-        self.world.applied.append((self.world.now, self.me, record))
-
-    def _check_apply(self, record: VersionRecord, state: State) -> None:
-        """Invariants 2 and 3 where weights change: what is in them is what the record says."""
-        if state.digest != record.digest or self.state is None or state.parent != self.state.digest:
-            self.world.violated("all or nothing", f"{self.me} applies other weights than {record}")
-        if sorted(state.contributions) != sorted(record.contributions):
-            self.world.violated("exactly once", f"{self.me}: contributions differ from {record}")
-
-    def _keep(self, state: State) -> None:
-        self.world.states[state.digest] = state
-        self._snapshots[state.digest] = state
-        while len(self._snapshots) > SNAPSHOTS_KEPT:
-            del self._snapshots[next(iter(self._snapshots))]
+            self._training = 0
+        self.world.applied.append((self.world.now, self.me, effect.record))
 
     # -- rounds ------------------------------------------------------------------------------
 
@@ -231,23 +190,23 @@ class SimulatedPeer:
             case SendSlice():
                 self._send_slice(effect)
             case Reduce():
-                self._reduce(effect)
+                self.vectors.reduce(effect)
+                self._answer(0.001, Reduced(effect.term, effect.round, effect.attempt, effect.index))
             case SendResult():
                 self._send_result(effect)
             case BuildCandidate():
-                self._build(effect)
+                digest = self.vectors.build(effect)
+                self._answer(0.002, CandidateReady(effect.term, effect.round, effect.attempt, digest))
             case ForgetRounds():
-                self._slices = {k: v for k, v in self._slices.items() if k[1] >= effect.below}
-                self._results = {k: v for k, v in self._results.items() if k[1] >= effect.below}
-                self._candidates = {k: v for k, v in self._candidates.items() if k[1] >= effect.below}
+                self.vectors.forget(effect.below)
 
     def _send_slice(self, e: SendSlice) -> None:
-        assert self._contribution is not None
+        contribution = self.vectors.contribution
+        assert contribution is not None
         key: SliceKey = (e.term, e.round, e.first_attempt, e.index, self.me)
         owner = self if e.shard.owner == self.me else self.neighbours.get(e.shard.owner)
         if owner is None:
             return
-        contribution = self._contribution
 
         def arrive() -> None:
             owner._store_slice(key, contribution)
@@ -259,23 +218,12 @@ class SimulatedPeer:
 
     def _store_slice(self, key: SliceKey, contribution: Contribution) -> None:
         if self.alive and self.machine.member.accepts(key[0], key[1]):
-            self._slices[key] = contribution
+            self.vectors.slices[key] = contribution
             self._take(SliceArrived(key[4], key[0], key[1], key[2], key[3]))
-
-    def _reduce(self, e: Reduce) -> None:
-        assert self.state is not None
-        slices = []
-        for peer, images in e.weights:
-            contribution = self._slices[(e.term, e.round, e.first_attempt, e.index, peer)]
-            if contribution.images != images:
-                self.world.violated("exactly once", f"{peer} weighs {images} for {contribution}")
-            slices.append(contribution)
-        self._results[(e.term, e.round, e.attempt, e.index)] = (self.state.digest, tuple(slices))
-        self._answer(0.001, Reduced(e.term, e.round, e.attempt, e.index))
 
     def _send_result(self, e: SendResult) -> None:
         key: ResultKey = (e.term, e.round, e.attempt, e.index)
-        result = self._results.get(key)
+        result = self.vectors.results.get(key)
         if result is None:
             return
         if e.to == self.me:
@@ -287,20 +235,8 @@ class SimulatedPeer:
 
     def _store_result(self, sender: PeerId, key: ResultKey, result: Result) -> None:
         if self.alive and self.machine.member.accepts(key[0], key[1]):
-            self._results[key] = result
+            self.vectors.results[key] = result
             self._take(ResultArrived(sender, *key))
-
-    def _build(self, e: BuildCandidate) -> None:
-        assert self.state is not None
-        results = [self._results[(e.term, e.round, e.attempt, i)] for i in range(len(e.shards))]
-        base, contributions = results[0]
-        if any(r != results[0] for r in results) or base != self.state.digest:
-            self.world.violated("all or nothing", f"shards of round {e.round} differ in contributors")
-            return
-        digest = symbol(base, contributions)
-        state = State(e.round, digest, base, contributions)
-        self._candidates[(e.term, e.round, e.attempt)] = state
-        self._answer(0.002, CandidateReady(e.term, e.round, e.attempt, digest))
 
     # -- snapshots ---------------------------------------------------------------------------
 
@@ -323,14 +259,13 @@ class SimulatedPeer:
                 pass
 
     def _manifest(self) -> SnapshotManifest:
-        state = self.state
-        assert state is not None
+        state = self.vectors.base()
         config, images = self.world.config, self.machine.core.images
         chunks = tuple(symbol(state.digest, i) for i in range(CHUNKS))
         return SnapshotManifest(state.version, state.digest, config.schema_hash, images, CHUNKS, chunks)
 
     def _send_chunk(self, e: SendChunk) -> None:
-        if e.digest in self._snapshots:
+        if e.digest in self.vectors.snapshots:
             event: Event = ChunkArrived(self.me, e.version, e.digest, e.index, True)
             self._send(e.to, "bulk", event)
         else:
@@ -346,9 +281,8 @@ class SimulatedPeer:
             if self.frozen:
                 self._later(TICK_S, install)
                 return
-            self.state = state
-            self._keep(state)
-            self._training, self._contribution = 0, None
+            self.vectors.install(state)
+            self._training = 0
             self._take(SnapshotInstalled(manifest, ledger))
 
         self._later(0.01, install)
@@ -357,64 +291,36 @@ class SimulatedPeer:
 
     def _database(self, effect: Effect) -> None:
         """The request travels, is executed at the database, and the answer travels back."""
-        world = self.world
+        random = self.world.random
         if isinstance(effect, Commit):
-            self._later(world.random.uniform(0.05, 0.4), lambda: self._ask(effect))  # staging
+            self._later(random.uniform(0.05, 0.4), lambda: self._ask(effect))  # staging
         else:
             self._ask(effect)
 
     def _ask(self, effect: Effect) -> None:
-        world = self.world
-        life = self._life
+        """Once sent, a request is executed even if its sender crashes; the answer may get lost."""
+        world, life = self.world, self._life
+        random, failed = world.random, DatabaseFailed(type(effect).__name__)
 
         def execute() -> None:
-            reachable = world.database_up and (self.me, "db") not in world.cut
-            answer = self._execute(effect) if reachable else DatabaseFailed(type(effect).__name__)
-            delay = world.random.uniform(0.001, 0.02) if reachable else world.random.uniform(0.1, 3.0)
-            if answer is not None and self._life == life:
-                self._answer(delay, answer)
+            if not world.database_up or (self.me, "db") in world.cut:
+                answer: Event | None = failed
+                delay = random.uniform(0.1, 3.0)
+            else:
+                answer, delay = execute_at_database(world, self.me, effect), random.uniform(0.001, 0.02)
+                if random.random() < LOST_ANSWERS:
+                    answer = failed
+            if self._life == life:
+                self._later(delay, lambda: self._answered(effect, answer))
 
-        world.after(world.random.uniform(0.001, 0.02), execute)
+        world.after(random.uniform(0.001, 0.02), execute)
 
-    def _execute(self, effect: Effect) -> Event | None:
-        world, db, config, me = self.world, self.world.rendezvous, self.world.config, self.me
-        match effect:
-            case ReadLease():
-                return db.read_lease(world.now)
-            case AcquireLease():
-                term = db.acquire(me, config.ttl_s, world.now)
-                return LeaseRefused() if term is None else LeaseAcquired(term)
-            case RenewLease(term):
-                renewed = db.renew(me, term, config.ttl_s, world.now)
-                return LeaseRenewed(term, db.generation) if renewed else LeaseLost(term)
-            case ReleaseLease(term, successor):
-                released = db.release(me, term, successor, world.now)
-                return LeaseReleased(term) if released else LeaseLost(term)
-            case ReadPeers():
-                if me not in db.peers:
-                    db.register(me, world.now)
-                return db.read_peers(world.now)
-            case ReadProgress():
-                return db.progress(config.images)
-            case Commit(term, records):
-                refused = db.commit(me, term, records)
-                return CommitDone(records[-1].version) if refused is None else CommitRefused(term, refused)
-            case FinishRun(term):
-                return FinishDone() if db.finish(me, term) else LeaseLost(term)
-            case RollUp(term, stats):
-                db.roll_up(me, term, tuple(s.peer for s in stats if s.alive), world.now)
-                return None
-            case LoadFromRendezvous():
-                self._load_committed()
-                return None
-            case ClaimUnits():
-                return None
-            case _:
-                raise AssertionError(f"no model for {effect}")
-
-    def _load_committed(self) -> None:
-        db = self.world.rendezvous
-        images = db.history[-1].images if db.history else 0
-        schema = self.world.config.schema_hash
-        manifest = SnapshotManifest(db.version, db.digest, schema, images, CHUNKS, ("",) * CHUNKS)
-        self._install(self.world.states[db.digest], manifest, ())
+    def _answered(self, effect: Effect, answer: Event | None) -> None:
+        if isinstance(effect, LoadFromRendezvous) and not isinstance(answer, DatabaseFailed):
+            db = self.world.rendezvous
+            images = db.history[-1].images if db.history else 0
+            schema = self.world.config.schema_hash
+            manifest = SnapshotManifest(db.version, db.digest, schema, images, CHUNKS, ("",) * CHUNKS)
+            self._install(self.world.states[db.digest], manifest, ())
+        elif answer is not None:
+            self._take(answer)

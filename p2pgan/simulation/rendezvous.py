@@ -114,9 +114,8 @@ class ModelRendezvous:
         """None if committed, else the reason; nothing changes unless everything fits."""
         if not self._holds(peer, term):
             return f"term {term} does not hold the lease"
-        last = records[-1]
-        if (last.version, last.digest) == (self.version, self.digest):
-            return None
+        known = {(r.version, r.digest) for r in self.history}
+        records = tuple(r for r in records if (r.version, r.digest) not in known)
         version, digest = self.version, self.digest
         for record in records:
             if record.version != version + 1 or record.parent_digest != digest:

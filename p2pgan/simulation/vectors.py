@@ -1,0 +1,91 @@
+"""Vectors as symbols: a state of the weights is the hash of its parent and of what went into it.
+
+Here the invariants about contents are checked, at the moment when weights are made or change.
+"""
+
+from __future__ import annotations
+
+from p2pgan.protocol.effects import Apply, BuildCandidate, Reduce
+from p2pgan.protocol.ids import Contribution, PeerId, VersionRecord
+from p2pgan.simulation.world import State, World, symbol
+
+SNAPSHOTS_KEPT = 4
+
+SliceKey = tuple[int, int, int, int, PeerId]
+"""(term, round, first_attempt, shard, sender)"""
+ResultKey = tuple[int, int, int, int]
+"""(term, round, attempt, shard)"""
+Result = tuple[str, tuple[Contribution, ...]]
+"""What a reduced shard holds: the weights it starts from and the contributions in it."""
+
+
+class SymbolicVectors:
+    """What one peer has in memory."""
+
+    def __init__(self, world: World, me: PeerId) -> None:
+        self._world, self._me = world, me
+        self._state: State | None = None
+        self.contribution: Contribution | None = None
+        self.snapshots: dict[str, State] = {}
+        self.slices: dict[SliceKey, Contribution] = {}
+        self.results: dict[ResultKey, Result] = {}
+        self._candidates: dict[tuple[int, int, int], State] = {}
+
+    def base(self) -> State:
+        """The current weights."""
+        assert self._state is not None
+        return self._state
+
+    def install(self, state: State) -> None:
+        """Other weights replace the current ones and what was trained on them."""
+        self._state, self.contribution = state, None
+        self._world.states[state.digest] = state
+        self.snapshots[state.digest] = state
+        while len(self.snapshots) > SNAPSHOTS_KEPT:
+            del self.snapshots[next(iter(self.snapshots))]
+
+    def apply(self, effect: Apply) -> None:
+        """The candidate becomes the current weights."""
+        record = effect.record
+        state = self._candidates.pop((effect.round_term, record.version, effect.attempt))
+        self._check(record, state)
+        contribution = self.contribution if effect.keep_training else None
+        self.install(state)
+        self.contribution = contribution
+
+    def _check(self, record: VersionRecord, state: State) -> None:
+        """Invariants 2 and 3 where weights change: what is in them is what the record says."""
+        if state.digest != record.digest or state.parent != self.base().digest:
+            self._world.violated("all or nothing", f"{self._me} applies other weights than {record}")
+        if sorted(state.contributions) != sorted(record.contributions):
+            self._world.violated("exactly once", f"{self._me}: contributions differ from {record}")
+
+    def reduce(self, effect: Reduce) -> None:
+        """The mean of a shard: here, the list of what is in it."""
+        contributions = []
+        for peer, images in effect.weights:
+            key = (effect.term, effect.round, effect.first_attempt, effect.index, peer)
+            contribution = self.slices[key]
+            if contribution.images != images:
+                self._world.violated("exactly once", f"{peer} weighs {images} for {contribution}")
+            contributions.append(contribution)
+        result = (self.base().digest, tuple(contributions))
+        self.results[(effect.term, effect.round, effect.attempt, effect.index)] = result
+
+    def build(self, effect: BuildCandidate) -> str:
+        """The weights after the round; all shards must hold the same contributions."""
+        key = (effect.term, effect.round, effect.attempt)
+        results = [self.results[(*key, index)] for index in range(len(effect.shards))]
+        base, contributions = results[0]
+        if any(r != results[0] for r in results) or base != self.base().digest:
+            text = f"shards of round {effect.round} differ in contributors"
+            self._world.violated("all or nothing", text)
+        digest = symbol(base, contributions)
+        self._candidates[key] = State(effect.round, digest, base, contributions)
+        return digest
+
+    def forget(self, below: int) -> None:
+        """Drop what belongs to rounds below this one."""
+        self.slices = {k: v for k, v in self.slices.items() if k[1] >= below}
+        self.results = {k: v for k, v in self.results.items() if k[1] >= below}
+        self._candidates = {k: v for k, v in self._candidates.items() if k[1] >= below}
