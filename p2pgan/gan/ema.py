@@ -5,6 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+RAMP = 0.1
+"""The half-life is at most this share of the images seen: a young average must forget its start."""
+
+
+def half_life_at(images: int, half_life: float) -> float:
+    """The half-life in images when ``images`` have been counted over the whole run."""
+    return min(half_life, max(1.0, RAMP * images))
+
 
 def ema_update(ema: Tensor, generator_vector: Tensor, images: int, half_life: float) -> None:
     """Moves ``ema`` in place towards the generator's vector; both float32, shape ``(g,)``.

@@ -13,7 +13,7 @@ from torch import Tensor
 from p2pgan.errors import ConfigError, WeightsError
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet
-from p2pgan.gan.ema import ema_update
+from p2pgan.gan.ema import ema_update, half_life_at
 from p2pgan.gan.sampling import Generator, write_grid
 from p2pgan.gan.trainer import StepStats, Trainer
 from p2pgan.gan.weights import save_generator
@@ -105,7 +105,8 @@ def train(
         if stats.skipped * config.microbatch >= stats.images:
             raise WeightsError(f"training diverged in unit {number}: no step was finite; lower lr_g and lr_d")
         seen += stats.images
-        ema_update(ema, trainer.theta()[generator_part], stats.images, config.ema_half_life_images)
+        half_life = half_life_at(seen, config.ema_half_life_images)
+        ema_update(ema, trainer.theta()[generator_part], stats.images, half_life)
         for callback in callbacks:
             callback.on_unit(stats)
             callback.on_progress(seen, goal)

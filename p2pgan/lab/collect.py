@@ -13,7 +13,7 @@ from p2pgan.lab.journals import read_units, read_versions
 from p2pgan.lab.plots import draw_losses
 from p2pgan.lab.report import LabReport, PeerReport
 from p2pgan.protocol.ids import VersionRecord
-from p2pgan.rendezvous import PeerRow
+from p2pgan.rendezvous import PeerRow, Rendezvous
 
 if TYPE_CHECKING:
     from p2pgan.lab.run import Lab
@@ -32,7 +32,7 @@ def collect(lab: Lab) -> LabReport:
     idle = [peer.name for peer in peers if peer.name in lab.full_members and not peer.images]
     failures = [
         *lab.failures,
-        *audit(history, ended_well, run.dataset["count"]),
+        *audit(history, ended_well, run.dataset["count"], _complete_epochs(database, run.id)),
         *(f"{name} took part, but no image of its was counted" for name in idle),
     ]
     report = LabReport(
@@ -56,6 +56,11 @@ def collect(lab: Lab) -> LabReport:
     (out / "report.md").write_text(report.as_markdown(), encoding="utf-8")
     (out / "report.json").write_text(report.as_json(), encoding="utf-8")
     return report
+
+
+def _complete_epochs(database: Rendezvous, run_id: int) -> int:
+    """Epochs below the first incomplete one; the newest counts as incomplete."""
+    return min((epoch.epoch for epoch in database.read_progress(run_id).epochs), default=0)
 
 
 def _peers(

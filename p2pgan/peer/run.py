@@ -9,6 +9,7 @@ from socket import gethostname
 from types import FrameType
 
 import torch
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from p2pgan.averaging.digest import chunk
 from p2pgan.errors import DatasetError, RendezvousUnavailable, RunError, SchemaMismatch, WeightsError
@@ -249,6 +250,11 @@ def _leave_on_signals(peer: Peer) -> Iterator[None]:
 
 def _say_goodbye(rendezvous: Rendezvous, run: RunRow, me: str, log: Log) -> None:
     try:
-        rendezvous.set_peer_state(run.id, me, "left")
+        # The first call after a restart of the database finds a dead connection.
+        for attempt in Retrying(
+            stop=stop_after_attempt(2), retry=retry_if_exception_type(RendezvousUnavailable), reraise=True
+        ):
+            with attempt:
+                rendezvous.set_peer_state(run.id, me, "left")
     except RendezvousUnavailable as error:
         log.note("database", f"could not note that this peer left: {error}")

@@ -15,7 +15,7 @@ from p2pgan.averaging.flatten import Layout
 from p2pgan.averaging.outer import outer_step
 from p2pgan.averaging.reduce import weighted_mean
 from p2pgan.errors import InternalError, PeerFault
-from p2pgan.gan.ema import ema_update
+from p2pgan.gan.ema import ema_update, half_life_at
 from p2pgan.peer.snapshot import encode_snapshot, name_snapshot
 from p2pgan.protocol.effects import Apply, BuildCandidate, Reduce, SendSlice
 from p2pgan.protocol.ids import CHUNK_BYTES, PeerId, SnapshotManifest
@@ -114,7 +114,8 @@ class Vectors:
         theta = self._candidates.pop((effect.round_term, record.version, effect.attempt))
         ema = old.ema.clone()
         counted = sum(c.images for c in record.contributions)
-        ema_update(ema, theta[self.layout.slice_of("G")], counted, self.half_life)
+        half_life = half_life_at(record.images, self.half_life)
+        ema_update(ema, theta[self.layout.slice_of("G")], counted, half_life)
         contribution = self.contribution if effect.keep_training else None
         fresh = Snapshot(self.layout, record.version, record.digest, record.images, theta, ema)
         self.install(fresh)

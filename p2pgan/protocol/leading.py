@@ -85,10 +85,7 @@ class Leading:
         """The next eligible peer by rendezvous hashing: alive, on these weights."""
         core = self._core
         eligible = [
-            p
-            for p in core.alive()
-            if core.peers[p].info.can_lead
-            and (core.peers[p].version, core.peers[p].digest) == (core.version, core.digest)
+            p for p in core.alive() if core.peers[p].info.can_lead and self.conductor.planner.is_current(p)
         ]
         order = by_rendezvous_hash(core.run, core.term + 1, eligible)
         return order[0] if order else None

@@ -77,7 +77,7 @@ class Planner:
         """The next round, and the contributors whose work is new; None if there is nobody or no work."""
         core = self._core
         present = [p for p in core.alive() if self._reports_here(p)]
-        current = [p for p in present if self._is_current(p)]
+        current = [p for p in present if self.is_current(p)]
         for holder in self.pool.holders() - {core.me, *current}:
             self.pool.give_back(holder)
         holding: set[PeerId] = set()
@@ -96,7 +96,7 @@ class Planner:
         plan = self._plan(None, tuple(members + riders), shards, reason)
         return plan, frozenset(m.peer for m in contributors if m.peer not in holding)
 
-    def _is_current(self, peer: PeerId) -> bool:
+    def is_current(self, peer: PeerId) -> bool:
         """Whether ``peer`` has the current weights, or will have them before it reads a plan."""
         view = self._core.peers[peer]
         current = (self._core.version, self._core.digest)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from p2pgan.protocol.config import ProtocolConfig
+from p2pgan.protocol.history import agreement_problems, chain_problems, count_problems
 from p2pgan.simulation.faults import Faults
-from p2pgan.simulation.invariants import agreement_problems, chain_problems, count_problems
 from p2pgan.simulation.peer import SimulatedPeer
 from p2pgan.simulation.world import World
 

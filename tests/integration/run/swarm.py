@@ -21,9 +21,9 @@ from p2pgan.lab.journals import read_versions
 from p2pgan.peer.config import Nested, merge, run_config
 from p2pgan.peer.failpoints import VARIABLE, Moment
 from p2pgan.peer.vectors import Snapshot
+from p2pgan.protocol.history import chain_problems, count_problems
 from p2pgan.protocol.ids import VersionRecord
 from p2pgan.rendezvous import Rendezvous, StatusSnapshot, open_rendezvous
-from p2pgan.simulation.invariants import chain_problems, count_problems
 
 DEADLINE_S = 120.0
 """For anything that should take seconds: long enough for a machine with other things to do."""

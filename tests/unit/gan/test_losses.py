@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from p2pgan.gan.ema import ema_update
+from p2pgan.gan.ema import ema_update, half_life_at
 from p2pgan.gan.losses import discriminator_loss, generator_loss
 from p2pgan.gan.regularizers import r1_penalty
 
@@ -41,6 +41,12 @@ def test_r1_can_be_lowered():
     penalty.backward()  # type: ignore[no-untyped-call]
     assert weight.grad is not None
     assert weight.grad.item() == 4.0
+
+
+def test_a_young_average_forgets_its_start_faster():
+    assert half_life_at(1000, 10_000.0) == 100.0
+    assert half_life_at(1_000_000, 10_000.0) == 10_000.0
+    assert half_life_at(0, 10_000.0) == 1.0
 
 
 def test_ema_forgets_half_in_a_half_life_however_it_is_cut():
