@@ -1,0 +1,32 @@
+"""Lines that the page on troubleshooting explains are lines that the program prints."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+GAP = "…"
+
+
+def test_the_lines_explained_are_lines_of_the_program() -> None:
+    texts = [
+        _text(node)
+        for path in (ROOT / "p2pgan").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.JoinedStr | ast.Constant)
+    ]
+    printed = "\n".join(texts)
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| (.+?) \|", page, re.MULTILINE)
+    lines = [line for cell in cells for line in re.findall(r"`([^`]*…[^`]*|[^`]* [^`]*)`", cell)]
+    pieces = {piece.strip() for line in lines for piece in line.split(GAP)}
+    assert sorted(piece for piece in pieces if piece not in printed) == []
+
+
+def _text(node: ast.JoinedStr | ast.Constant) -> str:
+    """A string of the program with a gap for each value in it."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    return "".join(str(p.value) if isinstance(p, ast.Constant) else GAP for p in node.values)
