@@ -141,7 +141,7 @@ class Database:
 
     def _read_lease(self) -> None:
         lease = self._db.read_lease(self._run.id)
-        finished = lease.holder is None and self._db.find_run(self._run.name).state == "finished"
+        finished = self._db.find_run(self._run.name).state == "finished"
         self._inbox.put(LeaseRead(lease.term, lease.holder, lease.expires_in_s, lease.successor, finished))
 
     def _acquire_lease(self) -> None:

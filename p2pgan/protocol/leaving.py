@@ -28,7 +28,9 @@ class Leaver:
         """Leave as soon as nobody waits for this peer."""
         core = self._core
         waited = core.now - core.leaving_since
-        if self._member.exchanging and waited < core.config.leave_s:
+        # Without a leader no round is under way: whoever takes the pen plans anew.
+        awaited = self._member.exchanging and core.leader is not None
+        if awaited and waited < core.config.leave_s:
             return
         if not self._leadership.is_leader:
             self._go("left")
