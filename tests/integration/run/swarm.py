@@ -15,13 +15,12 @@ from typing import Self, TypeVar
 from p2pgan.errors import RendezvousUnavailable
 from p2pgan.gan.data import open_images
 from p2pgan.gan.trainer import Trainer
-from p2pgan.lab.audit import audit
 from p2pgan.lab.fleet import PeerProcess
 from p2pgan.lab.journals import read_versions
 from p2pgan.peer.config import Nested, merge, run_config
 from p2pgan.peer.failpoints import VARIABLE, Moment
 from p2pgan.peer.vectors import Snapshot
-from p2pgan.protocol.history import chain_problems, count_problems
+from p2pgan.protocol.history import chain_problems, count_problems, journal_problems
 from p2pgan.protocol.ids import VersionRecord
 from p2pgan.rendezvous import Rendezvous, StatusSnapshot, open_rendezvous
 
@@ -257,14 +256,22 @@ class Swarm:
 
     # -- what must hold ----------------------------------------------------------------------
 
-    def problems(self, complete_epochs: int = 0) -> list[str]:
-        """What is wrong with the committed history: gaps, forks, images counted twice or not at all."""
+    def complete_epochs(self) -> int:
+        """How many epochs the database takes for finished."""
+        epochs = self.database.read_progress(self.run_id).epochs
+        begun = max((e.epoch + 1 for e in epochs), default=0)
+        return min((e.epoch for e in epochs if e.done != ((0, IMAGES),)), default=begun)
+
+    def problems(self) -> list[str]:
+        """What is wrong with the committed history: gaps, forks, old terms, images not counted once."""
+        complete = self.complete_epochs()
         history = self.history()
         genesis = self.database.read_manifest(self.run_id, 0).digest
+        terms = [record.term for record in history]
         return [
             *chain_problems(history, genesis),
-            *count_problems(history, IMAGES, complete_epochs),
-            *audit(history, {}, IMAGES),
+            *count_problems(history, IMAGES, complete),
+            *([] if terms == sorted(terms) else [f"terms go back: {terms}"]),
         ]
 
     def agree(self, *peers: PeerProcess) -> None:
@@ -280,15 +287,18 @@ class Swarm:
         self.until(look, f"version {target} at {', '.join(peer.name for peer in peers)}")
         assert len({versions[target] for versions in applied.values()}) == 1, applied
 
-    def end(self, complete_epochs: int = 0) -> None:
+    def end(self) -> None:
         """Everyone leaves; what the database and the journals of those present say must fit together."""
         present = [peer for peer in self.peers.values() if peer.alive]
         self.leave_all()
-        journals = {peer.name: read_versions(peer.journal, self.run) for peer in present}
-        assert self.problems(complete_epochs) == []
-        assert audit(self.history(), journals, IMAGES) == []
-        heads = {peer["name"]: peer["digest"] for peer in self.status()["peers"]}
-        assert set(journals) <= set(heads)
+        self.check_journals(*present)
+
+    def check_journals(self, *peers: PeerProcess) -> None:
+        """The history is sound, and led each of ``peers``, which ended in order, to its last weights."""
+        assert self.problems() == []
+        journals = {peer.name: read_versions(peer.journal, self.run) for peer in peers}
+        assert all(journals.values())
+        assert journal_problems(self.history(), journals) == []
 
 
 def reachable(database: Rendezvous) -> bool:

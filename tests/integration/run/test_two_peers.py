@@ -1,0 +1,73 @@
+"""The plain way through: one leads, one joins, anyone draws from what they made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import torch
+import yaml
+from psycopg.conninfo import make_conninfo
+
+from p2pgan import load_generator
+from p2pgan.rendezvous import EmbeddedPostgres
+from p2pgan.rendezvous.binaries import BIN_FOLDER_VARIABLE
+from tests.integration.run.swarm import SMALL, Swarm, start_command
+
+DEBIAN = Path("/usr/lib/postgresql/15/bin")
+
+
+@pytest.fixture(scope="module", params=["embedded", "debian-15"])
+def server(request: pytest.FixtureRequest, postgres_folder: Callable[[], Path]) -> Iterator[EmbeddedPostgres]:
+    """A Postgres on TCP that asks for a password: the wheel's, or the one from Debian's package."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(BIN_FOLDER_VARIABLE, raising=False)
+        if request.param == "debian-15":
+            if not (DEBIAN / "postgres").exists():
+                pytest.skip("Debian's postgresql-15 is not installed")
+            patch.setenv(BIN_FOLDER_VARIABLE, str(DEBIAN))
+        with EmbeddedPostgres(postgres_folder()) as started:
+            yield started
+
+
+def test_lead_join_generate_export(
+    server: EmbeddedPostgres, swarms: Callable[[EmbeddedPostgres], Swarm], tmp_path: Path
+) -> None:
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(make_conninfo(server.dsn, password="guess"))
+    swarm = swarms(server)
+    config = tmp_path / "run.yaml"
+    config.write_text(yaml.safe_dump(dict(SMALL)))
+    swarm.database.migrate()
+    swarm.start("ada", command="lead", arguments=["--config", str(config), "--dataset", "digits"])
+    swarm.until(lambda: [r for r in swarm.database.list_runs() if r.name == swarm.run], "the run")
+    swarm.start("ben")
+
+    assert swarm.together("ada", "ben").name == "ada"
+    swarm.grow(3)
+    swarm.agree(*swarm.peers.values())
+    swarm.end()
+
+    _draw(swarm, tmp_path)
+
+
+def _draw(swarm: Swarm, folder: Path) -> None:
+    """From the database and from an exported file, the same seed gives the same images."""
+    run = ("--run", swarm.run)
+    grids, weights = [folder / "one.png", folder / "two.png"], folder / "weights.safetensors"
+    commands = [
+        *(start_command(swarm.dsn, "generate", *run, "-n", "9", "--out", str(grid)) for grid in grids),
+        start_command(swarm.dsn, "export", *run, "--out", str(weights)),
+        start_command(swarm.dsn, "status", *run, "--json"),
+    ]
+    for command in commands:
+        said, complaint = command.communicate(timeout=120)
+        assert command.returncode == 0, complaint
+    status = json.loads(said)
+    assert (status["committed_version"], status["images"]) == (swarm.committed, swarm.history()[-1].images)
+    assert grids[0].read_bytes() == grids[1].read_bytes()
+    stored, exported = load_generator(swarm.dsn, run=swarm.run), load_generator(weights)
+    assert torch.equal(stored.sample(4, seed=7), exported.sample(4, seed=7))
