@@ -59,7 +59,8 @@ def lab(
     """
     from rich.console import Console
 
-    from p2pgan.lab.run import LabOptions, run_lab
+    from p2pgan.lab.lab import LabOptions
+    from p2pgan.lab.run import run_lab
     from p2pgan.lab.view import View
     from p2pgan.peer.config import run_config
 

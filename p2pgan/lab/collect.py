@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from p2pgan.lab.audit import audit
 from p2pgan.lab.fleet import LEFT, PeerProcess
 from p2pgan.lab.journals import read_units, read_versions
+from p2pgan.lab.lab import Lab
 from p2pgan.lab.plots import draw_losses
 from p2pgan.lab.report import LabReport, PeerReport
 from p2pgan.protocol.ids import VersionRecord
 from p2pgan.rendezvous import PeerRow, Rendezvous
-
-if TYPE_CHECKING:
-    from p2pgan.lab.run import Lab
 
 
 def collect(lab: Lab) -> LabReport:

@@ -1,177 +1,18 @@
-"""The lab itself: starts everything, lets the faults happen, ends everything, and reports."""
+"""A lab from its options to its report."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
-from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from p2pgan.errors import ConfigError, P2pganError, RendezvousUnavailable, RunError
+from p2pgan.errors import ConfigError
 from p2pgan.lab.collect import collect
 from p2pgan.lab.faults import Injector
 from p2pgan.lab.fleet import Fleet
+from p2pgan.lab.lab import Lab, LabOptions
 from p2pgan.lab.report import LabReport
-from p2pgan.lab.scenario import Scenario
 from p2pgan.lab.view import View
-from p2pgan.rendezvous import EmbeddedPostgres, Rendezvous, StatusSnapshot, open_rendezvous
-
-LOOK_EVERY_S = 0.5
-START_S = 900.0
-"""How long the first peer may take to create the run: it reads and digests the images first."""
-MUST_COUNT_S = 60.0
-"""A peer that trained for so long has failed if no image of its is in committed weights."""
-STALL_S = 120.0
-"""A run that makes no version for so long has failed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabOptions:
-    """What a lab needs besides its scenario."""
-
-    scenario: Scenario
-    out: Path
-    """Folder of everything the lab leaves; made, and refused if it holds anything."""
-    rendezvous: str | None
-    """A DSN; None for an embedded Postgres in ``out``."""
-    run: str
-    dataset: str
-    requested: Mapping[str, object]
-    """What was said about the run's configuration: what a file for ``p2pgan lead --config`` holds."""
-    command: str
-    """How the lab was called, for the report."""
-
-
-class Lab:
-    """One lab while it runs."""
-
-    def __init__(
-        self, options: LabOptions, fleet: Fleet, database: Rendezvous, injector: Injector, view: View
-    ):
-        self.options = options
-        self.fleet = fleet
-        self.database = database
-        self.injector = injector
-        self.view = view
-        self.run_id = 0
-        self.failures: list[str] = []
-        self.began_at = 0.0
-        """When the run was created, in seconds since 1970."""
-        self.full_members: list[str] = []
-        """Peers that were there to the end, and long enough that images of theirs must have counted."""
-        self.trained_s = 0.0
-        """How long the peers trained, once they have left."""
-        self._began = 0.0
-
-    @property
-    def elapsed_s(self) -> float:
-        return time.monotonic() - self._began
-
-    def start(self) -> None:
-        """Starts the first peer, and the others once it has created the run."""
-        self._began = time.monotonic()
-        config = self.options.out / "run.yaml"
-        config.write_text(yaml.safe_dump(dict(self.options.requested)), encoding="utf-8")
-        first = self.fleet.lead("peer-1", ["--config", str(config)])
-        self.database.migrate()
-        while True:
-            try:
-                self.run_id = self.database.find_run(self.options.run).id
-                break
-            except RunError:
-                if not first.alive:
-                    reason = f"the first peer ended: {first.last_words()} (log: {first.log})"
-                    raise P2pganError(reason) from None
-                if self.elapsed_s > START_S:
-                    raise P2pganError(f"no run after {START_S:.0f} s; see {first.log}") from None
-            time.sleep(LOOK_EVERY_S)
-        for number in range(2, self.options.scenario.peers + 1):
-            self.fleet.join(f"peer-{number}")
-        self._began, self.began_at = time.monotonic(), time.time()
-        self.view.note(0, f"run {self.options.run}: {self.options.scenario.peers} peers started")
-
-    def watch(self) -> None:
-        """Watches until the goal is reached or something failed that no scenario asked for."""
-        status = self.database.status(self.run_id)
-        progressed_s = 0.0
-        while not self.failures and self._done(status) < 1:
-            time.sleep(LOOK_EVERY_S)
-            for record in self.injector.inject_due(self.elapsed_s, status):
-                self.view.note(self.elapsed_s, record.what)
-            now = self._look()
-            if now is not None:
-                if now["committed_version"] > status["committed_version"]:
-                    progressed_s = self.elapsed_s
-                status = now
-                self.injector.observe(self.elapsed_s, status)
-            self.view.show(self.elapsed_s, self._done(status), status)
-            self._check(self.elapsed_s - progressed_s)
-
-    def end(self) -> None:
-        """Lets the peers leave, the leader last so that it commits what all have done."""
-        if self.injector.pending:
-            self.failures.append(f"the lab ended before: {', '.join(map(str, self.injector.pending))}")
-        self.view.note(self.elapsed_s, "the peers leave")
-        self.full_members = [
-            peer.name
-            for peer in self.fleet.peers.values()
-            if peer.alive and time.monotonic() - peer.started_s >= MUST_COUNT_S
-        ]
-        status = self.database.status(self.run_id)
-        leaders = {peer["name"] for peer in status["peers"] if peer["id"] == status["leader"]}
-        everyone = list(self.fleet.peers.values())
-        followers = [peer for peer in everyone if peer.name not in leaders]
-        for group in (followers, [peer for peer in everyone if peer.name in leaders]):
-            stuck = self.fleet.leave(group)
-            self.failures += [f"{peer.name} did not leave and was killed; see {peer.log}" for peer in stuck]
-        self.trained_s = self.elapsed_s
-        if self.database.status(self.run_id)["committed_version"] == 0:
-            self.failures.append("no version was ever committed")
-
-    def draw(self, path: Path) -> None:
-        """Has the command ``generate`` draw a grid from the last committed weights."""
-        drawn = subprocess.run(
-            [
-                *(sys.executable, "-m", "p2pgan", "generate", "--run", self.options.run),
-                *("-n", "64", "--seed", "1", "--out", str(path)),
-            ],
-            env=self.fleet.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if drawn.returncode != 0:
-            self.failures.append(f"no picture: {drawn.stderr.strip()}")
-
-    def _look(self) -> StatusSnapshot | None:
-        try:
-            return self.database.status(self.run_id)
-        except RendezvousUnavailable:
-            # A scenario may have stopped it; if none did, the lack of versions ends the lab.
-            return None
-
-    def _done(self, status: StatusSnapshot) -> float:
-        scenario = self.options.scenario
-        shares = []
-        if scenario.minutes is not None:
-            shares.append(self.elapsed_s / (60 * scenario.minutes))
-        if scenario.versions is not None:
-            shares.append(status["committed_version"] / scenario.versions)
-        return max(shares)
-
-    def _check(self, silent_s: float) -> None:
-        self.failures += [
-            f"{peer.name} ended unasked: {peer.last_words()}"
-            for peer in self.fleet.peers.values()
-            if peer.died_unasked
-        ]
-        if silent_s > STALL_S:
-            self.failures.append(f"no version was committed for {STALL_S:.0f} s")
+from p2pgan.rendezvous import EmbeddedPostgres, open_rendezvous
 
 
 def run_lab(options: LabOptions, view: View) -> LabReport:

@@ -14,7 +14,7 @@ from p2pgan.protocol.core import Core
 from p2pgan.protocol.effects import AcquireLease, Finish, ReadLease, ReleaseLease, RenewLease
 from p2pgan.protocol.events import LeaseAcquired, LeaseRead, LeaseRenewed
 from p2pgan.protocol.ids import PeerId
-from p2pgan.protocol.planning import by_rendezvous_hash
+from p2pgan.protocol.shares import by_rendezvous_hash
 
 STAGGER_S = 0.3
 """Head start of each candidate over the next in rendezvous-hash order."""

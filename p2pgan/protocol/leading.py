@@ -13,7 +13,7 @@ from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.leadership import Leadership, Role
 from p2pgan.protocol.member import Member
 from p2pgan.protocol.messages import ContributionRejected, Handover, RunFinished
-from p2pgan.protocol.planning import by_rendezvous_hash
+from p2pgan.protocol.shares import by_rendezvous_hash
 from p2pgan.protocol.plans import Amendment
 
 

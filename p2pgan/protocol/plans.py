@@ -10,7 +10,7 @@ from p2pgan.protocol.events import ProgressRead
 from p2pgan.protocol.ids import PeerId, images_in
 from p2pgan.protocol.member import Member as MyPart
 from p2pgan.protocol.messages import Member, Phase, Plan, Shard
-from p2pgan.protocol.planning import cut_shards, work_images
+from p2pgan.protocol.shares import cut_shards, work_images
 from p2pgan.protocol.units import UnitPool
 
 SPEED_MEMORY = 0.5

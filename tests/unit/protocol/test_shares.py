@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pgan.protocol.planning import by_rendezvous_hash, cut_shards, straggler_deadline, work_images
+from p2pgan.protocol.shares import by_rendezvous_hash, cut_shards, straggler_deadline, work_images
 
 
 def test_an_unknown_speed_gets_little_work() -> None:
