@@ -15,6 +15,8 @@ QUIET_S = 45.0
 """Enough for a lease to run out, a snapshot to travel and some rounds."""
 
 
+SWARMS = (2, 3, 3, 4, 4, 5, 6, 8, 12)
+"""Sizes of swarms, one drawn for each seed."""
 IDLE_S = 15.0
 """A peer without a fault contributes more often than this."""
 
@@ -48,7 +50,7 @@ CONFIG = ProtocolConfig(
 def simulate(seed: int, *, peers: int | None = None) -> Outcome:
     """Run one seed. The same seed gives the same outcome, to the last line of the trace."""
     world = World(seed, CONFIG)
-    count = peers if peers is not None else world.random.randint(2, 6)
+    count = peers if peers is not None else world.random.choice(SWARMS)
     swarm: dict[str, SimulatedPeer] = {}
     for index in range(count):
         name = f"p{index}"
