@@ -1,8 +1,8 @@
-"""Named moments at which this process can be made to kill itself: how tests aim a ``kill -9``.
+"""Named moments at which this process can be made to kill or freeze itself: how tests aim a fault.
 
 The environment variable ``P2PGAN_FAIL_AT`` holds the name of a moment, or the path of a file that
-may come to hold one while the peer runs. Nobody sets it in earnest; without it a moment passes
-unnoticed.
+may come to hold one while the peer runs. The process then sends itself SIGKILL; ``MOMENT:SIGSTOP``
+freezes it instead. Nobody sets the variable in earnest; without it a moment passes unnoticed.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ Moment = Literal[
 
 
 def pass_by(moment: Moment) -> None:
-    """End this process without a word, as ``kill -9`` would, if it was told to at this moment."""
+    """Send this process the signal that it was told to send itself at this moment, if any."""
     told = os.environ.get(VARIABLE)
     if told is None:
         return
     file = Path(told)
-    if moment == told or (file.is_file() and file.read_text() == moment):
-        os.kill(os.getpid(), signal.SIGKILL)
+    name, _, wanted = (file.read_text() if file.is_file() else told).partition(":")
+    if name == moment:
+        os.kill(os.getpid(), signal.Signals[wanted or "SIGKILL"])
