@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -109,24 +109,32 @@ class Swarm:
             [(name, seed.chunk(index)) for index, name in enumerate(seed.manifest.chunks)],
         )
 
-    def start(self, *names: str, command: str = "join", arguments: Iterable[str] = ()) -> list[PeerProcess]:
+    def start(
+        self,
+        *names: str,
+        command: str = "join",
+        arguments: Sequence[str] = (),
+        launcher: Sequence[str] = (),
+    ) -> list[PeerProcess]:
         """Start peers, or start those again that have ended."""
         for name in names:
             known = self.peers.get(name)
             if known is None:
-                known = self.peers[name] = self._new(name, command, arguments)
+                known = self.peers[name] = self._new(
+                    name, [*launcher, sys.executable, "-m", "p2pgan", command], arguments
+                )
             assert not known.alive, f"{name} runs already"
             self._fail_file(known).unlink(missing_ok=True)
             known.start()
         return [self.peers[name] for name in names]
 
-    def _new(self, name: str, command: str, arguments: Iterable[str]) -> PeerProcess:
+    def _new(self, name: str, command: Sequence[str], arguments: Sequence[str]) -> PeerProcess:
         folder = self.folder / name
         return PeerProcess(
             name=name,
             folder=folder,
             command=[
-                *(sys.executable, "-m", "p2pgan", command, "--run", self.run, "--name", name),
+                *(*command, "--run", self.run, "--name", name),
                 *("--state-dir", str(folder / "state"), "--threads", "1"),
                 *("--bind", "127.0.0.1", "--advertise", "127.0.0.1", *arguments),
             ],
@@ -136,12 +144,20 @@ class Swarm:
     def _fail_file(self, peer: PeerProcess) -> Path:
         return peer.folder / "fail-at"
 
-    def arm(self, peer: PeerProcess, moment: Moment) -> None:
-        """Have ``peer`` kill itself the next time it comes to this moment."""
+    def arm(self, peer: PeerProcess, moment: Moment, sent: signal.Signals = signal.SIGKILL) -> None:
+        """Have ``peer`` kill (or freeze) itself the next time it comes to this moment."""
         draft = peer.folder / "fail-at.draft"
-        draft.write_text(moment)
-        peer.expected_end = True
+        draft.write_text(f"{moment}:{sent.name}")
+        peer.expected_end = sent is signal.SIGKILL
         draft.rename(self._fail_file(peer))
+
+    def froze(self, peer: PeerProcess) -> None:
+        """Wait until an armed peer is frozen; once it wakes up, it goes on where it was."""
+        assert peer.process is not None
+        state = Path(f"/proc/{peer.process.pid}/stat")
+        self.until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T", f"{peer.name} freezes")
+        peer.frozen = True
+        self._fail_file(peer).unlink()
 
     def died(self, peer: PeerProcess) -> float:
         """Wait for the death of an armed peer; the time, which this machine's Postgres shares."""
@@ -192,6 +208,18 @@ class Swarm:
                 error.add_note("\n".join([f"--- {name}, {peer.end}", *lines[-40:]]))
             raise
 
+    def database_is_back(self) -> None:
+        """Wait for the first answer; connections from before a restart of the database are dead."""
+
+        def answers() -> bool:
+            try:
+                self.database.list_runs()
+            except RendezvousUnavailable:
+                return False
+            return True
+
+        self.until(answers, "an answer of the database")
+
     @property
     def run_id(self) -> int:
         return self.database.find_run(self.run).id
@@ -228,11 +256,13 @@ class Swarm:
         return target
 
     def together(self, *names: str) -> PeerProcess:
-        """Wait until all of ``names`` contribute to one version; the leader then."""
+        """Wait until all of ``names`` contribute to one version from now on; the leader then."""
+        before = self.committed
 
         def look() -> PeerProcess | None:
-            history, known = self.history(), self.names()
-            newest = {known.get(c.peer) for c in history[-1].contributions} if history else set()
+            fresh = [record for record in self.history() if record.version > before]
+            known = self.names()
+            newest = {known.get(c.peer) for c in fresh[-1].contributions} if fresh else set()
             return self.leader() if set(names) <= newest else None
 
         leader = self.until(look, f"{', '.join(names)} in one version")
@@ -275,17 +305,19 @@ class Swarm:
         ]
 
     def agree(self, *peers: PeerProcess) -> None:
-        """All of ``peers`` reach a version that is ahead now, with the same weights at every step."""
+        """All of ``peers`` come to a version that is ahead now, and have the same weights there."""
         target = self.committed + 2
-        applied: Mapping[str, dict[int, str]] = {}
 
-        def look() -> bool:
-            nonlocal applied
-            applied = {peer.name: self.applied(peer) for peer in peers}
-            return all(max(versions, default=0) >= target for versions in applied.values())
+        def shared() -> set[str] | None:
+            applied = [self.applied(peer) for peer in peers]
+            common = set.intersection(*(set(versions) for versions in applied))
+            newest = max(common, default=0)
+            return {versions[newest] for versions in applied} if newest >= target else None
 
-        self.until(look, f"version {target} at {', '.join(peer.name for peer in peers)}")
-        assert len({versions[target] for versions in applied.values()}) == 1, applied
+        names = ", ".join(peer.name for peer in peers)
+        digests = self.until(shared, f"a version that {names} all have, from {target} on")
+        assert digests is not None
+        assert len(digests) == 1, f"{names} have different weights"
 
     def end(self) -> None:
         """Everyone leaves; what the database and the journals of those present say must fit together."""
@@ -299,12 +331,3 @@ class Swarm:
         journals = {peer.name: read_versions(peer.journal, self.run) for peer in peers}
         assert all(journals.values())
         assert journal_problems(self.history(), journals) == []
-
-
-def reachable(database: Rendezvous) -> bool:
-    """Whether the database answers."""
-    try:
-        database.list_runs()
-    except RendezvousUnavailable:
-        return False
-    return True
