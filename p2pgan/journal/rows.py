@@ -34,7 +34,7 @@ class RoundLine:
     images: int
     """Images of all contributions."""
     seconds: float
-    """From its plan to its end."""
+    """From the version before."""
     outcome: str
     """``committed``, or in a few words why not."""
 

@@ -141,8 +141,9 @@ class Database:
 
     def _read_lease(self) -> None:
         lease = self._db.read_lease(self._run.id)
-        finished = self._db.find_run(self._run.name).state == "finished"
-        self._inbox.put(LeaseRead(lease.term, lease.holder, lease.expires_in_s, lease.successor, finished))
+        self._inbox.put(
+            LeaseRead(lease.term, lease.holder, lease.expires_in_s, lease.successor, lease.finished)
+        )
 
     def _acquire_lease(self) -> None:
         lease = self._db.acquire_lease(self._run.id, self._me, self._config.ttl_s)

@@ -45,7 +45,7 @@ class PeerOptions:
     bind: str | None = None
     """Address to listen on; None listens on loopback beside an embedded rendezvous, else everywhere."""
     advertise: str | None = None
-    """Address that other peers dial; None takes the one this machine reaches the rendezvous from."""
+    """Address that other peers dial; None takes the one of its default route."""
     port: int = 0
     """Control port, and the bulk port is the one after it; 0 takes two free ones."""
     threads: int | None = None

@@ -164,7 +164,7 @@ class Performer:
             self._inbox.put(Reduced(e.term, e.round, e.attempt, e.index))
 
     def _send_result(self, e: SendResult) -> None:
-        payload = self._vectors.result((e.term, e.round, e.attempt, e.index))
+        payload = self._vectors.result((e.term, e.round, e.attempt, e.index, self._me))
         if payload is None:
             return
         if e.to == self._me:
@@ -210,7 +210,7 @@ class Performer:
             if header.kind is BlobKind.SLICE:
                 if self._vectors.store_slice((*place, sender), arrival.payload):
                     self._inbox.put(SliceArrived(sender, *place))
-            elif self._vectors.store_result(sender, place, arrival.payload):
+            elif self._vectors.store_result((*place, sender), arrival.payload):
                 self._inbox.put(ResultArrived(sender, *place))
 
     # -- snapshots ---------------------------------------------------------------------------

@@ -46,7 +46,7 @@ def lead(options: LeadOptions) -> None:
         P2pganError: one line that says what is wrong and what to do.
     """
     _set_threads(options)
-    with open_rendezvous(options.rendezvous) as rendezvous:
+    with open_rendezvous(options.rendezvous, create=True) as rendezvous:
         rendezvous.migrate()
         run = _existing_run(rendezvous, options)
         if run is None:

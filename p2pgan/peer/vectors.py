@@ -27,8 +27,8 @@ STORED_VECTORS_PER_SENDER = 8
 
 SliceKey = tuple[int, int, int, int, PeerId]
 """(term, round, first_attempt, shard, sender)"""
-ResultKey = tuple[int, int, int, int]
-"""(term, round, attempt, shard)"""
+ResultKey = tuple[int, int, int, int, PeerId]
+"""(term, round, attempt, shard, owner): what another peer sends under the same numbers stays apart"""
 Payload = memoryview | bytes | bytearray
 
 
@@ -81,7 +81,6 @@ class Vectors:
     _results: dict[ResultKey, Payload] = field(default_factory=dict)
     _candidates: dict[tuple[int, int, int], Tensor] = field(default_factory=dict)
     _snapshots: OrderedDict[tuple[int, str], Snapshot] = field(default_factory=OrderedDict)
-    _stored: dict[PeerId, int] = field(default_factory=dict)
 
     @property
     def snapshot_bytes(self) -> int:
@@ -132,24 +131,22 @@ class Vectors:
 
     def store_slice(self, key: SliceKey, payload: Payload) -> bool:
         """Keep a member's slice until its round is over; False if it has too much in store."""
-        if key not in self._slices and not self._charge(key[4], len(payload)):
-            return False
-        self._slices[key] = payload
-        return True
+        if self._has_room(key[4], len(payload)):
+            self._slices[key] = payload
+            return True
+        return False
 
-    def store_result(self, sender: PeerId, key: ResultKey, payload: Payload) -> bool:
+    def store_result(self, key: ResultKey, payload: Payload) -> bool:
         """Keep a reduced shard; False if its sender has too much in store."""
-        if key not in self._results and not self._charge(sender, len(payload)):
-            return False
-        self._results[key] = payload
-        return True
+        if self._has_room(key[4], len(payload)):
+            self._results[key] = payload
+            return True
+        return False
 
-    def _charge(self, sender: PeerId, size: int) -> bool:
-        stored = self._stored.get(sender, 0) + size
-        if stored > STORED_VECTORS_PER_SENDER * 4 * self.layout.size:
-            return False
-        self._stored[sender] = stored
-        return True
+    def _has_room(self, sender: PeerId, size: int) -> bool:
+        everything = (*self._slices.items(), *self._results.items())
+        stored = sum(len(payload) for key, payload in everything if key[4] == sender)
+        return stored + size <= STORED_VECTORS_PER_SENDER * 4 * self.layout.size
 
     def reduce(self, effect: Reduce) -> None:
         """The weighted mean of a shard, encoded once for everyone.
@@ -166,8 +163,8 @@ class Vectors:
             except PeerFault as error:
                 raise Rejected(peer, str(error)) from error
         mean = weighted_mean(decoded, dict(effect.weights))
-        key_of_result = (effect.term, effect.round, effect.attempt, effect.index)
-        self._results[key_of_result] = codec(effect.codec).encode(mean)
+        place = (effect.term, effect.round, effect.attempt, effect.index, effect.shard.owner)
+        self._results[place] = codec(effect.codec).encode(mean)
 
     def result(self, key: ResultKey) -> Payload | None:
         """A reduced shard as encoded by its owner."""
@@ -181,7 +178,7 @@ class Vectors:
         """
         mean = torch.empty(self.layout.size, dtype=torch.float32)
         for index, shard in enumerate(effect.shards):
-            payload = self._results[(effect.term, effect.round, effect.attempt, index)]
+            payload = self._results[(effect.term, effect.round, effect.attempt, index, shard.owner)]
             part = codec(effect.codec).decode(payload, shard.stop - shard.start)
             mean[shard.start : shard.stop] = part
         candidate = outer_step(self.base().theta, mean, self.alpha)
@@ -193,6 +190,3 @@ class Vectors:
         self._slices = {k: v for k, v in self._slices.items() if k[1] >= below}
         self._results = {k: v for k, v in self._results.items() if k[1] >= below}
         self._candidates = {k: v for k, v in self._candidates.items() if k[1] >= below}
-        self._stored = {}
-        for key, payload in self._slices.items():
-            self._stored[key[4]] = self._stored.get(key[4], 0) + len(payload)

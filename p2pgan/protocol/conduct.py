@@ -17,8 +17,8 @@ from p2pgan.protocol.events import ProgressRead
 from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.member import Member as MyPart
 from p2pgan.protocol.messages import Heartbeat, Phase, Plan, RoundCommitted
-from p2pgan.protocol.shares import straggler_deadline
 from p2pgan.protocol.plans import Amendment, Planner
+from p2pgan.protocol.shares import straggler_deadline
 
 
 @dataclass

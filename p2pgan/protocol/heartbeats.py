@@ -83,6 +83,7 @@ class Heartbeats:
             candidate=voted.digest if voted else "",
             held=member.held,
             images_per_s=member.images_per_s,
+            trains=core.trains,
             committed_version=core.committed_version,
             peers_generation=max(0, core.peers_generation),
             lease_held=self._leadership.trusted,

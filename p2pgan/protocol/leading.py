@@ -13,8 +13,8 @@ from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.leadership import Leadership, Role
 from p2pgan.protocol.member import Member
 from p2pgan.protocol.messages import ContributionRejected, Handover, RunFinished
-from p2pgan.protocol.shares import by_rendezvous_hash
 from p2pgan.protocol.plans import Amendment
+from p2pgan.protocol.shares import by_rendezvous_hash
 
 
 class Leading:
@@ -45,8 +45,9 @@ class Leading:
             self.conductor.tick()
             if self.conductor.watch is None and not self._at_rest():
                 self.conductor.plan_next()
-        self.commits.tick()
-        self._roll_up()
+        if not leadership.releasing:
+            self.commits.tick()
+            self._roll_up()
 
     def _gather(self) -> None:
         if self.gathering.tick():

@@ -54,6 +54,8 @@ class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
     held: Annotated[tuple[Span, ...], msgspec.Meta(max_length=MAX_SPANS)] = ()
     """Spans it trained or trains on that are in no version yet."""
     images_per_s: Rate = 0.0
+    trains: bool = True
+    """Whether it wants spans; otherwise it only owns shards and follows."""
     committed_version: Count = 0
     peers_generation: Count = 0
     lease_held: bool = False

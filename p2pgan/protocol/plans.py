@@ -43,6 +43,8 @@ class Planner:
         self._previous: dict[PeerId, int] = {}
         """Images of each peer's last work."""
         self._last_members: frozenset[PeerId] = frozenset()
+        self._welcome_again: dict[PeerId, float] = {}
+        """Until when a peer's answer to its Welcome is awaited."""
         self._attempt = 0
 
     def begin(self, progress: ProgressRead) -> None:
@@ -81,14 +83,14 @@ class Planner:
         for holder in self.pool.holders() - {core.me, *current}:
             self.pool.give_back(holder)
         holding: set[PeerId] = set()
-        members = [self._with_work(p, holding) for p in ([core.me] if core.trains else []) + current]
+        members = [self._with_work(p, holding) for p in (core.me, *current) if self._trains(p)]
         contributors = [m for m in members if m.contributes]
-        if not contributors:
-            return None
         listed = {m.peer for m in members}
         riders = [Member(p, (), False) for p in (core.me, *present) if p not in listed]
-        shards = cut_shards(core.config.vector_size, sorted({core.me, *current}))
         self._welcome(riders, current)
+        if not contributors:
+            return None
+        shards = cut_shards(core.config.vector_size, sorted({core.me, *current}))
         claims = self.pool.claims()
         if claims:
             core.emit(ClaimUnits(core.term, claims))
@@ -109,6 +111,12 @@ class Planner:
         last = self._core.record_of(self._core.version)
         followed = last is not None and (last.version - 1, last.parent_digest) == (view.version, view.digest)
         return followed and peer in self._last_members
+
+    def _trains(self, peer: PeerId) -> bool:
+        if peer == self._core.me:
+            return self._core.trains
+        beat = self._core.peers[peer].beat
+        return beat is not None and beat.trains
 
     def _reports_here(self, peer: PeerId) -> bool:
         beat = self._core.peers[peer].beat
@@ -156,7 +164,9 @@ class Planner:
         donors = tuple([core.me, *current][:DONORS])
         for rider in riders:
             beat = core.peers[rider.peer].beat if rider.peer != core.me else None
-            if beat is not None and beat.phase == Phase.CATCHING_UP and beat.attempt == 0:
+            asks = beat is not None and beat.phase == Phase.CATCHING_UP and beat.attempt == 0
+            if asks and core.now >= self._welcome_again.get(rider.peer, 0.0):
+                self._welcome_again[rider.peer] = core.now + core.config.resend_s
                 core.emit(SendWelcome(rider.peer, core.term, tuple(core.ledger), donors))
 
     # -- the same round again ----------------------------------------------------------------

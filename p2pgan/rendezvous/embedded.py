@@ -64,15 +64,17 @@ class EmbeddedPostgres:
             raise ConfigError(f"there is no embedded Postgres of yours in {self.folder}: {error}") from error
         return f"postgresql://{_USER}:{password}@127.0.0.1:{port}/{_DATABASE}"
 
-    def start(self) -> str:
+    def start(self, create: bool = True) -> str:
         """Make the cluster if there is none, start it if it does not run, and take part in it.
 
         Several processes may do so at once. Returns the DSN.
 
         Raises:
-            ConfigError: the folder cannot be used.
+            ConfigError: the folder cannot be used; or, unless ``create``, there is no cluster in it.
             RendezvousUnavailable: the server does not start; the text names its log.
         """
+        if not create and not (self._data() / "PG_VERSION").exists():
+            raise ConfigError(f"there is no embedded Postgres in {self.folder}: p2pgan lead makes one")
         account = server_account()
         with self._alone():
             data = self._data()

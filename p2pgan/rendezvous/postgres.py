@@ -56,11 +56,11 @@ class Rendezvous(RunCalls, PeerCalls, LeaseCalls, WeightCalls, ReportCalls):
 EMBEDDED_PREFIX = "embedded:"
 
 
-def open_rendezvous(place: str) -> Rendezvous:
+def open_rendezvous(place: str, create: bool = False) -> Rendezvous:
     """The rendezvous at ``place``: a libpq DSN or URI, or ``embedded:PATH``.
 
-    An embedded Postgres is made and started if need be, and left on close. A DSN is not connected to
-    before the first call.
+    An embedded Postgres is started if need be, made if there is none and ``create`` says so, and left
+    on close. A DSN is not connected to before the first call.
 
     Raises:
         RendezvousRefused: not a valid DSN.
@@ -69,4 +69,4 @@ def open_rendezvous(place: str) -> Rendezvous:
     if not place.startswith(EMBEDDED_PREFIX):
         return Rendezvous(place)
     server = EmbeddedPostgres(place.removeprefix(EMBEDDED_PREFIX))
-    return Rendezvous(server.start(), server)
+    return Rendezvous(server.start(create), server)

@@ -108,8 +108,10 @@ select held from pen
 -- The pen --------------------------------------------------------------------------------------
 
 -- name: read_lease
-select term, holder, extract(epoch from expires_at - clock_timestamp())::float8 as expires_in_s, successor
-from leases where run_id = %(run_id)s
+select term, holder, extract(epoch from expires_at - clock_timestamp())::float8 as expires_in_s, successor,
+    runs.state = 'finished' as finished
+from leases join runs on runs.id = run_id
+where run_id = %(run_id)s
 
 -- name: acquire_lease
 update leases

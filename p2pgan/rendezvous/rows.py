@@ -98,6 +98,8 @@ class LeaseRow:
     holder: PeerId | None
     expires_in_s: float
     successor: PeerId | None
+    finished: bool = False
+    """Whether the run has reached its goal: nobody takes the pen any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ create type p2pgan.run_state as enum (
 
 create type p2pgan.peer_state as enum (
     'joining',   -- (new), left, lost, active -> joining: the peer itself registers
-    'active',    -- joining -> active: the peer itself, once it takes part; lost -> active: the leader hears it again
-    'left',      -- joining, active -> left: the peer itself when it leaves, or the leader on its word
+    'active',    -- joining, lost -> active: the leader hears it
+    'left',      -- joining, active -> left: the peer itself when it leaves
     'lost'       -- joining, active -> lost: the leader, when its heartbeats end
 );
 

@@ -39,8 +39,10 @@ def manifest(version: int = 0, digest: str = BASE) -> SnapshotManifest:
 class Driver:
     """A machine with a clock; remembers the effects of the last event and of all."""
 
-    def __init__(self, me: str = "a", others: tuple[str, ...] = ("b", "c"), **changes: object) -> None:
-        self.machine = Machine(replace(CONFIG, **changes), me, "run")
+    def __init__(
+        self, me: str = "a", others: tuple[str, ...] = ("b", "c"), trains: bool = True, **changes: object
+    ) -> None:
+        self.machine = Machine(replace(CONFIG, **changes), me, "run", trains=trains)
         self.now = 0.0
         self.last: list[Effect] = []
         self.all: list[Effect] = []

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from p2pgan.protocol.effects import Apply, ClaimUnits, Commit, LoadFromRendezvous, SendWelcome
-from p2pgan.protocol.events import CommitDone, CommitRefused, DatabaseFailed, LeaseAcquired, ProgressRead
+from p2pgan.protocol.events import (
+    CommitDone,
+    CommitRefused,
+    DatabaseFailed,
+    LeaseAcquired,
+    ProgressRead,
+    SnapshotInstalled,
+)
 from p2pgan.protocol.ids import Span, images_in
 from p2pgan.protocol.leadership import Role
 from p2pgan.protocol.messages import Leaving, Phase, Plan, RoundCommitted, SnapshotRequest, Welcome
@@ -211,3 +218,26 @@ def test_a_new_leader_lets_peers_go_on_with_what_they_hold() -> None:
 
     member = driver.sent(Plan, to="b")[-1].member("b")
     assert member is not None and member.spans == held and member.contributes
+
+
+def test_a_leader_that_does_not_train_welcomes_those_who_will() -> None:
+    driver = Driver(others=("b",), trains=False)
+    driver.lead()
+    driver.beat("b", phase=Phase.CATCHING_UP, version=0, digest="")
+    driver.beat("b", phase=Phase.CATCHING_UP, version=0, digest="")
+
+    assert [w.to for w in driver.of(SendWelcome)] == ["b"], "once, until it has had time to answer"
+
+
+def test_a_peer_that_does_not_train_gets_shards_but_no_spans() -> None:
+    driver = Driver(others=("b", "c"))
+    driver.give(LeaseAcquired(1))
+    driver.give(ProgressRead(0, BASE, ()))
+    driver.give(SnapshotInstalled(manifest(), ()))
+    driver.beat("b", trains=False)
+    driver.beat("c")
+    driver.tick(2.0)
+
+    plan = driver.sent(Plan, to="c")[0]
+    assert {m.peer for m in plan.contributors} == {"a", "c"}
+    assert "b" in {s.owner for s in plan.shards}

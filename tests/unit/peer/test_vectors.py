@@ -1,0 +1,86 @@
+"""The tensors behind a round: what is stored, what is refused, what comes out."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from p2pgan.averaging.codec import codec
+from p2pgan.averaging.digest import vector_digest
+from p2pgan.gan.config import GanConfig
+from p2pgan.gan.models import layout_for
+from p2pgan.peer.vectors import STORED_VECTORS_PER_SENDER, Rejected, Snapshot, Vectors
+from p2pgan.protocol.effects import Apply, BuildCandidate, Reduce
+from p2pgan.protocol.ids import Contribution, Span, VersionRecord
+from p2pgan.protocol.messages import Shard
+
+CONFIG = GanConfig.model_validate({"model": {"name": "dcgan", "width": 8, "latent_dim": 8}})
+LAYOUT = layout_for(CONFIG.model)
+HALF = LAYOUT.size // 2
+
+
+def vectors() -> Vectors:
+    made = Vectors(LAYOUT, alpha=1.0, half_life=1000.0)
+    theta = torch.randn(LAYOUT.size, generator=torch.Generator().manual_seed(1))
+    ema = theta[LAYOUT.slice_of("G")].clone()
+    made.install(Snapshot(LAYOUT, 0, vector_digest(theta), 0, theta, ema))
+    return made
+
+
+def reduce_effect(*weights: tuple[str, int]) -> Reduce:
+    return Reduce(1, 1, 1, 1, 0, Shard("a", 0, LAYOUT.size), "fp32", weights)
+
+
+def test_a_round_moves_the_weights_by_the_weighted_mean() -> None:
+    made = vectors()
+    base = made.base().theta
+    for peer, value in (("a", 1.0), ("b", 4.0)):
+        made.store_slice((1, 1, 1, 0, peer), codec("fp32").encode(torch.full((LAYOUT.size,), value)))
+    made.reduce(reduce_effect(("a", 20), ("b", 10)))
+    digest = made.build(BuildCandidate(1, 1, 1, (Shard("a", 0, LAYOUT.size),), "fp32"))
+    spans = (Span(0, 0, 0, 30),)
+    record = VersionRecord(1, digest, made.base().digest, 1, 1, "a", 30, (Contribution("a", spans),))
+
+    fresh = made.apply(Apply(record, 1, 1, keep_training=False))
+
+    torch.testing.assert_close(fresh.theta, base + 2.0)
+    assert fresh.digest == digest == vector_digest(fresh.theta)
+    assert made.snapshot(0, vector_digest(base)) is not None, "the version before can still be given away"
+
+
+@pytest.mark.parametrize("payload", [b"\x00" * 8, b"\x00\x00\xc0\x7f" * LAYOUT.size], ids=["short", "nan"])
+def test_a_slice_that_cannot_enter_a_mean_names_its_sender(payload: bytes) -> None:
+    made = vectors()
+    made.store_slice((1, 1, 1, 0, "a"), codec("fp32").encode(torch.zeros(LAYOUT.size)))
+    made.store_slice((1, 1, 1, 0, "mallory"), payload)
+
+    with pytest.raises(Rejected) as caught:
+        made.reduce(reduce_effect(("a", 1), ("mallory", 1)))
+
+    assert caught.value.peer == "mallory"
+
+
+def test_another_peer_cannot_put_its_bytes_in_the_place_of_an_owners_result() -> None:
+    made = vectors()
+    shards = (Shard("a", 0, HALF), Shard("b", HALF, LAYOUT.size))
+    honest = [torch.full((s.stop - s.start,), 1.0) for s in shards]
+    made.store_result((1, 1, 1, 0, "a"), codec("fp32").encode(honest[0]))
+    made.store_result((1, 1, 1, 1, "b"), codec("fp32").encode(honest[1]))
+    expected = made.build(BuildCandidate(1, 1, 1, shards, "fp32"))
+
+    made.store_result((1, 1, 1, 0, "mallory"), codec("fp32").encode(torch.full((HALF,), 9.0)))
+
+    assert made.build(BuildCandidate(1, 1, 1, shards, "fp32")) == expected
+
+
+def test_one_sender_can_store_only_so_much_until_rounds_are_over() -> None:
+    made = vectors()
+    vector = bytes(4 * LAYOUT.size)
+    for index in range(STORED_VECTORS_PER_SENDER):
+        assert made.store_slice((1, 1, 1, index, "mallory"), vector)
+
+    assert not made.store_slice((1, 1, 1, 99, "mallory"), vector)
+    assert not made.store_result((1, 1, 1, 0, "mallory"), vector)
+    assert made.store_slice((1, 1, 1, 0, "a"), vector)
+    made.forget(below=2)
+    assert made.store_slice((1, 2, 1, 0, "mallory"), vector)
