@@ -53,7 +53,7 @@ from p2pgan.protocol.events import (
     SnapshotFailed,
 )
 from p2pgan.protocol.ids import PeerId, SnapshotManifest
-from p2pgan.rendezvous import PeerRow, PeerStat, Rendezvous, RunRow
+from p2pgan.rendezvous import PeerRegistration, PeerRow, PeerStat, Rendezvous, RunRow
 from p2pgan.transport import PeerAddress
 
 RESERVE_S = 2.0
@@ -75,7 +75,7 @@ class Database:
         self,
         rendezvous: Rendezvous,
         run: RunRow,
-        me: PeerId,
+        registration: PeerRegistration,
         config: ProtocolConfig,
         gan: GanConfig,
         journal: Journal,
@@ -83,7 +83,8 @@ class Database:
         set_peers: Callable[[dict[PeerId, PeerAddress]], None],
         sample_every: int,
     ) -> None:
-        self._db, self._run, self._me, self._config = rendezvous, run, me, config
+        self._db, self._run, self._config = rendezvous, run, config
+        self._registration, self._me = registration, registration.id
         self._gan, self._journal, self._inbox = gan, journal, inbox
         self._set_peers, self._sample_every = set_peers, sample_every
         self._sampled = 0
@@ -161,6 +162,10 @@ class Database:
 
     def _read_peers(self) -> None:
         table = self._db.list_peers(self._run.id)
+        if not any(p.id == self._me and p.present for p in table.peers):
+            # The leader took this peer for lost, perhaps long ago: others must learn that it is back.
+            self._db.register_peer(self._run.id, self._registration)
+            table = self._db.list_peers(self._run.id)
         present = [p for p in table.peers if _may_speak(p)]
         self._set_peers(
             {p.id: PeerAddress(p.control_address, p.bulk_address) for p in present if p.id != self._me}

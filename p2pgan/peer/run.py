@@ -187,10 +187,10 @@ def _take_part(
         )
         address = transport.start()
         stack.callback(transport.close)
-        rendezvous.register_peer(
-            run.id,
-            PeerRegistration(keys.public, options.name, device.type, address.control, address.bulk, True),
+        registration = PeerRegistration(
+            keys.public, options.name, device.type, address.control, address.bulk, True
         )
+        rendezvous.register_peer(run.id, registration)
         log.note("run", f"{run.name}: {images.count} images at {images.resolution} px, {device.type}")
         log.note("peer", f"{options.name} is {keys.public[:8]}, listens on {address.control}")
         settings = _protocol_config(run, config, layout.size)
@@ -198,7 +198,7 @@ def _take_part(
         training = TrainingThread(Trainer(config.gan, images, device), inbox)
         stack.callback(training.end, END_S)
         database = Database(
-            rendezvous, run, keys.public, settings, config.gan, journal, inbox, transport.set_peers,
+            rendezvous, run, registration, settings, config.gan, journal, inbox, transport.set_peers,
             config.sample_every,
         )  # fmt: skip
         stack.callback(database.end, END_S)
@@ -212,6 +212,7 @@ def _take_part(
         with _leave_on_signals(peer):
             reason = peer.run()
         log.note("leaving", reason)
+        database.end(END_S)  # nothing that is still queued may contradict the goodbye
         _say_goodbye(rendezvous, run, keys.public, log)
 
 

@@ -85,10 +85,11 @@ class Leadership:
                 self._renewing = True
                 self._requested_at = core.now
                 core.emit(RenewLease(core.term))
-        elif self._leader_is_silent() or not self._leader_holds_lease():
+        elif self.leader_is_silent() or not self._leader_holds_lease():
             self._poll()
 
-    def _leader_is_silent(self) -> bool:
+    def leader_is_silent(self) -> bool:
+        """No heartbeat of the leader arrives, or nobody is known to lead."""
         core = self._core
         return core.leader is None or not core.heard_within(core.leader, core.config.silence_s)
 
@@ -143,7 +144,7 @@ class Leadership:
         delay = order.index(core.me) * STAGGER_S
         if not core.has_weights and len(candidates) > 1:
             delay += NO_WEIGHTS_DELAY_S
-        if not self._leader_is_silent():
+        if not self.leader_is_silent():
             delay += core.config.takeover_grace_s
         return delay
 

@@ -184,6 +184,8 @@ class Machine:
         self.catchup.tick()
         if not self.leadership.is_leader:
             self.heartbeats.compare_with_leader()
+            if self.leadership.leader_is_silent():
+                self.membership.look_around()
 
     def _reduce_rejected(self, event: ReduceRejected) -> None:
         core = self.core

@@ -8,6 +8,9 @@ from p2pgan.protocol.events import PeerInfo, PeersRead
 from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.messages import Heartbeat
 
+LOOK_AROUND_S = 10.0
+"""Between two looks at the table while no leader is heard."""
+
 
 class Membership:
     """Keeps ``core.peers`` equal to the peers table, and remembers who was heard when."""
@@ -17,10 +20,16 @@ class Membership:
         self._reading = False
         self._wanted = True
         self._next_read = 0.0
+        self._read_at = 0.0
 
     def want(self) -> None:
         """The table may have changed; read it soon."""
         self._wanted = True
+
+    def look_around(self) -> None:
+        """Nobody leads: read the table now and then, it may say that this peer counts as lost."""
+        if self._core.now - self._read_at >= LOOK_AROUND_S:
+            self._wanted = True
 
     def hint(self, generation: int) -> None:
         """Somebody has seen this generation of the table."""
@@ -30,6 +39,7 @@ class Membership:
     def tick(self) -> None:
         if self._wanted and not self._reading and self._core.now >= self._next_read:
             self._reading, self._wanted = True, False
+            self._read_at = self._core.now
             self._next_read = self._core.now + self._core.config.poll_s
             self._core.emit(ReadPeers())
 
