@@ -6,8 +6,6 @@ as well; only errors that no retry mends end the peer.
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable
 from functools import partial
 
@@ -17,7 +15,8 @@ from p2pgan.gan.models import layout_for
 from p2pgan.gan.sampling import Generator, grid_png
 from p2pgan.journal import Journal
 from p2pgan.peer.failpoints import pass_by
-from p2pgan.peer.inbox import Inbox, SnapshotRead, ThreadDied
+from p2pgan.peer.inbox import Inbox, SnapshotRead
+from p2pgan.peer.line import Call, Line
 from p2pgan.peer.snapshot import decode_snapshot
 from p2pgan.peer.vectors import Snapshot
 from p2pgan.protocol.config import ProtocolConfig
@@ -38,7 +37,6 @@ from p2pgan.protocol.effects import (
 from p2pgan.protocol.events import (
     CommitDone,
     CommitRefused,
-    DatabaseFailed,
     EpochDone,
     FinishDone,
     LeaseAcquired,
@@ -65,8 +63,6 @@ FORGOTTEN_S = 3600.0
 SAMPLE_IMAGES = 64
 SAMPLE_SEED = 1
 
-Call = Callable[[], None]
-
 
 class Database:
     """Performs the effects that concern the rendezvous; answers go to the inbox."""
@@ -90,8 +86,8 @@ class Database:
         self._sampled = 0
         self._waiting_commit: tuple[int, int] | None = None
         """(version, id) of what lies in the outbox."""
-        self._lease_line = _Line("lease", inbox)
-        self._work_line = _Line("rendezvous", inbox)
+        self._lease_line = Line("lease", inbox)
+        self._work_line = Line("rendezvous", inbox)
 
     def start(self) -> None:
         self._lease_line.start()
@@ -132,11 +128,14 @@ class Database:
                 call = partial(self._load, version)
             case _:
                 raise AssertionError(f"not for the rendezvous: {effect}")
-        line.put(type(effect).__name__, call)
+        awaited = not isinstance(effect, ClaimUnits | RollUp)
+        line.put(type(effect).__name__, call, awaited)
 
     def note(self, kind: str, text: str) -> None:
         """Write an event for people to read."""
-        self._work_line.put("note", lambda: self._db.write_event(self._run.id, self._me, kind, text))
+        self._work_line.put(
+            "note", partial(self._db.write_event, self._run.id, self._me, kind, text), awaited=False
+        )
 
     # -- the lease ---------------------------------------------------------------------------
 
@@ -253,33 +252,3 @@ class Database:
 
 def _may_speak(row: PeerRow) -> bool:
     return row.present or (row.state == "lost" and row.last_seen_s < FORGOTTEN_S)
-
-
-class _Line:
-    """One thread that makes one call after the other."""
-
-    def __init__(self, name: str, inbox: Inbox) -> None:
-        self._inbox = inbox
-        self._calls: queue.SimpleQueue[tuple[str, Call] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def put(self, operation: str, call: Call) -> None:
-        self._calls.put((operation, call))
-
-    def end(self, seconds: float) -> None:
-        self._calls.put(None)
-        if self._thread.is_alive():
-            self._thread.join(seconds)
-
-    def _run(self) -> None:
-        while (item := self._calls.get()) is not None:
-            operation, call = item
-            try:
-                call()
-            except RendezvousUnavailable:
-                self._inbox.put(DatabaseFailed(operation))
-            except Exception as error:  # handed to the loop, which ends the peer with it
-                self._inbox.put(ThreadDied(error))
