@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import traceback
 from collections.abc import Sequence
@@ -75,7 +76,11 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Runs the command line of this process and exits."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    # The interpreter's last collection would go through all of torch, for a second or on a busy machine
+    # many: whoever pressed Ctrl-C need not wait for it.
+    gc.freeze()
+    sys.exit(code)
 
 
 def _report(text: str, exit_code: int, debug: bool) -> int:
