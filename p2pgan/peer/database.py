@@ -84,8 +84,8 @@ class Database:
         self._gan, self._journal, self._inbox = gan, journal, inbox
         self._set_peers, self._sample_every = set_peers, sample_every
         self._sampled = 0
-        self._waiting_commit: tuple[int, int] | None = None
-        """(version, id) of what lies in the outbox."""
+        self._kept_version: int | None = None
+        """Version that this process has put into the outbox."""
         self._lease_line = Line("lease", inbox)
         self._work_line = Line("rendezvous", inbox)
 
@@ -221,19 +221,17 @@ class Database:
         self._db.write_sample(self._run.id, snapshot.version, grid_png(images))
 
     def _keep_commit(self, effect: Commit, snapshot: Snapshot) -> None:
-        kept = self._waiting_commit
-        if kept is not None and kept[0] == snapshot.version:
+        """The outbox holds the newest commit alone: it has the records of those before."""
+        if self._kept_version == snapshot.version:
             return
-        pieces = [snapshot.blob]
-        new = self._journal.put_commit(self._run.name, effect.records, snapshot.manifest, pieces)
-        if kept is not None:
-            self._journal.remove_commit(kept[1])
-        self._waiting_commit = (snapshot.version, new)
+        new = self._journal.put_commit(self._run.name, effect.records, snapshot.manifest, [snapshot.blob])
+        self._empty_outbox(keep=new)
+        self._kept_version = snapshot.version
 
-    def _empty_outbox(self) -> None:
-        while (waiting := self._journal.peek_commit(self._run.name)) is not None:
-            self._journal.remove_commit(waiting.id)
-        self._waiting_commit = None
+    def _empty_outbox(self, keep: int | None = None) -> None:
+        while (oldest := self._journal.peek_commit(self._run.name)) is not None and oldest.id != keep:
+            self._journal.remove_commit(oldest.id)
+        self._kept_version = None
 
     def _load(self, version: int) -> None:
         try:
