@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from p2pgan.journal import Journal, WaitingCommit
 from p2pgan.rendezvous import EmbeddedPostgres
+from tests.integration.run.server import running_postgres
 from tests.integration.run.swarm import Swarm
 
 OUTAGE_S = 20.0
 
 
 @pytest.fixture(scope="module")
-def server(postgres_folder: Callable[[], Path]) -> Iterator[EmbeddedPostgres]:
+def server() -> Iterator[EmbeddedPostgres]:
     """A server that a test may stop."""
-    with EmbeddedPostgres(postgres_folder()) as started:
+    with running_postgres() as started:
         yield started
 
 

@@ -15,13 +15,14 @@ from psycopg.conninfo import make_conninfo
 from p2pgan import load_generator
 from p2pgan.rendezvous import EmbeddedPostgres
 from p2pgan.rendezvous.binaries import BIN_FOLDER_VARIABLE
+from tests.integration.run.server import running_postgres
 from tests.integration.run.swarm import SMALL, Swarm, start_command
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 
 
 @pytest.fixture(scope="module", params=["embedded", "debian-15"])
-def server(request: pytest.FixtureRequest, postgres_folder: Callable[[], Path]) -> Iterator[EmbeddedPostgres]:
+def server(request: pytest.FixtureRequest) -> Iterator[EmbeddedPostgres]:
     """A Postgres on TCP that asks for a password: the wheel's, or the one from Debian's package."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(BIN_FOLDER_VARIABLE, raising=False)
@@ -29,7 +30,7 @@ def server(request: pytest.FixtureRequest, postgres_folder: Callable[[], Path]) 
             if not (DEBIAN / "postgres").exists():
                 pytest.skip("Debian's postgresql-15 is not installed")
             patch.setenv(BIN_FOLDER_VARIABLE, str(DEBIAN))
-        with EmbeddedPostgres(postgres_folder()) as started:
+        with running_postgres() as started:
             yield started
 
 
