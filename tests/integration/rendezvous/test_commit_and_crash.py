@@ -13,7 +13,7 @@ from tests.contract.rendezvous.scenes import digest_of, open_scene
 
 
 def test_a_crash_between_staging_and_commit_leaves_the_old_version(folder: Path) -> None:
-    with open_rendezvous(f"embedded:{folder}") as rendezvous:
+    with open_rendezvous(f"embedded:{folder}", create=True) as rendezvous:
         rendezvous.migrate()
         scene = open_scene(rendezvous)
         first = scene.record(("A", Span(0, 0, 0, 300)))
@@ -37,7 +37,7 @@ def test_a_crash_between_staging_and_commit_leaves_the_old_version(folder: Path)
 
 
 def test_a_commit_that_returned_survives_a_crash(folder: Path) -> None:
-    with open_rendezvous(f"embedded:{folder}") as rendezvous:
+    with open_rendezvous(f"embedded:{folder}", create=True) as rendezvous:
         rendezvous.migrate()
         scene = open_scene(rendezvous)
         record = scene.record(("A", Span(0, 0, 0, 300)))
@@ -55,7 +55,7 @@ def test_a_commit_that_returned_survives_a_crash(folder: Path) -> None:
 
 
 def test_a_snapshot_of_many_full_chunks(folder: Path) -> None:
-    with open_rendezvous(f"embedded:{folder}") as rendezvous:
+    with open_rendezvous(f"embedded:{folder}", create=True) as rendezvous:
         rendezvous.migrate()
         scene = open_scene(rendezvous)
         parts = [bytes([number]) * CHUNK_BYTES for number in range(20)]

@@ -19,7 +19,7 @@ from p2pgan.rendezvous.binaries import BIN_FOLDER_VARIABLE
 OPEN_AND_WAIT = """
 import sys
 from p2pgan.rendezvous import open_rendezvous
-with open_rendezvous("embedded:" + sys.argv[1]) as rendezvous:
+with open_rendezvous("embedded:" + sys.argv[1], create=True) as rendezvous:
     rendezvous.migrate()
     print("open", flush=True)
     sys.stdin.readline()
@@ -110,7 +110,7 @@ def test_processes_that_start_it_at_once_share_one_and_the_last_to_leave_stops_i
 
 
 def test_a_killed_process_does_not_keep_it_and_is_not_waited_for(folder: Path) -> None:
-    with open_rendezvous(f"embedded:{folder}") as rendezvous:
+    with open_rendezvous(f"embedded:{folder}", create=True) as rendezvous:
         process = open_in_process(folder)
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
@@ -132,7 +132,7 @@ def test_who_came_by_dsn_keeps_it_running(folder: Path) -> None:
 
 
 def test_after_a_crash_it_comes_back_at_the_same_place_with_what_it_had(folder: Path) -> None:
-    with open_rendezvous(f"embedded:{folder}") as rendezvous:
+    with open_rendezvous(f"embedded:{folder}", create=True) as rendezvous:
         steps = rendezvous.migrate()
         dsn = embedded_dsn(folder)
         postgres = EmbeddedPostgres(folder)
@@ -153,13 +153,13 @@ def test_a_folder_without_one_and_one_that_cannot_be_used(tmp_path: Path) -> Non
         embedded_dsn(tmp_path / "nothing")
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be used"):
-        open_rendezvous(f"embedded:{tmp_path / 'file'}")
+        open_rendezvous(f"embedded:{tmp_path / 'file'}", create=True)
 
 
 def test_programs_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(BIN_FOLDER_VARIABLE, str(tmp_path))
     with pytest.raises(ConfigError, match=BIN_FOLDER_VARIABLE):
-        open_rendezvous(f"embedded:{tmp_path / 'postgres'}")
+        open_rendezvous(f"embedded:{tmp_path / 'postgres'}", create=True)
 
 
 def test_a_cluster_of_another_version_names_it(folder: Path) -> None:
@@ -169,3 +169,10 @@ def test_a_cluster_of_another_version_names_it(folder: Path) -> None:
         EmbeddedPostgres(folder).start()
     (folder / "data" / "PG_VERSION").unlink()
     (folder / "data").rmdir()
+
+
+def test_a_mistyped_path_makes_no_cluster(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no embedded Postgres"):
+        open_rendezvous(f"embedded:{tmp_path / 'mistyped'}")
+
+    assert not (tmp_path / "mistyped").exists()
