@@ -23,4 +23,5 @@ def running_postgres() -> Iterator[EmbeddedPostgres]:
         yield server
     finally:
         server.crash()
+        server.leave()
         shutil.rmtree(parent)

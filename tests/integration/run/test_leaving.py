@@ -24,19 +24,27 @@ def swarm(postgres: EmbeddedPostgres, swarms: Callable[[EmbeddedPostgres], Swarm
     return made
 
 
-def run_to_its_goal(swarm: Swarm, goal: dict[str, int]) -> None:
-    """Two peers, from the beginning to the goal."""
-    swarm.create({"goal": goal})
-    peers = swarm.start("ada", "ben")
-    for peer in peers:
-        peer.expected_end = True
-    for peer in peers:
+@pytest.fixture(scope="module")
+def with_goals(postgres: EmbeddedPostgres, swarms: Callable[[EmbeddedPostgres], Swarm]) -> dict[str, Swarm]:
+    """Two runs of two peers at the same time, each with a goal of its own."""
+    started = {}
+    for goal, value in (("epochs", EPOCHS), ("versions", VERSIONS)):
+        swarm = started[goal] = swarms(postgres)
+        swarm.create({"goal": {goal: value}})
+        for peer in swarm.start("ada", "ben"):
+            peer.expected_end = True
+    return started
+
+
+def finish(swarm: Swarm) -> None:
+    """Both peers end in order, with the same weights, and the run is closed."""
+    for peer in swarm.peers.values():
         assert peer.wait(DEADLINE_S), f"{peer.name} does not finish: {peer.last_words()}"
         assert peer.process is not None
         assert peer.process.returncode == 0, peer.last_words()
     assert swarm.database.find_run(swarm.run).state == "finished"
-    swarm.check_journals(*peers)
-    assert len({max(swarm.applied(peer).items()) for peer in peers}) == 1
+    swarm.check_journals(*swarm.peers.values())
+    assert len({max(swarm.applied(peer).items()) for peer in swarm.peers.values()}) == 1
 
 
 def test_a_follower_leaves(swarm: Swarm) -> None:
@@ -73,18 +81,14 @@ def test_the_last_one_commits_what_is_left(swarm: Swarm) -> None:
     swarm.check_journals(*swarm.peers.values())
 
 
-def test_the_run_ends_after_so_many_epochs(
-    postgres: EmbeddedPostgres, swarms: Callable[[EmbeddedPostgres], Swarm]
-) -> None:
-    swarm = swarms(postgres)
-    run_to_its_goal(swarm, {"epochs": EPOCHS})
+def test_a_run_ends_after_so_many_epochs(with_goals: dict[str, Swarm]) -> None:
+    swarm = with_goals["epochs"]
+    finish(swarm)
     assert swarm.complete_epochs() == EPOCHS
     assert swarm.history()[-1].images == EPOCHS * IMAGES
 
 
-def test_the_run_ends_at_a_version(
-    postgres: EmbeddedPostgres, swarms: Callable[[EmbeddedPostgres], Swarm]
-) -> None:
-    swarm = swarms(postgres)
-    run_to_its_goal(swarm, {"versions": VERSIONS})
+def test_a_run_ends_at_a_version(with_goals: dict[str, Swarm]) -> None:
+    swarm = with_goals["versions"]
+    finish(swarm)
     assert swarm.committed == VERSIONS

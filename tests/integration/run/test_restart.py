@@ -22,8 +22,7 @@ def swarm(postgres: EmbeddedPostgres, swarms: Callable[[EmbeddedPostgres], Swarm
     return made
 
 
-@pytest.mark.parametrize("time", ["first", "second"])
-def test_the_run_goes_on_from_the_last_commit(swarm: Swarm, time: str) -> None:
+def test_the_run_goes_on_from_the_last_commit(swarm: Swarm) -> None:
     swarm.together(*PEERS)
     swarm.grow(2)
     swarm.kill_all()
