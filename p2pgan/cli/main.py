@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from p2pgan.cli import export, generate, join, lab, lead, status, train
+from p2pgan.cli import audit, export, generate, join, lab, lead, simulate, status, train
 from p2pgan.cli.options import Debug
 from p2pgan.errors import P2pganError
 
@@ -32,6 +32,8 @@ app.command()(status.status)
 app.command()(export.export)
 app.command()(train.train)
 app.command()(lab.lab)
+app.command()(simulate.simulate)
+app.command()(audit.audit)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,6 +1,7 @@
 """A peer's own SQLite file: units, rounds, versions, events, and commits that wait."""
 
 from p2pgan.journal.journal import Journal
+from p2pgan.journal.lineage import read_applied, read_versions
 from p2pgan.journal.rows import (
     EventEntry,
     RoundEntry,
@@ -20,4 +21,6 @@ __all__ = [
     "UnitLine",
     "VersionEntry",
     "WaitingCommit",
+    "read_applied",
+    "read_versions",
 ]

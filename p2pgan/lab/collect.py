@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from p2pgan.lab.audit import audit
+from p2pgan.journal import read_versions
 from p2pgan.lab.fleet import LEFT, PeerProcess
-from p2pgan.lab.journals import read_units, read_versions
+from p2pgan.lab.journals import read_units
 from p2pgan.lab.lab import Lab
 from p2pgan.lab.plots import draw_losses
 from p2pgan.lab.report import LabReport, PeerReport
+from p2pgan.protocol.history import audit
 from p2pgan.protocol.ids import VersionRecord
 from p2pgan.rendezvous import PeerRow, Rendezvous
 

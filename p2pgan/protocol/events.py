@@ -99,7 +99,8 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class ProgressRead:
-    """The committed state: version, digest, and what is done of the newest epochs.
+    """The committed state: version, digest, and what is done of the first incomplete epoch and all
+    after it (of the last one if all are complete).
 
     Epochs below the lowest one named are complete.
     """

@@ -43,7 +43,8 @@ class Leadership:
         self._next_poll = 0.0
         self._expired_since: float | None = None
         self._requested_at = 0.0
-        self._trusted_until = 0.0
+        self.trusted_until = 0.0
+        """On this peer's clock."""
         self._next_renewal = 0.0
         self._renewing = False
         self.releasing = False
@@ -57,7 +58,7 @@ class Leadership:
     @property
     def trusted(self) -> bool:
         """The lease holds by this peer's own clock, counted from before the request."""
-        return self.is_leader and self._core.now < self._trusted_until
+        return self.is_leader and self._core.now < self.trusted_until
 
     @property
     def may_decide(self) -> bool:
@@ -168,7 +169,7 @@ class Leadership:
 
     def _trust(self) -> None:
         config = self._core.config
-        self._trusted_until = self._requested_at + config.ttl_s - config.margin_s
+        self.trusted_until = self._requested_at + config.ttl_s - config.margin_s
         self._next_renewal = self._requested_at + config.renew_s
 
     def refused(self) -> None:
@@ -190,6 +191,8 @@ class Leadership:
     def release(self, successor: PeerId | None) -> None:
         """Give the pen away; from here on this peer decides nothing."""
         self.releasing = True
+        # Whether the row still names this peer, its answer says, or else the next renewal.
+        self.trusted_until = 0.0
         self._core.emit(ReleaseLease(self._core.term, successor))
 
     def released(self, term: int) -> None:
@@ -202,7 +205,7 @@ class Leadership:
         self._core.note("leader", f"no longer leader of term {self._core.term}: {reason}")
         self.role = Role.FOLLOWER
         self.releasing = self._renewing = self._asking = False
-        self._trusted_until = 0.0
+        self.trusted_until = 0.0
 
     def failed(self, operation: str) -> None:
         """The database could not be reached for an operation of the lease."""
@@ -218,3 +221,4 @@ class Leadership:
             self.database_failed = True
         elif operation == "ReleaseLease":
             self.releasing = False
+            self._next_renewal = self._core.now

@@ -140,10 +140,11 @@ where run_id = %(run_id)s and holder = %(peer)s and term = %(term)s
 -- Work and weights -----------------------------------------------------------------------------
 
 -- name: read_progress
-with shown as (
-    select epoch from units where run_id = %(run_id)s and state <> 'done'
-    union
-    select max(epoch) from units where run_id = %(run_id)s having max(epoch) is not null
+with shown as (  -- the first incomplete epoch and all after it, or the last one
+    select distinct epoch from units
+    where run_id = %(run_id)s
+      and epoch >= coalesce((select min(epoch) from units where run_id = %(run_id)s and state <> 'done'),
+                            (select max(epoch) from units where run_id = %(run_id)s))
 ), progress as (
     select u.epoch, coalesce(range_agg(d.piece), '{}') as done
     from units u left join lateral unnest(u.done) as d (piece) on true

@@ -120,7 +120,7 @@ class EpochProgress:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The committed state of a run: its head, the incomplete epochs and the highest one begun."""
+    """The committed state of a run: its head, and the epochs from the first incomplete one, or the last."""
 
     version: int
     digest: Digest

@@ -26,7 +26,7 @@ class WeightCalls(Calls):
     """Progress, claims, snapshots and commits."""
 
     def read_progress(self, run_id: int) -> Progress:
-        """The committed head, and what is done of the incomplete epochs and of the highest one begun."""
+        """The committed head, and what is done of the first incomplete epoch and all after it."""
         with self._line.call() as session:
             rows = session.rows("read_progress", {"run_id": run_id}, dict_row)
         if not rows:

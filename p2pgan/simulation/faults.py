@@ -1,119 +1,151 @@
-"""Faults drawn by seed: what happens to machines nobody controls."""
+"""Lets the faults of a scenario happen, and mends them when their time is over."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 
+from p2pgan.protocol.ids import PeerId
+from p2pgan.simulation.network import DATABASE, Link, Slowness
 from p2pgan.simulation.peer import SimulatedPeer
-from p2pgan.simulation.world import NetworkModel, World
+from p2pgan.simulation.scenario import (
+    LEADER,
+    AnyFault,
+    Crash,
+    CrashAll,
+    Cut,
+    CutDatabase,
+    DatabaseDown,
+    Freeze,
+    Leave,
+    Partition,
+    SlowLink,
+    SlowPeer,
+    Weather,
+)
+from p2pgan.simulation.world import World
+
+AGAIN_S = 1.0
+"""A peer that has not left yet is asked whether it has after this."""
+MENDED_S = 2.0
+"""So long after the last fault everything is mended."""
 
 
 class Faults:
-    """Draws faults for ``[0, until)``; every fault is mended before ``until`` plus a few seconds."""
+    """The faults of one simulation."""
 
-    def __init__(self, world: World, peers: dict[str, SimulatedPeer], until: float) -> None:
-        self._world, self._peers, self._until = world, peers, until
+    def __init__(self, world: World, peers: dict[PeerId, SimulatedPeer], until: float) -> None:
+        self._world, self._peers, self._mended_at = world, peers, until + MENDED_S
 
-    def schedule(self) -> None:
-        random = self._world.random
-        time = random.uniform(1.0, 6.0)
-        while time < self._until:
-            fault = random.choice(
-                [self._crash, self._crash_leader, self._freeze, self._cut, self._isolate, self._database,
-                 self._everything, self._weather, self._cut_database]
-            )  # fmt: skip
-            self._world.at(time, fault)
-            time += random.expovariate(1 / 5.0)
+    def schedule(self, faults: tuple[AnyFault, ...]) -> None:
+        for fault in faults:
+            self._world.at(fault.at, self._action(fault))
 
-    def _someone(self) -> SimulatedPeer | None:
-        running = [p for p in self._peers.values() if p.alive and not p.frozen and not p.finished]
-        return self._world.random.choice(running) if running else None
+    def _action(self, fault: AnyFault) -> Callable[[], None]:
+        return lambda: self._happen(fault)
 
-    def _restart(self, peer: SimulatedPeer, most: float = 12.0) -> None:
-        delay = min(self._world.random.uniform(0.5, most), self._until + 2 - self._world.now)
-        self._world.after(delay, lambda: None if peer.alive else peer.start())
+    def _happen(self, fault: AnyFault) -> None:
+        match fault:
+            case Crash() | Freeze() | Leave() | SlowPeer() | CutDatabase():
+                peer = self._target(fault.target)
+                if peer is not None:
+                    self._befall(fault, peer)
+            case CrashAll():
+                self._crash_all(fault)
+            case DatabaseDown():
+                self._database_down(fault)
+            case Weather():
+                self._weather(fault)
+            case Cut() | Partition():
+                self._cut(self._links(fault), fault.seconds)
+            case SlowLink():
+                self._slow_link(fault)
 
-    def _crash(self) -> None:
-        peer = self._someone()
-        if peer is not None:
-            peer.crash()
-            self._restart(peer)
+    def _target(self, name: str) -> SimulatedPeer | None:
+        """The peer that a fault befalls, unless it is not there or asleep."""
+        peer = self._peers.get((self._world.rendezvous.holder or "") if name == LEADER else name)
+        return peer if peer is not None and peer.running and not peer.frozen else None
 
-    def _crash_leader(self) -> None:
-        """At a moment drawn within the next round, so that every step is hit."""
-        self._world.after(self._world.random.uniform(0, 4.0), self._crash_leader_now)
+    def _befall(self, fault: Crash | Freeze | Leave | SlowPeer | CutDatabase, peer: SimulatedPeer) -> None:
+        match fault:
+            case Crash(point=None):
+                peer.crash()
+                self._start_again(peer, fault.restart_after, fault.journal)
+            case Crash(point=point) if point is not None:
+                peer.doom(point, lambda: self._start_again(peer, fault.restart_after, fault.journal))
+                self._world.at(self._mended_at, peer.spare)
+            case Freeze():
+                peer.freeze()
+                self._mend(fault.seconds, lambda: peer.thaw() if peer.alive and peer.frozen else None)
+            case Leave():
+                peer.leave()
+                self._mend(fault.join_after, lambda: self._join_again(peer))
+            case SlowPeer():
+                self._world.note(peer.me, f"is {fault.factor:g} times slower")
+                peer.images_per_s /= fault.factor
+                self._mend(fault.seconds, lambda: self._speed_up(peer, fault.factor))
+            case CutDatabase():
+                self._cut({(peer.me, DATABASE)}, fault.seconds)
 
-    def _crash_leader_now(self) -> None:
-        holder = self._world.rendezvous.holder
-        peer = self._peers.get(holder or "")
-        if peer is not None and peer.alive and not peer.frozen:
-            peer.crash()
-            self._restart(peer)
+    def _mend(self, seconds: float, action: Callable[[], None]) -> None:
+        self._world.at(min(self._world.now + seconds, self._mended_at), action)
 
-    def _freeze(self) -> None:
-        peer = self._someone()
-        if peer is not None:
-            peer.freeze()
-            wake = min(self._world.random.uniform(1, 12), self._until + 2 - self._world.now)
-            self._world.after(wake, lambda: peer.thaw() if peer.alive and peer.frozen else None)
+    # -- peers -------------------------------------------------------------------------------
 
-    def _mend(self, links: set[tuple[str, str]]) -> None:
-        delay = min(self._world.random.uniform(1, 10), self._until + 2 - self._world.now)
-        self._world.after(delay, partial(self._world.cut.difference_update, links))
+    def _start_again(self, peer: SimulatedPeer, after: float, journal: bool) -> None:
+        if not journal:
+            peer.outbox = None
+        self._mend(after, lambda: None if peer.alive else peer.start())
 
-    def _cut_links(self, links: set[tuple[str, str]], text: str) -> None:
-        self._world.note("net", text)
-        self._world.cut |= links
-        self._mend(links)
+    def _join_again(self, peer: SimulatedPeer) -> None:
+        if peer.running:
+            self._world.after(AGAIN_S, lambda: self._join_again(peer))
+        else:
+            peer.start()
 
-    def _cut(self) -> None:
-        """One link, one way or both."""
-        a, b = self._world.random.sample(sorted(self._peers), 2)
-        links = {(a, b)} if self._world.random.random() < 0.5 else {(a, b), (b, a)}
-        self._cut_links(links, f"cut {sorted(links)}")
+    def _speed_up(self, peer: SimulatedPeer, factor: float) -> None:
+        peer.images_per_s *= factor
 
-    def _isolate(self) -> None:
-        names = sorted(self._peers)
-        inside = set(self._world.random.sample(names, self._world.random.randint(1, len(names) - 1)))
-        links = {(a, b) for a in names for b in names if (a in inside) != (b in inside)}
-        self._cut_links(links, f"partition {sorted(inside)}")
+    def _crash_all(self, fault: CrashAll) -> None:
+        self._world.note("!!", "everything is killed")
+        for peer in self._peers.values():
+            if peer.running:
+                peer.crash()
+                after = self._world.random.uniform(0, fault.restart_within)
+                self._start_again(peer, after, fault.journals)
 
-    def _cut_database(self) -> None:
-        holder = self._world.rendezvous.holder
-        if holder is not None:
-            self._cut_links({(holder, "db")}, f"{holder} cannot reach the database")
+    # -- links and the database --------------------------------------------------------------
 
-    def _database(self) -> None:
+    def _links(self, fault: Cut | Partition) -> set[Link]:
+        if isinstance(fault, Partition):
+            inside = set(fault.inside)
+            return {(a, b) for a in self._peers for b in self._peers if (a in inside) != (b in inside)}
+        there, back = (fault.source, fault.to), (fault.to, fault.source)
+        return {there} if fault.one_way else {there, back}
+
+    def _cut(self, links: set[Link], seconds: float) -> None:
+        self._world.note("net", "cut: " + ", ".join(f"{a} to {b}" for a, b in sorted(links)))
+        self._world.network.cut(links)
+        self._mend(seconds, lambda: self._world.network.mend(links))
+
+    def _slow_link(self, fault: SlowLink) -> None:
+        link = (fault.source, fault.to)
+        self._world.note("net", f"slow: {fault.source} to {fault.to}")
+        self._world.network.slow_down(link, Slowness(fault.latency, fault.bytes_per_s))
+        self._mend(fault.seconds, lambda: self._world.network.speed_up(link))
+
+    def _weather(self, fault: Weather) -> None:
+        network = self._world.network
+        self._world.note("net", f"weather: loss {fault.loss}, twice {fault.duplicate}, slow {fault.slow}")
+        network.loss, network.duplicate, network.slow = fault.loss, fault.duplicate, fault.slow
+        self._mend(fault.seconds, network.clear_up)
+
+    def _database_down(self, fault: DatabaseDown) -> None:
         world = self._world
         world.note("db", "goes away")
         world.database_up = False
-        delay = min(world.random.uniform(0.5, 15), self._until + 2 - world.now)
 
         def back() -> None:
             world.database_up = True
             world.note("db", "is back")
 
-        world.after(delay, back)
-
-    def _everything(self) -> None:
-        self._world.note("!!", "everything is killed")
-        for peer in self._peers.values():
-            if peer.alive and not peer.finished:
-                peer.crash()
-                self._restart(peer, 4.0)
-
-    def _weather(self) -> None:
-        """Losses, duplicates and long delays for a while."""
-        world = self._world
-        random = world.random
-        world.network = NetworkModel(
-            loss=random.choice([0.0, 0.05, 0.2]),
-            duplicate=random.choice([0.0, 0.1]),
-            slow=random.choice([0.0, 0.1, 0.3]),
-        )
-        world.note("net", f"weather: {world.network}")
-
-        def clear() -> None:
-            world.network = NetworkModel()
-
-        world.after(min(random.uniform(2, 10), self._until + 2 - world.now), clear)
+        self._mend(fault.seconds, back)

@@ -1,38 +1,24 @@
-"""One seeded run: faults for a while, then quiet; at the end everyone must agree and go on."""
+"""One simulation: faults for a while, then quiet; at the end everyone must agree and go on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from p2pgan.protocol.config import ProtocolConfig
-from p2pgan.protocol.history import agreement_problems, chain_problems, count_problems
-from p2pgan.simulation.faults import Faults
+from p2pgan.simulation.faults import MENDED_S, Faults
+from p2pgan.simulation.invariants import PROGRESS, SOUND
 from p2pgan.simulation.peer import SimulatedPeer
+from p2pgan.simulation.scenario import Scenario
 from p2pgan.simulation.world import World
 
-FAULTS_UNTIL_S = 35.0
 QUIET_S = 45.0
 """Enough for a lease to run out, a snapshot to travel and some rounds."""
-
-
-SWARMS = (2, 3, 3, 4, 4, 5, 6, 8, 12)
-"""Sizes of swarms, one drawn for each seed."""
 IDLE_S = 15.0
 """A peer without a fault contributes more often than this."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one seed showed. ``violations`` is empty if all invariants held."""
-
-    seed: int
-    versions: int
-    committed: int
-    terms: int
-    messages: int
-    violations: tuple[str, ...]
-    trace: tuple[str, ...]
-
+SETTLED_VERSIONS = 5
+"""Least number of versions committed in ``QUIET_S``."""
+SLOWEST_ROUND_S = 10.0
+"""Rounds that take longer than this on average, faults included, are no progress."""
 
 CONFIG = ProtocolConfig(
     images=1000,
@@ -47,55 +33,84 @@ CONFIG = ProtocolConfig(
 """Small epochs and short rounds, so that a minute holds many of both."""
 
 
-def simulate(seed: int, *, peers: int | None = None) -> Outcome:
-    """Run one seed. The same seed gives the same outcome, to the last line of the trace."""
-    world = World(seed, CONFIG)
-    count = peers if peers is not None else world.random.choice(SWARMS)
+@dataclass(frozen=True)
+class Outcome:
+    """What a simulation showed. ``violations`` is empty if all invariants held."""
+
+    seed: int
+    peers: int
+    faults: int
+    seconds: float
+    """Virtual time."""
+    versions: int
+    committed: int
+    terms: int
+    messages: int
+    statements: int
+    """Calls that the database executed."""
+    violations: tuple[str, ...]
+    trace: tuple[str, ...]
+
+
+def simulate(scenario: Scenario, config: ProtocolConfig = CONFIG) -> Outcome:
+    """Run a scenario. The same scenario gives the same outcome, to the last line of the trace."""
+    world = World(scenario.seed, config, scenario.loss)
     swarm: dict[str, SimulatedPeer] = {}
-    for index in range(count):
-        name = f"p{index}"
-        swarm[name] = SimulatedPeer(world, name, swarm, world.random.choice([20.0, 50.0, 100.0]))
-        world.at(world.random.uniform(0, 3) if index < 2 else world.random.uniform(0, 25), swarm[name].start)
-    Faults(world, swarm, FAULTS_UNTIL_S).schedule()
-    world.run_until(FAULTS_UNTIL_S + 2)
-    settled = world.rendezvous.version
-    world.run_until(FAULTS_UNTIL_S + 2 + QUIET_S)
-    if not world.violations:
-        _check_end(world, swarm, settled)
+    for setup in scenario.peers:
+        peer = SimulatedPeer(world, setup, swarm)
+        swarm[setup.name] = peer
+        world.network.uplinks[setup.name] = setup.bytes_per_s
+        if setup.behind_nat:
+            world.network.behind_nat.add(setup.name)
+        world.at(setup.joins_at, peer.start)
+    Faults(world, swarm, scenario.faults_until).schedule(scenario.faults)
+    try:
+        _run(world, swarm, scenario)
+    except (AssertionError, KeyError, IndexError) as error:
+        # The state machine asserts what must be so: that it is not is a violation like any other.
+        world.violated(SOUND, f"{type(error).__name__}: {error}")
     return Outcome(
-        seed,
-        max((r.version for _, _, r in world.applied), default=0),
-        world.rendezvous.version,
-        world.rendezvous.term,
-        world.messages,
-        tuple(world.violations),
-        tuple(world.trace),
+        seed=scenario.seed,
+        peers=len(scenario.peers),
+        faults=len(scenario.faults),
+        seconds=round(world.now, 3),
+        versions=world.newest,
+        committed=world.rendezvous.version,
+        terms=world.rendezvous.term,
+        messages=world.messages,
+        statements=world.statements,
+        violations=tuple(world.violations),
+        trace=tuple(world.trace),
     )
 
 
-def _check_end(world: World, swarm: dict[str, SimulatedPeer], settled: int) -> None:
+def _run(world: World, swarm: dict[str, SimulatedPeer], scenario: Scenario) -> None:
+    world.run_until(scenario.faults_until + MENDED_S)
+    deadline = world.now + scenario.rounds * SLOWEST_ROUND_S
+    while world.rendezvous.version < scenario.rounds and world.now < deadline and not world.violations:
+        world.run_until(world.now + 1.0)
+    settled = world.rendezvous.version
+    world.run_until(world.now + QUIET_S)
+    if not world.violations:
+        _check_end(world, swarm, settled, scenario)
+
+
+def _check_end(world: World, swarm: dict[str, SimulatedPeer], settled: int, scenario: Scenario) -> None:
     database = world.rendezvous
-    for problem in chain_problems(database.history, world.genesis):
-        world.violated("one pen", problem)
-    complete = min((e.epoch for e in database.progress(world.config.images).epochs), default=0)
-    for problem in (
-        *count_problems(database.history, world.config.images, complete),
-        *database.refusals,
-    ):
-        world.violated("exactly once", problem)
-    for problem in agreement_problems((p, r) for _, p, r in world.applied):
-        world.violated("all or nothing", problem)
-    if database.version < settled + 5:
-        world.violated("progress", f"from version {settled} only to {database.version} in {QUIET_S} s")
+    epochs = min((epoch.epoch for epoch in database.progress().epochs), default=0)
+    world.invariants.complete(epochs)
+    if database.version < max(settled + SETTLED_VERSIONS, scenario.rounds):
+        world.violated(PROGRESS, f"from version {settled} only to {database.version} in {QUIET_S} s")
+    if not scenario.everyone_meets:
+        # Whom the leader does not reach waits for another leader.
+        return
+    idle = [p for p in swarm if world.contributed_at.get(p, -IDLE_S) < world.now - IDLE_S]
+    if idle:
+        world.violated(PROGRESS, f"{', '.join(sorted(idle))} contributed nothing for {IDLE_S} s")
     behind = [
         p.me
         for p in swarm.values()
         if p.machine.core.version < database.version or not p.machine.core.has_weights
     ]
-    idle = set(swarm) - {
-        c.peer for at, _, r in world.applied if at > world.now - IDLE_S for c in r.contributions
-    }
-    if idle:
-        world.violated("progress", f"{', '.join(sorted(idle))} contributed nothing for {IDLE_S} s")
     if behind:
-        world.violated("progress", f"{', '.join(behind)} did not catch up with version {database.version}")
+        world.violated(PROGRESS, f"{', '.join(behind)} did not catch up with version {database.version}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from p2pgan.protocol.effects import Apply, BuildCandidate, Reduce
 from p2pgan.protocol.ids import Contribution, PeerId, VersionRecord
+from p2pgan.simulation.invariants import ALL_OR_NOTHING, EXACTLY_ONCE
 from p2pgan.simulation.world import State, World, symbol
 
 SNAPSHOTS_KEPT = 4
@@ -29,6 +30,8 @@ class SymbolicVectors:
         self.snapshots: dict[str, State] = {}
         self.slices: dict[SliceKey, Contribution] = {}
         self.results: dict[ResultKey, Result] = {}
+        self.result_elements: dict[ResultKey, int] = {}
+        """Sizes of the shards that this peer has reduced."""
         self._candidates: dict[tuple[int, int, int], State] = {}
 
     def base(self) -> State:
@@ -56,9 +59,9 @@ class SymbolicVectors:
     def _check(self, record: VersionRecord, state: State) -> None:
         """Invariants 2 and 3 where weights change: what is in them is what the record says."""
         if state.digest != record.digest or state.parent != self.base().digest:
-            self._world.violated("all or nothing", f"{self._me} applies other weights than {record}")
+            self._world.violated(ALL_OR_NOTHING, f"{self._me} applies other weights than {record}")
         if sorted(state.contributions) != sorted(record.contributions):
-            self._world.violated("exactly once", f"{self._me}: contributions differ from {record}")
+            self._world.violated(EXACTLY_ONCE, f"{self._me}: contributions differ from {record}")
 
     def reduce(self, effect: Reduce) -> None:
         """The mean of a shard: here, the list of what is in it."""
@@ -67,10 +70,12 @@ class SymbolicVectors:
             key = (effect.term, effect.round, effect.first_attempt, effect.index, peer)
             contribution = self.slices[key]
             if contribution.images != images:
-                self._world.violated("exactly once", f"{peer} weighs {images} for {contribution}")
+                self._world.violated(EXACTLY_ONCE, f"{peer} weighs {images} for {contribution}")
             contributions.append(contribution)
         result = (self.base().digest, tuple(contributions))
-        self.results[(effect.term, effect.round, effect.attempt, effect.index)] = result
+        made = (effect.term, effect.round, effect.attempt, effect.index)
+        self.results[made] = result
+        self.result_elements[made] = effect.shard.stop - effect.shard.start
 
     def build(self, effect: BuildCandidate) -> str:
         """The weights after the round; all shards must hold the same contributions."""
@@ -79,7 +84,7 @@ class SymbolicVectors:
         base, contributions = results[0]
         if any(r != results[0] for r in results) or base != self.base().digest:
             text = f"shards of round {effect.round} differ in contributors"
-            self._world.violated("all or nothing", text)
+            self._world.violated(ALL_OR_NOTHING, text)
         digest = symbol(base, contributions)
         self._candidates[key] = State(effect.round, digest, base, contributions)
         return digest
@@ -88,4 +93,5 @@ class SymbolicVectors:
         """Drop what belongs to rounds below this one."""
         self.slices = {k: v for k, v in self.slices.items() if k[1] >= below}
         self.results = {k: v for k, v in self.results.items() if k[1] >= below}
+        self.result_elements = {k: v for k, v in self.result_elements.items() if k[1] >= below}
         self._candidates = {k: v for k, v in self._candidates.items() if k[1] >= below}

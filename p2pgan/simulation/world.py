@@ -1,34 +1,23 @@
-"""The virtual clock, the network between peers, and the record of what happened."""
+"""Everything outside the peers: the virtual clock, the network, the database, the record of what happened."""
 
 from __future__ import annotations
 
 import hashlib
 import heapq
-import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from random import Random
 
 from p2pgan.protocol.config import ProtocolConfig
 from p2pgan.protocol.ids import Contribution, PeerId, VersionRecord
+from p2pgan.simulation.invariants import Invariants
+from p2pgan.simulation.network import DATABASE, Channel, Network
 from p2pgan.simulation.rendezvous import ModelRendezvous
 
 
 def symbol(*parts: object) -> str:
     """Stands for the digest of a vector that came about in this way."""
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
-
-
-@dataclass
-class NetworkModel:
-    """Delays in seconds; probabilities per message."""
-
-    least_delay: float = 0.001
-    mean_delay: float = 0.01
-    loss: float = 0.0
-    duplicate: float = 0.0
-    slow: float = 0.0
-    """Share of messages that take up to ``slow_delay``."""
-    slow_delay: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -41,30 +30,31 @@ class State:
     contributions: tuple[Contribution, ...]
 
 
-@dataclass
 class World:
-    """Everything outside the peers. One seed fixes all of it."""
+    """One seed fixes all of it."""
 
-    seed: int
-    config: ProtocolConfig
-    network: NetworkModel = field(default_factory=NetworkModel)
-
-    def __post_init__(self) -> None:
-        self.random = random.Random(self.seed)
+    def __init__(self, seed: int, config: ProtocolConfig, loss: float = 0.0) -> None:
+        self.config = config
+        # A stream of its own: the scenario of the same seed is drawn from another one.
+        self.random = Random(f"world {seed}")
         self.now = 0.0
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._sequence = 0
-        self._last_delivery: dict[tuple[PeerId, PeerId, str], float] = {}
-        self.cut: set[tuple[PeerId, PeerId]] = set()
-        """Directed links that carry nothing."""
+        self.network = Network(self.random, loss)
         self.database_up = True
-        self.genesis = symbol("genesis", self.seed)
-        self.rendezvous = ModelRendezvous(self.genesis)
+        self.genesis = symbol("genesis", seed)
+        self.rendezvous = ModelRendezvous(self.genesis, config.images, config.unit_images)
         self.states: dict[str, State] = {self.genesis: State(0, self.genesis, "", ())}
-        self.applied: list[tuple[float, PeerId, VersionRecord]] = []
+        self.invariants = Invariants(self.violated, self.genesis, config.images)
+        self.newest = 0
+        """Highest version that any peer has applied."""
+        self.contributed_at: dict[PeerId, float] = {}
+        """When a version that a peer contributed to was last applied by anyone."""
         self.violations: list[str] = []
         self.trace: list[str] = []
         self.messages = 0
+        self.statements = 0
+        """Calls that reached the database."""
 
     def at(self, when: float, action: Callable[[], None]) -> None:
         """Do ``action`` at virtual time ``when``; equal times keep the order of the calls."""
@@ -76,8 +66,9 @@ class World:
 
     def run_until(self, end: float) -> None:
         """Advance the clock to ``end`` or until nothing is left to do or an invariant is broken."""
-        while self._queue and self._queue[0][0] <= end and not self.violations:
-            self.now, _, action = heapq.heappop(self._queue)
+        queue = self._queue
+        while queue and queue[0][0] <= end and not self.violations:
+            self.now, _, action = heapq.heappop(queue)
             action()
         self.now = max(self.now, end)
 
@@ -85,23 +76,25 @@ class World:
         self.trace.append(f"{self.now:9.3f} {who:>4} {text}")
 
     def violated(self, invariant: str, text: str) -> None:
+        """Report a violation; the simulation ends here."""
         self.note("!!", f"{invariant}: {text}")
         self.violations.append(f"{self.now:.3f} {invariant}: {text}")
 
-    def delay(self) -> float:
-        model = self.network
-        if model.slow and self.random.random() < model.slow:
-            return self.random.uniform(model.mean_delay, model.slow_delay)
-        return model.least_delay + self.random.expovariate(1 / model.mean_delay)
-
-    def deliver(self, sender: PeerId, to: PeerId, channel: str, action: Callable[[], None]) -> None:
-        """In order on each channel of a link, as over TCP; lost where the link is cut or unlucky."""
+    def deliver(
+        self, sender: PeerId, to: PeerId, channel: Channel, size: int, action: Callable[[], None]
+    ) -> None:
+        """Send ``size`` bytes; ``action`` happens when they arrive."""
         self.messages += 1
-        if (sender, to) in self.cut or self.random.random() < self.network.loss:
-            return
-        key = (sender, to, channel)
-        when = max(self.now + self.delay(), self._last_delivery.get(key, 0.0))
-        self._last_delivery[key] = when
-        self.at(when, action)
-        if self.network.duplicate and self.random.random() < self.network.duplicate:
-            self.at(when + self.delay(), action)
+        for arrival in self.network.arrivals(self.now, (sender, to), channel, size):
+            self.at(arrival, action)
+
+    def reaches_database(self, peer: PeerId) -> bool:
+        return self.database_up and not self.network.is_cut(peer, DATABASE)
+
+    def applied(self, peer: PeerId, record: VersionRecord) -> None:
+        """``peer`` now has the version of ``record``."""
+        self.invariants.applied(peer, record)
+        if record.version > self.newest:
+            self.newest = record.version
+            for contribution in record.contributions:
+                self.contributed_at[contribution.peer] = self.now

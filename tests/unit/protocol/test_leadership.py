@@ -133,6 +133,20 @@ def test_the_pen_rotates_after_so_many_commits() -> None:
     assert driver.machine.leadership.role is Role.FOLLOWER
 
 
+def test_a_leader_that_heard_nothing_of_its_release_asks_before_it_decides_again() -> None:
+    driver = Driver(rotate_every=1)
+    driver.lead("b")
+    driver.machine.leadership.release("b")
+    assert not driver.machine.leadership.trusted
+
+    driver.give(DatabaseFailed("ReleaseLease"))
+    assert not driver.machine.leadership.may_decide
+    assert driver.of(RenewLease) or [e for e in driver.tick(0.25) if isinstance(e, RenewLease)]
+
+    driver.give(LeaseRenewed(1, 1))
+    assert driver.machine.leadership.may_decide
+
+
 def test_a_leaving_leader_names_a_successor_and_a_leaving_follower_gives_its_spans_back() -> None:
     leader = Driver()
     leader.lead("b")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import msgspec
 
-from p2pgan.lab.audit import audit
+from p2pgan.protocol.history import audit
 from p2pgan.protocol.ids import Contribution, Span, VersionRecord
 
 IMAGES = 30
