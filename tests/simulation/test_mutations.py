@@ -7,9 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from p2pgan.protocol.commits import Commits
 from p2pgan.protocol.conduct import Conductor
-from p2pgan.protocol.events import CommitDone
 from p2pgan.protocol.exchange import Exchange
 from p2pgan.protocol.gathering import Gathering
 from p2pgan.protocol.leadership import Leadership
@@ -137,11 +135,6 @@ def trust_a_lease_for_too_long(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Leadership, "_trust", generous)
 
 
-def take_a_failure_for_success(patch: pytest.MonkeyPatch) -> None:
-    """A leader takes a commit that did not reach the database for done."""
-    patch.setattr(Commits, "failed", lambda self: self.done(CommitDone(self._core.version)))
-
-
 def hand_out_what_is_counted(patch: pytest.MonkeyPatch) -> None:
     """The spans of a committed round are open again."""
     patch.setattr(UnitPool, "done", lambda self, peer: self.give_back(peer))
@@ -161,7 +154,6 @@ def hand_out_what_is_counted(patch: pytest.MonkeyPatch) -> None:
         skip_gathering,
         open_complete_epochs_again,
         trust_a_lease_for_too_long,
-        take_a_failure_for_success,
         hand_out_what_is_counted,
     ],
     ids=lambda mutation: mutation.__name__,
