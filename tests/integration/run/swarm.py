@@ -1,16 +1,10 @@
-"""Real peers on a real Postgres: started as processes, watched through the database, never left behind."""
+"""One run as a test sees it: its processes, what the database says of it, and what must hold."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from p2pgan.errors import RendezvousUnavailable
 from p2pgan.gan.data import open_images
@@ -18,15 +12,12 @@ from p2pgan.gan.trainer import Trainer
 from p2pgan.journal import read_versions
 from p2pgan.lab.fleet import PeerProcess
 from p2pgan.peer.config import Nested, merge, run_config
-from p2pgan.peer.failpoints import VARIABLE, Moment
 from p2pgan.peer.vectors import Snapshot
 from p2pgan.protocol.history import chain_problems, count_problems, journal_problems
 from p2pgan.protocol.ids import VersionRecord
 from p2pgan.rendezvous import Rendezvous, StatusSnapshot, open_rendezvous
+from tests.integration.run.processes import Peers
 
-DEADLINE_S = 120.0
-"""For anything that should take seconds: long enough for a machine with other things to do."""
-LOOK_EVERY_S = 0.1
 IMAGES = 1797
 """Scikit-learn's digits."""
 
@@ -39,42 +30,13 @@ SMALL: Nested = {
 }
 """A run whose rounds and commits take a second, and whose leader stays until something happens to it."""
 
-Seen = TypeVar("Seen")
 
-
-def until(look: Callable[[], Seen], what: str, seconds: float = DEADLINE_S) -> Seen:
-    """The first true answer of ``look``, asked again and again."""
-    deadline = time.monotonic() + seconds
-    while not (seen := look()):
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(LOOK_EVERY_S)
-    return seen
-
-
-def environment(dsn: str) -> dict[str, str]:
-    """The environment of a command that works at ``dsn``, on one thread."""
-    return {**os.environ, "P2PGAN_RENDEZVOUS": dsn, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
-
-
-def start_command(dsn: str, *arguments: str) -> subprocess.Popen[str]:
-    """A ``p2pgan`` command that begins to run."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "p2pgan", *arguments],
-        env=environment(dsn),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-class Swarm:
+class Swarm(Peers):
     """The peers of one run, by name. As a context manager it leaves no process behind."""
 
     def __init__(self, folder: Path, dsn: str, run: str) -> None:
-        self.folder, self.dsn, self.run = folder, dsn, run
+        super().__init__(folder, dsn, run)
         self.database: Rendezvous = open_rendezvous(dsn)
-        self.peers: dict[str, PeerProcess] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -84,8 +46,6 @@ class Swarm:
     ) -> None:
         self.kill_all()
         self.database.close()
-
-    # -- processes ---------------------------------------------------------------------------
 
     def create(self, settings: Nested | None = None) -> None:
         """Create the run as ``p2pgan lead`` does, so that all peers can start at the same time."""
@@ -109,81 +69,6 @@ class Swarm:
             [(name, seed.chunk(index)) for index, name in enumerate(seed.manifest.chunks)],
         )
 
-    def start(
-        self,
-        *names: str,
-        command: str = "join",
-        arguments: Sequence[str] = (),
-        launcher: Sequence[str] = (),
-    ) -> list[PeerProcess]:
-        """Start peers, or start those again that have ended."""
-        for name in names:
-            known = self.peers.get(name)
-            if known is None:
-                known = self.peers[name] = self._new(
-                    name, [*launcher, sys.executable, "-m", "p2pgan", command], arguments
-                )
-            assert not known.alive, f"{name} runs already"
-            self._fail_file(known).unlink(missing_ok=True)
-            known.start()
-        return [self.peers[name] for name in names]
-
-    def _new(self, name: str, command: Sequence[str], arguments: Sequence[str]) -> PeerProcess:
-        folder = self.folder / name
-        return PeerProcess(
-            name=name,
-            folder=folder,
-            command=[
-                *(*command, "--run", self.run, "--name", name),
-                *("--state-dir", str(folder / "state"), "--threads", "1"),
-                *("--bind", "127.0.0.1", "--advertise", "127.0.0.1", *arguments),
-            ],
-            environment={**environment(self.dsn), VARIABLE: str(folder / "fail-at")},
-        )
-
-    def _fail_file(self, peer: PeerProcess) -> Path:
-        return peer.folder / "fail-at"
-
-    def arm(self, peer: PeerProcess, moment: Moment, sent: signal.Signals = signal.SIGKILL) -> None:
-        """Have ``peer`` kill (or freeze) itself the next time it comes to this moment."""
-        draft = peer.folder / "fail-at.draft"
-        draft.write_text(f"{moment}:{sent.name}")
-        peer.expected_end = sent is signal.SIGKILL
-        draft.rename(self._fail_file(peer))
-
-    def froze(self, peer: PeerProcess) -> None:
-        """Wait until an armed peer is frozen; once it wakes up, it goes on where it was."""
-        assert peer.process is not None
-        state = Path(f"/proc/{peer.process.pid}/stat")
-        self.until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T", f"{peer.name} freezes")
-        peer.frozen = True
-        self._fail_file(peer).unlink()
-
-    def died(self, peer: PeerProcess) -> float:
-        """Wait for the death of an armed peer; the time, which this machine's Postgres shares."""
-        assert peer.process is not None
-        assert peer.wait(DEADLINE_S), f"{peer.name} did not come to the moment of its death"
-        at = time.time()
-        assert peer.process.returncode == -signal.SIGKILL, f"{peer.name}: {peer.last_words()}"
-        return at
-
-    def kill_all(self) -> None:
-        """Kill every peer, as a power failure would: all at the same time."""
-        for peer in self.peers.values():
-            peer.expected_end = True
-            peer.send(signal.SIGKILL)
-        for peer in self.peers.values():
-            peer.wait(None)
-
-    def leave(self, *peers: PeerProcess) -> None:
-        """Ctrl-C for ``peers``, all at the same time; each must end in order."""
-        for peer in peers:
-            peer.ask_to_leave()
-        for peer in peers:
-            assert peer.wait(DEADLINE_S), f"{peer.name} does not leave: {peer.last_words()}"
-            assert peer.process is not None
-            assert peer.process.returncode == 0, f"{peer.name}: {peer.last_words()}"
-
     def leave_all(self) -> None:
         """Ctrl-C for everyone, the leader last."""
         leader = self.leader()
@@ -191,22 +76,6 @@ class Swarm:
         self.leave(*(p for p in self.peers.values() if p.alive))
 
     # -- what is seen ------------------------------------------------------------------------
-
-    def until(self, look: Callable[[], Seen], what: str, seconds: float = DEADLINE_S) -> Seen:
-        """The first true answer of ``look``; at once an error if a peer ends that nobody ended."""
-
-        def looked() -> Seen:
-            for peer in self.peers.values():
-                assert not peer.died_unasked, f"{peer.name} ended: {peer.last_words()}"
-            return look()
-
-        try:
-            return until(looked, what, seconds)
-        except AssertionError as error:
-            for name, peer in self.peers.items():
-                lines = peer.log.read_text(errors="replace").splitlines() if peer.log.exists() else []
-                error.add_note("\n".join([f"--- {name}, {peer.end}", *lines[-40:]]))
-            raise
 
     def database_is_back(self) -> None:
         """Wait for the first answer; connections from before a restart of the database are dead."""

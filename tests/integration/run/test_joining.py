@@ -14,7 +14,8 @@ from p2pgan.lab.fleet import PeerProcess
 from p2pgan.protocol.messages import Heartbeat, Phase
 from p2pgan.rendezvous import EmbeddedPostgres, PeerRegistration
 from p2pgan.transport import Arrival, MessageArrived, PeerAddress, Tally, Transport, new_keys
-from tests.integration.run.swarm import DEADLINE_S, Swarm
+from tests.integration.run.processes import DEADLINE_S
+from tests.integration.run.swarm import Swarm
 
 LONGEST_ROUND_S = 3.5
 """A round of one second cannot be longer than that without having waited for somebody.

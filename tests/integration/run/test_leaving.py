@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from p2pgan.rendezvous import EmbeddedPostgres
-from tests.integration.run.swarm import DEADLINE_S, IMAGES, Swarm
+from tests.integration.run.processes import DEADLINE_S
+from tests.integration.run.swarm import IMAGES, Swarm
 
 HANDOVER_S = 4.0
 """The lease would hold for another 4 to 6 s: a pen taken sooner was handed over."""
@@ -59,13 +60,13 @@ def test_a_follower_leaves(swarm: Swarm) -> None:
 
 
 def test_the_leader_hands_over_the_pen(swarm: Swarm) -> None:
-    leader, (heir,) = swarm.leader(), swarm.followers()
+    leader, heirs = swarm.leader(), swarm.followers()
     assert leader is not None
     term, before = swarm.status()["term"], swarm.committed
     asked_at = time.time()
     swarm.leave(leader)
     assert swarm.taken_at(term + 1) - asked_at < HANDOVER_S
-    assert swarm.leader() is heir
+    assert swarm.leader() in heirs
     texts = [e.text for e in swarm.database.events(swarm.run_id) if e.at > asked_at]
     assert "asking for the pen: named as successor" in texts
     swarm.until(lambda: swarm.committed >= before + 3, "versions under the new leader")

@@ -17,7 +17,8 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from p2pgan.rendezvous import EmbeddedPostgres
-from tests.integration.run.swarm import Swarm, start_command
+from tests.integration.run.processes import start_command
+from tests.integration.run.swarm import Swarm
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from psycopg.conninfo import make_conninfo
 from p2pgan import load_generator
 from p2pgan.rendezvous import EmbeddedPostgres
 from p2pgan.rendezvous.binaries import BIN_FOLDER_VARIABLE
+from tests.integration.run.processes import start_command
 from tests.integration.run.server import running_postgres
-from tests.integration.run.swarm import SMALL, Swarm, start_command
+from tests.integration.run.swarm import SMALL, Swarm
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 SIDE = 32
