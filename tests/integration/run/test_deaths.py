@@ -26,7 +26,7 @@ def swarm(postgres: EmbeddedPostgres, swarms: Callable[[EmbeddedPostgres], Swarm
     return made
 
 
-@pytest.mark.parametrize("moment", ["training", "exchange", "result", "staging", "commit", "announce"])
+@pytest.mark.parametrize("moment", ["training", "exchange", "staging", "commit", "announce"])
 def test_another_takes_the_pen_of_a_killed_leader(swarm: Swarm, moment: Moment) -> None:
     leader = swarm.together(*PEERS)
     term, before = swarm.status()["term"], swarm.committed

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +15,9 @@ from PIL import Image
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from p2pgan.cli import main
 from p2pgan.rendezvous import EmbeddedPostgres
-from tests.integration.run.processes import start_command
+from tests.integration.run.processes import DEADLINE_S, start_command
 from tests.integration.run.swarm import Swarm
 
 
@@ -50,11 +50,6 @@ JOIN = ("--bind", "127.0.0.1", "--advertise", "127.0.0.1", "--threads", "1", "--
 
 def join(place: Place, *arguments: str, dsn: str | None = None) -> tuple[str, ...]:
     return (dsn or place.dsn, "join", *JOIN, *arguments)
-
-
-def look(dsn: str) -> tuple[str, ...]:
-    """A command that is quick to start: what is wrong with a DSN, all of them say alike."""
-    return (dsn, "status")
 
 
 def other_images(place: Place) -> str:
@@ -100,18 +95,11 @@ def corrupt_weights(place: Place) -> tuple[str, ...]:
     return (place.dsn, "generate", "--weights", str(file), "--out", str(place.folder / "grid.png"))
 
 
-@pytest.fixture(scope="module")
-def taken() -> Iterator[int]:
-    """A port on which somebody listens already."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
-
-
 CASES: dict[str, tuple[Case, str]] = {
-    "no DSN": (lambda p: look("a database, please"), "not a valid DSN: try postgresql://"),
-    "no such database": (lambda p: look(p.at(dbname="nowhere")), "no such database: create it"),
-    "no such user": (lambda p: look(p.at(user="nobody")), "wrong user or password"),
-    "wrong password": (lambda p: look(p.at(password="guess")), "wrong user or password"),
+    "no DSN": (lambda p: join(p, dsn="a database, please"), "not a valid DSN: try postgresql://"),
+    "no such database": (lambda p: join(p, dsn=p.at(dbname="nowhere")), "no such database: create it"),
+    "no such user": (lambda p: join(p, dsn=p.at(user="nobody")), "wrong user or password"),
+    "wrong password": (lambda p: join(p, dsn=p.at(password="guess")), "wrong user or password"),
     "no schema": (lambda p: join(p, dsn=new_database(p, "empty")), "no p2pgan schema yet: `p2pgan lead`"),
     "newer schema": (newer_schema, "schema version 99 .* install the newer p2pgan"),
     "no such run": (lambda p: join(p, "--run", "other"), "no run named other: there is only"),
@@ -134,35 +122,27 @@ CASES: dict[str, tuple[Case, str]] = {
 }
 
 
-def _call(place: Place, case: Case) -> Said:
-    dsn, command, *arguments = case(place)
-    process = start_command(dsn, command, *arguments)
-    stdout, stderr = process.communicate(timeout=240)
-    return Said(process.returncode, stdout, stderr)
+AS_PROCESSES = ("wrong password", "other images", "corrupt weights")
+"""The rest is called in this process: starting Python and torch takes seconds, and says nothing new."""
 
 
 @pytest.fixture(scope="module")
 def place(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Place:
     folder = tmp_path_factory.mktemp("refusals")
-    made = Place(postgres.dsn, folder)
-    dsn = new_database(made, "refusals")
+    dsn = new_database(Place(postgres.dsn, folder), "refusals")
     with Swarm(folder, dsn, "only") as swarm:
         swarm.create()
     return Place(dsn, folder)
 
 
-@pytest.fixture(scope="module")
-def answers(
-    place: Place, taken: int, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[Said]]]:
-    """Every command runs at once, as far as the machine can: starting Python and torch takes longest."""
-    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(os.cpu_count()) as pool:
-        patch.setenv("P2PGAN_STATE", str(tmp_path_factory.mktemp("state")))
-        called = {name: pool.submit(_call, place, case) for name, (case, _) in CASES.items()}
-        port = ("--state-dir", str(place.folder / "port"), "--port", str(taken))
-        called["port taken"] = pool.submit(_call, place, lambda p: join(p, *port))
-        called["nobody there"] = pool.submit(_call, place, lambda p: look(p.at(port="1")))
-        yield called
+def call(
+    called: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Said:
+    """Run a command line as the program does."""
+    dsn, *arguments = called
+    monkeypatch.setenv("P2PGAN_RENDEZVOUS", dsn)
+    code = main.run(arguments)
+    return Said(code, *capsys.readouterr())
 
 
 def check(said: Said, code: int, expected: str) -> None:
@@ -174,15 +154,36 @@ def check(said: Said, code: int, expected: str) -> None:
     assert "Traceback" not in said.stdout + said.stderr
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_each_mistake_has_its_line(name: str, answers: dict[str, Future[Said]]) -> None:
-    check(answers[name].result(), 2, CASES[name][1])
+@pytest.mark.parametrize("name", [name for name in CASES if name not in AS_PROCESSES])
+def test_each_mistake_has_its_line(
+    name: str, place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case, expected = CASES[name]
+    check(call(case(place), monkeypatch, capsys), 2, expected)
 
 
-def test_a_port_that_is_taken(answers: dict[str, Future[Said]], taken: int) -> None:
-    check(answers["port taken"].result(), 2, f"{taken}")
+def test_a_port_that_is_taken(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        arguments = join(place, "--state-dir", str(place.folder / "guest"), "--port", str(port))
+        check(call(arguments, monkeypatch, capsys), 2, str(port))
 
 
-def test_a_database_that_does_not_answer_may_do_so_later(answers: dict[str, Future[Said]]) -> None:
+def test_a_database_that_does_not_answer_may_do_so_later(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Nothing is wrong with what was asked for: exit code 1, as for any failure."""
-    check(answers["nobody there"].result(), 1, "127.0.0.1:1/.* cannot be reached")
+    said = call(join(place, dsn=place.at(port="1")), monkeypatch, capsys)
+    check(said, 1, "127.0.0.1:1/.* cannot be reached")
+
+
+def test_so_it_is_at_the_command_line(place: Place) -> None:
+    processes = {}
+    for name in AS_PROCESSES:
+        dsn, *arguments = CASES[name][0](place)
+        processes[name] = start_command(dsn, *arguments)
+    for name, process in processes.items():
+        stdout, stderr = process.communicate(timeout=DEADLINE_S)
+        check(Said(process.returncode, stdout, stderr), 2, CASES[name][1])
