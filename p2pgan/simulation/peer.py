@@ -30,6 +30,8 @@ class SimulatedPeer:
         self.outbox: tuple[tuple[VersionRecord, ...], State] | None = None
         """The commit that its journal keeps: it outlives a crash."""
         self._doomed: tuple[Point, Callable[[], None]] | None = None
+        self.handled = 0
+        """Events taken in all its lives."""
         self._life = 0
         self._inbox: list[Event] = []
 
@@ -134,6 +136,7 @@ class SimulatedPeer:
         if self.frozen:
             self._inbox.append(event)
             return
+        self.handled += 1
         machine, world = self.machine, self.world
         for effect in machine.handle(world.now + self.clock_ahead, event):
             self._perform(effect)

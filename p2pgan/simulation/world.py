@@ -45,6 +45,8 @@ class World:
         self.genesis = symbol("genesis", seed)
         self.rendezvous = ModelRendezvous(self.genesis, config.images, config.unit_images)
         self.states: dict[str, State] = {self.genesis: State(0, self.genesis, "", ())}
+        self.checked: dict[str, VersionRecord] = {}
+        """Digest of weights -> the record that was compared with what is in them."""
         self.invariants = Invariants(self.violated, self.genesis, config.images)
         self.newest = 0
         """Highest version that any peer has applied."""
