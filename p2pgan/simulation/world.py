@@ -41,7 +41,8 @@ class World:
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._sequence = 0
         self.network = Network(self.random, loss)
-        self.database_up = True
+        self.outages = 0
+        """Faults that keep everyone from the database."""
         self.genesis = symbol("genesis", seed)
         self.rendezvous = ModelRendezvous(self.genesis, config.images, config.unit_images)
         self.states: dict[str, State] = {self.genesis: State(0, self.genesis, "", ())}
@@ -89,6 +90,10 @@ class World:
         self.messages += 1
         for arrival in self.network.arrivals(self.now, (sender, to), channel, size):
             self.at(arrival, action)
+
+    @property
+    def database_up(self) -> bool:
+        return self.outages == 0
 
     def reaches_database(self, peer: PeerId) -> bool:
         return self.database_up and not self.network.is_cut(peer, DATABASE)
