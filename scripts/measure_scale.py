@@ -117,8 +117,8 @@ def main() -> int:
         print("| " + " | ".join(rows[-1].cells) + " |", flush=True)
         for violation in rows[-1].outcome.violations:
             print(violation)
-    if arguments.plot is not None:
-        _plot(rows, arguments.plot)
+        if arguments.plot is not None:
+            _plot(rows, arguments.plot)
     return int(any(row.outcome.violations for row in rows))
 
 
