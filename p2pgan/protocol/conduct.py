@@ -11,6 +11,7 @@ its contributors and the leader report the same digest.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 from p2pgan.protocol.core import Core
 from p2pgan.protocol.events import ProgressRead
@@ -19,6 +20,9 @@ from p2pgan.protocol.member import Member as MyPart
 from p2pgan.protocol.messages import Heartbeat, Phase, Plan, RoundCommitted
 from p2pgan.protocol.plans import Amendment, Planner
 from p2pgan.protocol.shares import straggler_deadline
+
+LOOK_S = 0.1
+"""Between two looks at who is silent or late."""
 
 
 @dataclass
@@ -36,6 +40,8 @@ class Watch:
     """Seconds after the plan."""
     votes: dict[PeerId, str] = field(default_factory=dict)
     exchange_since: float | None = None
+    looked_at: float = -inf
+    """When the members were last looked over."""
     rearranged: int = 0
     """How often the leader took over all shards."""
 
@@ -118,9 +124,16 @@ class Conductor:
         if watch is None:
             self.plan_next()
             return
-        if self._drop_silent(watch) or self._pass_over_stragglers(watch) or self._rearrange(watch):
-            return
-        self._decide(watch)
+        if not self._look_over(watch):
+            self._decide(watch)
+
+    def _look_over(self, watch: Watch) -> bool:
+        """Amend the round if time says so; looking at everyone is not for every single event."""
+        now = self._core.now
+        if now - watch.looked_at < LOOK_S:
+            return False
+        watch.looked_at = now
+        return self._drop_silent(watch) or self._pass_over_stragglers(watch) or self._rearrange(watch)
 
     def _drop_silent(self, watch: Watch) -> bool:
         alive = {self._core.me, *self._core.alive()}
@@ -197,6 +210,8 @@ class Conductor:
         return {m.peer for m in plan.contributors} | {self._core.me}
 
     def _decide(self, watch: Watch) -> None:
+        if len(watch.votes) < len(watch.plan.contributors):
+            return
         voters = self._voters(watch.plan)
         if any(p not in watch.votes for p in voters):
             return

@@ -47,6 +47,7 @@ class Core:
     """Version of the snapshot on its way."""
     # membership
     peers: dict[PeerId, PeerView] = field(default_factory=dict)
+    """In the order of their identities."""
     peers_generation: int = -1
     leaving: bool = False
     leaving_since: float = 0.0
@@ -80,10 +81,12 @@ class Core:
 
     def alive(self) -> list[PeerId]:
         """Other peers whose heartbeats arrive, in a fixed order."""
-        silence = self.config.silence_s
-        return sorted(
-            p for p, v in self.peers.items() if v.beat is not None and self.heard_within(p, silence)
-        )
+        since = self.now - self.config.silence_s
+        return [
+            peer
+            for peer, view in self.peers.items()
+            if view.beat is not None and view.heard_at is not None and view.heard_at >= since
+        ]
 
     def record_of(self, version: int) -> VersionRecord | None:
         if not self.ledger:

@@ -5,6 +5,7 @@ Kept per round under the current term: what arrived, what was sent, what was ask
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from p2pgan.protocol.core import Core
@@ -22,8 +23,8 @@ class RoundState:
     """What is known of one round."""
 
     plan: Plan | None = None
-    slices: set[tuple[int, int, PeerId]] = field(default_factory=set)
-    """(first_attempt, shard, sender)"""
+    slices: defaultdict[tuple[int, int], set[PeerId]] = field(default_factory=lambda: defaultdict(set))
+    """(first_attempt, shard) -> senders"""
     sent: set[tuple[int, int, PeerId]] = field(default_factory=set)
     """(first_attempt, shard, owner)"""
     reducing: set[tuple[int, int]] = field(default_factory=set)
@@ -98,7 +99,10 @@ class Exchange:
 
     def _reduce_if_complete(self, plan: Plan, state: RoundState, index: int) -> None:
         key = (plan.attempt, index)
-        if key in state.reducing or self.missing_slices(plan, state, index):
+        arrived = len(state.slices[plan.first_attempt, index])
+        if key in state.reducing or arrived < len(plan.contributors):
+            return
+        if self.missing_slices(plan, state, index):
             return
         state.reducing.add(key)
         self._core.emit(
@@ -116,11 +120,13 @@ class Exchange:
 
     def missing_slices(self, plan: Plan, state: RoundState, index: int) -> list[PeerId]:
         """Contributors whose slice of a shard has not arrived here."""
-        return [m.peer for m in plan.contributors if (plan.first_attempt, index, m.peer) not in state.slices]
+        here = state.slices[plan.first_attempt, index]
+        return [m.peer for m in plan.contributors if m.peer not in here]
 
     def _build_if_complete(self, plan: Plan, state: RoundState) -> None:
-        complete = all((plan.attempt, index) in state.results for index in range(len(plan.shards)))
-        if complete and plan.attempt not in state.building:
+        if len(state.results) < len(plan.shards) or plan.attempt in state.building:
+            return
+        if all((plan.attempt, index) in state.results for index in range(len(plan.shards))):
             state.building.add(plan.attempt)
             self._core.emit(BuildCandidate(plan.term, plan.round, plan.attempt, plan.shards, plan.codec))
 
@@ -128,7 +134,7 @@ class Exchange:
 
     def slice_arrived(self, event: SliceArrived) -> None:
         """A member's slice is in the store; it counts for every attempt since its first one."""
-        self._state(event.round).slices.add((event.first_attempt, event.shard, event.sender))
+        self._state(event.round).slices[event.first_attempt, event.shard].add(event.sender)
 
     def result_arrived(self, event: ResultArrived) -> None:
         """A reduced shard is in the store; only its owner's word counts, only for the newest attempt."""

@@ -57,7 +57,7 @@ class Heartbeats:
         self._last = beat
         self._next = core.now + core.config.heartbeat_s
         if self._leadership.is_leader:
-            for peer, view in sorted(core.peers.items()):
+            for peer, view in core.peers.items():
                 if not view.info.gone or core.heard_within(peer, 4 * core.config.silence_s):
                     core.send(peer, beat)
         elif core.leader is not None:

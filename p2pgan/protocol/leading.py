@@ -141,7 +141,7 @@ class Leading:
         mine = PeerStat(core.me, True, speed(core.me), core.version, core.digest)
         others = [
             PeerStat(p, p in alive, speed(p), view.version, view.digest)
-            for p, view in sorted(core.peers.items())
+            for p, view in core.peers.items()
             if p in alive or (view.heard_at is not None and not view.info.gone)
         ]
         core.emit(RollUp(core.term, (mine, *others)))

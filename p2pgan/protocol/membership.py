@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from p2pgan.protocol.core import Core, PeerView
 from p2pgan.protocol.effects import ReadPeers
-from p2pgan.protocol.events import PeerInfo, PeersRead
+from p2pgan.protocol.events import PeersRead
 from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.messages import Heartbeat
 
@@ -51,15 +51,11 @@ class Membership:
         for peer in [p for p in core.peers if p not in known]:
             del core.peers[peer]
             core.note("peer", f"{core.name(peer)} is not registered any more")
-        for peer, info in known.items():
-            self._know(peer, info)
-
-    def _know(self, peer: PeerId, info: PeerInfo) -> None:
-        view = self._core.peers.get(peer)
-        if view is None:
-            self._core.peers[peer] = PeerView(info)
-        else:
-            view.info = info
+        for peer in known.keys() & core.peers.keys():
+            core.peers[peer].info = known[peer]
+        if new := known.keys() - core.peers.keys():
+            core.peers.update((peer, PeerView(known[peer])) for peer in new)
+            core.peers = dict(sorted(core.peers.items()))
 
     def failed(self) -> None:
         """The table could not be read; the cached one stays in force."""

@@ -8,6 +8,7 @@ sender believes in; the sender's identity is the authenticated key of the connec
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Literal
 
 import msgspec
@@ -82,7 +83,7 @@ class Shard(msgspec.Struct, frozen=True, array_like=True):
     stop: Count
 
 
-class Plan(Message, frozen=True, kw_only=True, tag="plan"):
+class Plan(Message, frozen=True, kw_only=True, tag="plan", dict=True):
     """The leader's word on who does what in a round. A higher attempt replaces a lower one.
 
     ``round`` is the version the round would make: ``base_version + 1``.
@@ -100,9 +101,14 @@ class Plan(Message, frozen=True, kw_only=True, tag="plan"):
     reason: Name
 
     def member(self, peer: PeerId) -> Member | None:
-        return next((m for m in self.members if m.peer == peer), None)
+        return self._by_peer.get(peer)
 
-    @property
+    @cached_property
+    def _by_peer(self) -> dict[PeerId, Member]:
+        # The first entry of a peer counts.
+        return {m.peer: m for m in reversed(self.members)}
+
+    @cached_property
     def contributors(self) -> tuple[Member, ...]:
         return tuple(m for m in self.members if m.contributes)
 

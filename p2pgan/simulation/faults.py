@@ -81,8 +81,8 @@ class Faults:
                 self._mend(fault.join_after, lambda: self._join_again(peer))
             case SlowPeer():
                 self._world.note(peer.me, f"is {fault.factor:g} times slower")
-                peer.images_per_s /= fault.factor
-                self._mend(fault.seconds, lambda: self._speed_up(peer, fault.factor))
+                peer.slower = fault.factor
+                self._mend(fault.seconds, lambda: self._speed_up(peer))
             case CutDatabase():
                 self._cut({(peer.me, DATABASE)}, fault.seconds)
 
@@ -102,8 +102,8 @@ class Faults:
         else:
             peer.start()
 
-    def _speed_up(self, peer: SimulatedPeer, factor: float) -> None:
-        peer.images_per_s *= factor
+    def _speed_up(self, peer: SimulatedPeer) -> None:
+        peer.slower = 1.0
 
     def _crash_all(self, fault: CrashAll) -> None:
         self._world.note("!!", "everything is killed")
@@ -142,10 +142,10 @@ class Faults:
     def _database_down(self, fault: DatabaseDown) -> None:
         world = self._world
         world.note("db", "goes away")
-        world.database_up = False
+        world.outages += 1
 
         def back() -> None:
-            world.database_up = True
-            world.note("db", "is back")
+            world.outages -= 1
+            world.note("db", "is back" if world.database_up else "stays away")
 
         self._mend(fault.seconds, back)

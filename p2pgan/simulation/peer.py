@@ -25,11 +25,15 @@ class SimulatedPeer:
     def __init__(self, world: World, setup: PeerSetup, neighbours: dict[PeerId, SimulatedPeer]) -> None:
         self.world, self.me, self.neighbours = world, setup.name, neighbours
         self.clock_ahead = setup.clock_ahead
-        self.images_per_s = setup.images_per_s
+        self._full_speed = setup.images_per_s
+        self.slower = 1.0
+        """How many times slower than usual it trains."""
         self.alive = self.frozen = self.finished = False
         self.outbox: tuple[tuple[VersionRecord, ...], State] | None = None
         """The commit that its journal keeps: it outlives a crash."""
         self._doomed: tuple[Point, Callable[[], None]] | None = None
+        self.handled = 0
+        """Events taken in all its lives."""
         self._life = 0
         self._inbox: list[Event] = []
 
@@ -37,6 +41,10 @@ class SimulatedPeer:
     def running(self) -> bool:
         """Whether there is a process, frozen or not."""
         return self.alive and not self.finished
+
+    @property
+    def images_per_s(self) -> float:
+        return self._full_speed / self.slower
 
     def start(self) -> None:
         """A fresh process of the same identity: nothing in memory, the journal as it was left."""
@@ -134,6 +142,7 @@ class SimulatedPeer:
         if self.frozen:
             self._inbox.append(event)
             return
+        self.handled += 1
         machine, world = self.machine, self.world
         for effect in machine.handle(world.now + self.clock_ahead, event):
             self._perform(effect)

@@ -48,12 +48,18 @@ class Outcome:
     messages: int
     statements: int
     """Calls that the database executed."""
+    handled: dict[str, int]
+    """Events that each peer has taken."""
     violations: tuple[str, ...]
     trace: tuple[str, ...]
 
 
-def simulate(scenario: Scenario, config: ProtocolConfig = CONFIG) -> Outcome:
-    """Run a scenario. The same scenario gives the same outcome, to the last line of the trace."""
+def simulate(scenario: Scenario, config: ProtocolConfig = CONFIG, quiet_s: float = QUIET_S) -> Outcome:
+    """Run a scenario. The same scenario gives the same outcome, to the last line of the trace.
+
+    ``quiet_s`` is how long everyone has to agree and go on at the end; if it is too short for
+    ``SETTLED_VERSIONS``, only the invariants and the rounds of the scenario count.
+    """
     world = World(scenario.seed, config, scenario.loss)
     swarm: dict[str, SimulatedPeer] = {}
     for setup in scenario.peers:
@@ -65,7 +71,7 @@ def simulate(scenario: Scenario, config: ProtocolConfig = CONFIG) -> Outcome:
         world.at(setup.joins_at, peer.start)
     Faults(world, swarm, scenario.faults_until).schedule(scenario.faults)
     try:
-        _run(world, swarm, scenario)
+        _run(world, swarm, scenario, quiet_s)
     except (AssertionError, KeyError, IndexError) as error:
         # The state machine asserts what must be so: that it is not is a violation like any other.
         world.violated(SOUND, f"{type(error).__name__}: {error}")
@@ -79,19 +85,20 @@ def simulate(scenario: Scenario, config: ProtocolConfig = CONFIG) -> Outcome:
         terms=world.rendezvous.term,
         messages=world.messages,
         statements=world.statements,
+        handled={peer.me: peer.handled for peer in swarm.values()},
         violations=tuple(world.violations),
         trace=tuple(world.trace),
     )
 
 
-def _run(world: World, swarm: dict[str, SimulatedPeer], scenario: Scenario) -> None:
+def _run(world: World, swarm: dict[str, SimulatedPeer], scenario: Scenario, quiet_s: float) -> None:
     world.run_until(scenario.faults_until + MENDED_S)
     deadline = world.now + scenario.rounds * SLOWEST_ROUND_S
     while world.rendezvous.version < scenario.rounds and world.now < deadline and not world.violations:
         world.run_until(world.now + 1.0)
     settled = world.rendezvous.version
-    world.run_until(world.now + QUIET_S)
-    if not world.violations:
+    world.run_until(world.now + quiet_s)
+    if not world.violations and quiet_s >= QUIET_S:
         _check_end(world, swarm, settled, scenario)
 
 

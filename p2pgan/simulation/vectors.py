@@ -5,6 +5,8 @@ Here the invariants about contents are checked, at the moment when weights are m
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from p2pgan.protocol.effects import Apply, BuildCandidate, Reduce
 from p2pgan.protocol.ids import Contribution, PeerId, VersionRecord
 from p2pgan.simulation.invariants import ALL_OR_NOTHING, EXACTLY_ONCE
@@ -16,8 +18,16 @@ SliceKey = tuple[int, int, int, int, PeerId]
 """(term, round, first_attempt, shard, sender)"""
 ResultKey = tuple[int, int, int, int]
 """(term, round, attempt, shard)"""
-Result = tuple[str, tuple[Contribution, ...]]
-"""What a reduced shard holds: the weights it starts from and the contributions in it."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a reduced shard holds: the weights it starts from and the contributions in it."""
+
+    base: str
+    contributions: tuple[Contribution, ...]
+    digest: str
+    """Of both: what the weights become."""
 
 
 class SymbolicVectors:
@@ -60,6 +70,11 @@ class SymbolicVectors:
         """Invariants 2 and 3 where weights change: what is in them is what the record says."""
         if state.digest != record.digest or state.parent != self.base().digest:
             self._world.violated(ALL_OR_NOTHING, f"{self._me} applies other weights than {record}")
+        checked = self._world.checked
+        if checked.get(state.digest) is record:
+            # Everyone applies the same record: what it says is compared once.
+            return
+        checked[state.digest] = record
         if sorted(state.contributions) != sorted(record.contributions):
             self._world.violated(EXACTLY_ONCE, f"{self._me}: contributions differ from {record}")
 
@@ -72,7 +87,8 @@ class SymbolicVectors:
             if contribution.images != images:
                 self._world.violated(EXACTLY_ONCE, f"{peer} weighs {images} for {contribution}")
             contributions.append(contribution)
-        result = (self.base().digest, tuple(contributions))
+        base = self.base().digest
+        result = Result(base, tuple(contributions), symbol(base, contributions))
         made = (effect.term, effect.round, effect.attempt, effect.index)
         self.results[made] = result
         self.result_elements[made] = effect.shard.stop - effect.shard.start
@@ -81,13 +97,12 @@ class SymbolicVectors:
         """The weights after the round; all shards must hold the same contributions."""
         key = (effect.term, effect.round, effect.attempt)
         results = [self.results[(*key, index)] for index in range(len(effect.shards))]
-        base, contributions = results[0]
-        if any(r != results[0] for r in results) or base != self.base().digest:
+        result = results[0]
+        if any(r.digest != result.digest for r in results) or result.base != self.base().digest:
             text = f"shards of round {effect.round} differ in contributors"
             self._world.violated(ALL_OR_NOTHING, text)
-        digest = symbol(base, contributions)
-        self._candidates[key] = State(effect.round, digest, base, contributions)
-        return digest
+        self._candidates[key] = State(effect.round, result.digest, result.base, result.contributions)
+        return result.digest
 
     def forget(self, below: int) -> None:
         """Drop what belongs to rounds below this one."""

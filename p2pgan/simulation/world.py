@@ -41,10 +41,13 @@ class World:
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._sequence = 0
         self.network = Network(self.random, loss)
-        self.database_up = True
+        self.outages = 0
+        """Faults that keep everyone from the database."""
         self.genesis = symbol("genesis", seed)
         self.rendezvous = ModelRendezvous(self.genesis, config.images, config.unit_images)
         self.states: dict[str, State] = {self.genesis: State(0, self.genesis, "", ())}
+        self.checked: dict[str, VersionRecord] = {}
+        """Digest of weights -> the record that was compared with what is in them."""
         self.invariants = Invariants(self.violated, self.genesis, config.images)
         self.newest = 0
         """Highest version that any peer has applied."""
@@ -87,6 +90,10 @@ class World:
         self.messages += 1
         for arrival in self.network.arrivals(self.now, (sender, to), channel, size):
             self.at(arrival, action)
+
+    @property
+    def database_up(self) -> bool:
+        return self.outages == 0
 
     def reaches_database(self, peer: PeerId) -> bool:
         return self.database_up and not self.network.is_cut(peer, DATABASE)

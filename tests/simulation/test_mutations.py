@@ -89,7 +89,7 @@ def decide_without_all_votes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Conductor, "_voters", lambda self, plan: {self._core.me})
     patch.setattr(Exchange, "missing_slices", lambda self, plan, state, index: [
         m.peer for m in plan.contributors
-        if (plan.first_attempt, index, m.peer) not in state.slices and m.peer == self._core.me
+        if m.peer not in state.slices[plan.first_attempt, index] and m.peer == self._core.me
     ])  # fmt: skip
 
 

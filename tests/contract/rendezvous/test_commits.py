@@ -217,3 +217,18 @@ def _sorted(record: VersionRecord) -> VersionRecord:
     """Contributions are kept sorted; those without images are not kept."""
     kept = (Contribution(c.peer, tuple(sorted(c.spans))) for c in record.contributions if c.spans)
     return msgspec.structs.replace(record, contributions=tuple(kept))
+
+
+def test_an_epoch_that_is_complete_before_an_earlier_one_is_named_as_complete(scene: Scene) -> None:
+    """Otherwise a new leader would hand it out again."""
+    units = [(unit, unit * UNIT, min((unit + 1) * UNIT, IMAGES)) for unit in range(4)]
+    whole = [("A", Span(1, *unit)) for unit in units]
+    assert scene.commit(scene.record(*whole, ("A", Span(2, *units[0])))).committed
+
+    named = scene.rendezvous.read_progress(scene.run.id).epochs
+
+    assert named == (
+        EpochProgress(0, ()),
+        EpochProgress(1, ((0, IMAGES),)),
+        EpochProgress(2, ((0, UNIT),)),
+    )

@@ -1,0 +1,53 @@
+"""Simulates many seeds on all cores and prints those that fail.
+
+Example: python scripts/soak_simulation.py --first 0 --seeds 10000
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from p2pgan.simulation.draw import draw_scenario
+from p2pgan.simulation.run import Outcome, simulate
+
+
+def run_seed(seed: int) -> tuple[Outcome, float]:
+    """The outcome without its trace, which is long, and the seconds it took."""
+    began = time.process_time()
+    outcome = simulate(draw_scenario(seed))
+    return Outcome(**{**vars(outcome), "trace": ()}), time.process_time() - began
+
+
+def main() -> int:
+    """Exit code 1 if a seed failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--seeds", type=int, default=10_000, help="how many")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    arguments = parser.parse_args()
+    seeds = range(arguments.first, arguments.first + arguments.seeds)
+    failed, versions, spent, began = [], 0, 0.0, time.monotonic()
+    # Spawned processes import the package anew: the same everywhere.
+    with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as pool:
+        for outcome, seconds in pool.map(run_seed, seeds, chunksize=10):
+            versions += outcome.committed
+            spent += seconds
+            if outcome.violations:
+                failed.append(outcome.seed)
+                print(
+                    f"seed {outcome.seed}, {outcome.peers} peers: {'; '.join(outcome.violations)}", flush=True
+                )
+    print(
+        f"{len(seeds)} seeds in {time.monotonic() - began:.0f} s ({spent:.0f} s of processor time), "
+        f"{versions} versions committed, {len(failed)} seeds failed: {failed or 'none'}"
+    )
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
