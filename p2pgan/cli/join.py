@@ -5,6 +5,7 @@ from __future__ import annotations
 from socket import gethostname
 
 from p2pgan.cli import options as o
+from p2pgan.cli.warnings import warn_without_tls
 from p2pgan.peer.options import JoinOptions
 
 
@@ -45,6 +46,7 @@ def join(
         threads=threads,
         log_format=log_format,
     )
+    warn_without_tls(rendezvous)
     from p2pgan.peer.run import join as join_run
 
     join_run(options)

@@ -9,6 +9,7 @@ import typer
 
 from p2pgan.cli import options as o
 from p2pgan.cli.overrides import requested
+from p2pgan.cli.warnings import warn_without_tls
 from p2pgan.peer.options import LeadOptions
 
 
@@ -72,6 +73,7 @@ def lead(
         threads=threads,
         log_format=log_format,
     )
+    warn_without_tls(rendezvous)
     from p2pgan.peer.run import lead as lead_run
 
     lead_run(options)

@@ -11,7 +11,20 @@ from typing import Annotated
 
 import typer
 
-from p2pgan.cli import audit, export, generate, join, lab, lead, simulate, status, train
+from p2pgan.cli import (
+    audit,
+    export,
+    generate,
+    invite,
+    join,
+    lab,
+    lead,
+    peers,
+    revoke,
+    simulate,
+    status,
+    train,
+)
 from p2pgan.cli.options import Debug
 from p2pgan.errors import P2pganError
 
@@ -34,6 +47,9 @@ app.command()(train.train)
 app.command()(lab.lab)
 app.command()(simulate.simulate)
 app.command()(audit.audit)
+app.command()(invite.invite)
+app.command()(revoke.revoke)
+app.command()(peers.peers)
 
 
 def _print_version(wanted: bool) -> None:

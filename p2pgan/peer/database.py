@@ -200,7 +200,7 @@ class Database:
         chunks = [(name, snapshot.chunk(i)) for i, name in enumerate(manifest.chunks)]
         pass_by("staging")
         try:
-            self._db.stage_chunks(self._run.id, chunks)
+            self._db.stage_chunks(self._run.id, self._me, effect.term, chunks)
             pass_by("commit")
             outcome = self._db.commit_weights(self._run.id, self._me, effect.term, effect.records, manifest)
         except RendezvousUnavailable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar, cast
@@ -39,6 +39,16 @@ class Limits:
     lock: str
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Host (or folder of a socket), port and database of a connection, and whether it is under TLS."""
+
+    host: str
+    port: int
+    database: str
+    tls: bool
+
+
 class Session:
     """Runs named queries on one live connection."""
 
@@ -48,11 +58,6 @@ class Session:
     def run(self, query: str, parameters: Parameters) -> int:
         """Execute a query for its effect; how many rows it touched."""
         return self._connection.execute(QUERIES[query], parameters).rowcount
-
-    def run_many(self, query: str, parameters: Sequence[Parameters]) -> None:
-        """Execute a query once per element, without waiting for the answers in between."""
-        with self._connection.cursor() as cursor:
-            cursor.executemany(QUERIES[query], parameters)
 
     def script(self, text: bytes) -> None:
         """Execute several statements without parameters."""
@@ -73,6 +78,16 @@ class Session:
         if len(found) > 1:
             raise InternalError(f"query {query} gave {len(found)} rows instead of one")
         return found[0] if found else None
+
+    def scram_verifier(self, login: str, password: str) -> str:
+        """What the server keeps instead of the password, so that the password itself never gets there."""
+        made = self._connection.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256")
+        return made.decode()
+
+    def address(self) -> Address:
+        """Where this connection leads, as it came to be: the DSN, the environment and defaults together."""
+        info = self._connection.info
+        return Address(info.host, info.port, info.dbname, self._connection.pgconn.ssl_in_use)
 
     def value(self, query: str, parameters: Parameters) -> object:
         """The only column of the only row of a query, or None if there is no row."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from psycopg.rows import class_row
 
 from p2pgan.errors import RunError
@@ -58,4 +60,4 @@ class LeaseCalls(Calls):
             "reserve_s": reserve_s,
         }
         with self._lease_line.call() as session:
-            return session.run("release_lease", parameters) == 1
+            return cast(bool, session.value("release_lease", parameters))

@@ -26,9 +26,10 @@ class PeerCalls(Calls):
 
         Raises:
             RunError: the run does not exist or has finished.
+            RendezvousRefused: the peer was registered by another login.
         """
         with self._line.transaction() as session:
-            if session.run("register_peer", {"run_id": run_id, **asdict(registration)}) == 0:
+            if not session.value("register_peer", {"run_id": run_id, **asdict(registration)}):
                 raise RunError("the run does not exist or has finished: nobody can join it")
             return cast(int, session.value("read_generation", {"run_id": run_id}))
 

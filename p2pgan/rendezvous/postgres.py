@@ -7,13 +7,14 @@ from types import TracebackType
 from p2pgan.rendezvous import migrations
 from p2pgan.rendezvous.embedded import EmbeddedPostgres
 from p2pgan.rendezvous.leases import LeaseCalls
+from p2pgan.rendezvous.logins import LoginCalls
 from p2pgan.rendezvous.peers import PeerCalls
 from p2pgan.rendezvous.reports import ReportCalls
 from p2pgan.rendezvous.runs import RunCalls
 from p2pgan.rendezvous.weights import WeightCalls
 
 
-class Rendezvous(RunCalls, PeerCalls, LeaseCalls, WeightCalls, ReportCalls):
+class Rendezvous(RunCalls, PeerCalls, LoginCalls, LeaseCalls, WeightCalls, ReportCalls):
     """The database where the peers meet; safe to share between threads.
 
     It holds at most two connections: one for the lease, one for everything else. After a

@@ -30,8 +30,34 @@ select number from p2pgan.migrations order by number
 -- name: record_migration
 insert into p2pgan.migrations (number, name) values (%(number)s, %(name)s)
 
+-- name: find_settle_roles
+select to_regprocedure('p2pgan.settle_roles()') is not null as found
+
+-- name: settle_roles
+select settle_roles()
+
 -- name: count_others
 select count(*) from pg_stat_activity where application_name = 'p2pgan' and pid <> pg_backend_pid()
+
+-- Logins ---------------------------------------------------------------------------------------
+
+-- name: admit_login
+select admit_login(%(login)s, %(verifier)s)
+
+-- name: disable_login
+select disable_login(%(login)s)
+
+-- name: end_sessions
+select end_sessions(%(login)s)
+
+-- name: dismiss_peers
+select dismiss_peers(%(login)s)
+
+-- name: list_logins
+select coalesce(i.login, p.login)::text as login, coalesce(i.enabled, true) as enabled, r.name as run, p.id as peer,
+       p.name, p.state::text, extract(epoch from clock_timestamp() - p.last_seen)::float8 as last_seen_s
+from invited_logins() i full join (peers p join runs r on r.id = p.run_id) on p.login = i.login
+order by r.id nulls last, p.state in ('joining', 'active') desc, p.name, p.id, i.login
 
 -- Runs -----------------------------------------------------------------------------------------
 
@@ -50,6 +76,9 @@ insert into manifests (run_id, version, digest, parent_digest, term, attempt, im
                        chunks)
 values (%(run_id)s, 0, %(digest)s, '', 0, 0, 0, true, true, %(length)s, %(chunks)s)
 
+-- name: store_seed_chunk
+insert into chunks (run_id, digest, data) values (%(run_id)s, %(digest)s, %(data)b) on conflict do nothing
+
 -- name: list_runs
 select id, name, state::text, config,
        jsonb_build_object('count', image_count, 'resolution', resolution, 'digest', dataset_digest) as dataset,
@@ -58,19 +87,13 @@ from runs
 order by id
 
 -- name: finish_run
-update runs set state = 'finished', finished_at = clock_timestamp()
-where id = %(run_id)s and state = 'active' and holds_pen(id, %(peer)s, %(term)s)
+select finish_run(%(run_id)s, %(peer)s, %(term)s)
 
 -- Peers ----------------------------------------------------------------------------------------
 
 -- name: register_peer
-insert into peers (run_id, id, name, device, control_address, bulk_address, can_lead)
-select id, %(id)s, %(name)s, %(device)s, %(control_address)s, %(bulk_address)s, %(can_lead)s
-from runs where id = %(run_id)s and state = 'active'
-on conflict (run_id, id) do update
-set name = excluded.name, device = excluded.device, control_address = excluded.control_address,
-    bulk_address = excluded.bulk_address, can_lead = excluded.can_lead, state = 'joining',
-    images_per_s = 0, last_seen = clock_timestamp()
+select register_peer(%(run_id)s, %(id)s, %(name)s, %(device)s, %(control_address)s, %(bulk_address)s,
+                     %(can_lead)s)
 
 -- name: read_generation
 select peers_generation from runs where id = %(run_id)s
@@ -87,23 +110,7 @@ where r.id = %(run_id)s
 order by p.state in ('joining', 'active') desc, p.id
 
 -- name: roll_up
-with heard as (
-    select * from jsonb_to_recordset(%(stats)s)
-        as h (peer text, state text, images_per_s float8, version bigint, digest text)
-), pen as (
-    select holds_pen(%(run_id)s, %(peer)s, %(term)s) as held
-), measured as (
-    insert into metrics (run_id, term, data)
-    select %(run_id)s, %(term)s, m from pen, jsonb_array_elements(%(metrics)s) as m where held
-), told as (
-    update peers p
-    set state = h.state::peer_state, images_per_s = h.images_per_s, version = h.version, digest = h.digest,
-        last_seen = case when h.state in ('joining', 'active') then clock_timestamp() else p.last_seen end
-    from heard h, pen
-    where pen.held and p.run_id = %(run_id)s and p.id = h.peer
-      and p.state <> 'left'  -- who left comes back only by its own registration
-)
-select held from pen
+select roll_up(%(run_id)s, %(peer)s, %(term)s, %(stats)s, %(metrics)s)
 
 -- The pen --------------------------------------------------------------------------------------
 
@@ -114,28 +121,13 @@ from leases join runs on runs.id = run_id
 where run_id = %(run_id)s
 
 -- name: acquire_lease
-update leases
-set term = term + 1, holder = %(peer)s, expires_at = clock_timestamp() + make_interval(secs => %(ttl_s)s),
-    successor = null
-where run_id = %(run_id)s
-  and expires_at <= clock_timestamp()
-  and (successor is null or successor = %(peer)s or reserved_until <= clock_timestamp())
-  and exists (select from runs r where r.id = run_id and r.state = 'active')
-  and exists (select from peers p where p.run_id = leases.run_id and p.id = %(peer)s and p.can_lead)
-returning term, holder, extract(epoch from expires_at - clock_timestamp())::float8 as expires_in_s, successor
+select term, holder, expires_in_s, successor from acquire_lease(%(run_id)s, %(peer)s, %(ttl_s)s)
 
 -- name: renew_lease
-update leases
-set expires_at = clock_timestamp() + make_interval(secs => %(ttl_s)s)
-from runs r
-where run_id = %(run_id)s and holder = %(peer)s and term = %(term)s and r.id = run_id
-returning extract(epoch from expires_at - clock_timestamp())::float8 as expires_in_s, r.peers_generation
+select expires_in_s, peers_generation from renew_lease(%(run_id)s, %(peer)s, %(term)s, %(ttl_s)s)
 
 -- name: release_lease
-update leases
-set holder = null, expires_at = clock_timestamp(), successor = %(successor)s,
-    reserved_until = clock_timestamp() + make_interval(secs => %(reserve_s)s)
-where run_id = %(run_id)s and holder = %(peer)s and term = %(term)s
+select release_lease(%(run_id)s, %(peer)s, %(term)s, %(successor)s, %(reserve_s)s)
 
 -- Work and weights -----------------------------------------------------------------------------
 
@@ -158,15 +150,16 @@ order by e.epoch
 
 -- name: claim_units
 select pen.held, c.epoch, c.unit, c.attempt
-from (select holds_pen(%(run_id)s, %(peer)s, %(term)s) as held) as pen
+from (select exists (select from leases where run_id = %(run_id)s and holder = %(peer)s and term = %(term)s) as held)
+    as pen
 left join claim_units(%(run_id)s, %(peer)s, %(term)s, %(units)s, %(lease_s)s) as c on true
 order by c.epoch, c.unit
 
 -- name: staged_chunks
-select digest from chunks where run_id = %(run_id)s and digest = any(%(digests)s)
+select staged_chunks(%(run_id)s, %(term)s, %(digests)s)
 
 -- name: stage_chunk
-insert into chunks (run_id, digest, data) values (%(run_id)s, %(digest)s, %(data)b) on conflict do nothing
+select stage_chunk(%(run_id)s, %(peer)s, %(term)s, %(digest)s, %(data)b)
 
 -- name: commit_weights
 select committed, reason from commit_weights(%(run_id)s, %(peer)s, %(term)s, %(records)s, %(snapshot)s)
@@ -235,14 +228,13 @@ from runs r join leases l on l.run_id = r.id
 where r.id = %(run_id)s
 
 -- name: write_sample
-insert into samples (run_id, version, png) values (%(run_id)s, %(version)s, %(png)b)
-on conflict (run_id, version) do update set png = excluded.png, at = clock_timestamp()
+select write_sample(%(run_id)s, %(version)s, %(png)b)
 
 -- name: list_samples
 select version, png from samples where run_id = %(run_id)s order by version
 
 -- name: write_event
-insert into events (run_id, peer, kind, text) values (%(run_id)s, %(peer)s, %(kind)s, %(text)s)
+select write_event(%(run_id)s, %(peer)s, %(kind)s, %(text)s)
 
 -- name: list_events
 select extract(epoch from at)::float8 as at, peer, kind, text from events where run_id = %(run_id)s order by id

@@ -72,6 +72,21 @@ class PeerRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LoginRow:
+    """A peer and the login that registered it; or a login that was invited and has registered none."""
+
+    login: str
+    enabled: bool
+    """False once it was revoked."""
+    run: str | None
+    peer: PeerId | None
+    name: str | None
+    state: PeerState | None
+    last_seen_s: float | None
+    """Seconds since the peer's last sign."""
+
+
+@dataclass(frozen=True, slots=True)
 class PeerList:
     """All peers of a run, those present first, as of one generation of the table."""
 

@@ -64,7 +64,7 @@ class RunCalls(Calls):
                 ) from error
             session.run("create_lease", {"run_id": run_id})
             for digest, data in chunks:
-                session.run("stage_chunk", {"run_id": run_id, "digest": digest, "data": data})
+                session.run("store_seed_chunk", {"run_id": run_id, "digest": digest, "data": data})
             session.run(
                 "store_seed",
                 {
@@ -109,4 +109,4 @@ class RunCalls(Calls):
     def finish_run(self, run_id: int, peer: PeerId, term: int) -> bool:
         """Mark the run finished, as its leader; False if the pen is not held in this term any more."""
         with self._line.call() as session:
-            return session.run("finish_run", {"run_id": run_id, "peer": peer, "term": term}) == 1
+            return cast(bool, session.value("finish_run", {"run_id": run_id, "peer": peer, "term": term}))

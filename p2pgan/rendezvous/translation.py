@@ -12,6 +12,7 @@ _REFUSALS = {
     "no password supplied": "it asks for a password: put one into the DSN or ~/.pgpass",
     "pg_hba.conf": "its access rules (pg_hba.conf) do not admit this user from this address",
     "authentication failed": "it did not accept this user",
+    "is not permitted to log in": "this login was revoked: ask whoever invited you",
     "role ": "no such user",
     "database ": "no such database: create it, or correct the DSN",
     "definition of service": "no such service in pg_service.conf",

@@ -19,7 +19,7 @@ from p2pgan.rendezvous.connection import Session
 from p2pgan.rendezvous.rows import CommitOutcome, EpochProgress, Progress, UnitClaim
 
 _CHUNKS_AT_ONCE = 8
-"""Chunks sent per statement batch: bounds memory and how long others wait for the line."""
+"""Chunks taken at a time: bounds memory and how long others wait for the line."""
 
 
 class WeightCalls(Calls):
@@ -65,24 +65,30 @@ class WeightCalls(Calls):
             UnitClaim(row["epoch"], row["unit"], row["attempt"]) for row in rows if row["unit"] is not None
         )
 
-    def stage_chunks(self, run_id: int, chunks: Iterable[tuple[Digest, bytes | memoryview]]) -> int:
-        """Send the chunks that the database does not have yet; no lock is held meanwhile.
+    def stage_chunks(
+        self, run_id: int, peer: PeerId, term: int, chunks: Iterable[tuple[Digest, bytes | memoryview]]
+    ) -> int:
+        """Send, as the leader, the chunks that the database does not have yet; no lock is held meanwhile.
+
+        Chunks that another term staged in vain are sent again: they may be anything.
 
         Returns:
-            How many were sent.
+            How many were sent; the rest is not, if the pen is lost meanwhile.
         """
         sent = 0
         source = iter(chunks)
+        leader = {"run_id": run_id, "peer": peer, "term": term}
         while batch := dict(islice(source, _CHUNKS_AT_ONCE)):
             with self._line.call() as session:
-                here = session.rows("staged_chunks", {"run_id": run_id, "digests": list(batch)}, scalar_row)
-                missing = [
-                    {"run_id": run_id, "digest": digest, "data": data}
-                    for digest, data in batch.items()
-                    if digest not in here
-                ]
-                session.run_many("stage_chunk", missing)
-            sent += len(missing)
+                wanted = {"run_id": run_id, "term": term, "digests": list(batch)}
+                here = session.rows("staged_chunks", wanted, scalar_row)
+                for digest, data in batch.items():
+                    if digest in here:
+                        continue
+                    # One transaction each: it must not hold a lock while the next megabyte is on its way.
+                    if not session.value("stage_chunk", {**leader, "digest": digest, "data": data}):
+                        return sent
+                    sent += 1
         return sent
 
     def commit_weights(

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from p2pgan.rendezvous import EmbeddedPostgres, Rendezvous
 from p2pgan.rendezvous.binaries import BIN_FOLDER_VARIABLE
+from tests.contract.rendezvous.guests import Guest, invite_guest
 from tests.contract.rendezvous.scenes import Scene, open_scene
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
@@ -67,3 +68,19 @@ def rendezvous(server: str) -> Iterator[Rendezvous]:
 def scene(rendezvous: Rendezvous) -> Scene:
     """A new run with peers A and B; A holds the pen in term 1."""
     return open_scene(rendezvous)
+
+
+@pytest.fixture
+def alice(rendezvous: Rendezvous, scene: Scene) -> Iterator[Guest]:
+    """An invited login with a peer in the run."""
+    guest = invite_guest(rendezvous, scene)
+    yield guest
+    guest.close()
+
+
+@pytest.fixture
+def mallory(rendezvous: Rendezvous, scene: Scene) -> Iterator[Guest]:
+    """Another invited login with a peer in the run, of bad intentions."""
+    guest = invite_guest(rendezvous, scene)
+    yield guest
+    guest.close()

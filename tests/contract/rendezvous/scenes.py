@@ -52,7 +52,7 @@ class Scene:
     def commit(self, *records: VersionRecord, peer: str = "A", term: int = 1) -> CommitOutcome:
         """Stage the last record's snapshot and commit."""
         manifest, chunks = self.snapshot(records[-1])
-        self.rendezvous.stage_chunks(self.run.id, chunks)
+        self.rendezvous.stage_chunks(self.run.id, peer, term, chunks)
         return self.rendezvous.commit_weights(self.run.id, peer, term, records, manifest)
 
     def take_pen(self, peer: str) -> int:

@@ -140,16 +140,16 @@ def test_without_its_chunks_a_version_is_not_committed(scene: Scene) -> None:
     manifest, chunks = scene.snapshot(record)
     commit = (scene.run.id, "A", 1, [record], manifest)
     assert scene.rendezvous.commit_weights(*commit).reason == "2 chunks of version 1 are not staged"
-    assert scene.rendezvous.stage_chunks(scene.run.id, chunks[:1]) == 1
+    assert scene.rendezvous.stage_chunks(scene.run.id, "A", 1, chunks[:1]) == 1
     assert scene.rendezvous.commit_weights(*commit).reason == "1 chunks of version 1 are not staged"
-    assert scene.rendezvous.stage_chunks(scene.run.id, chunks) == 1, "the first is there already"
+    assert scene.rendezvous.stage_chunks(scene.run.id, "A", 1, chunks) == 1, "the first is there already"
     assert scene.rendezvous.commit_weights(*commit).committed
 
 
 def test_a_manifest_of_another_length_or_schema_is_refused(scene: Scene) -> None:
     record = scene.record(("A", FIRST))
     manifest, chunks = scene.snapshot(record)
-    scene.rendezvous.stage_chunks(scene.run.id, chunks)
+    scene.rendezvous.stage_chunks(scene.run.id, "A", 1, chunks)
     for wrong in ({"length": manifest.length + 1}, {"schema_hash": "other"}, {"images": 299}):
         with pytest.raises(InternalError):
             scene.rendezvous.commit_weights(

@@ -21,6 +21,14 @@ CATALOG = [
     "select typname, enumlabel from pg_enum join pg_type t on t.oid = enumtypid where typnamespace = n",
     "select attrelid::regclass::text, attname, attstorage from pg_attribute join pg_class c "
     "on c.oid = attrelid where relnamespace = n and attnum > 0",
+    # Who owns what, and who may do what with it.
+    "select nspname, nspowner::regrole, nspacl::text[] from pg_namespace where oid = n",
+    "select relname, relowner::regrole, relacl::text[], relrowsecurity from pg_class where relnamespace = n",
+    "select attrelid::regclass::text, attname, attacl::text[] from pg_attribute join pg_class c "
+    "on c.oid = attrelid where relnamespace = n and attacl is not null",
+    "select oid::regprocedure::text, proowner::regrole, proacl::text[] from pg_proc where pronamespace = n",
+    "select tablename, policyname, roles::text[], cmd, qual, with_check from pg_policies "
+    "where schemaname = 'p2pgan'",
 ]
 
 

@@ -20,7 +20,7 @@ def test_a_crash_between_staging_and_commit_leaves_the_old_version(folder: Path)
         assert scene.commit(first).committed
         second = scene.record(("B", Span(0, 1, 300, 600)))
         manifest, chunks = scene.snapshot(second)
-        rendezvous.stage_chunks(scene.run.id, chunks)
+        rendezvous.stage_chunks(scene.run.id, "A", 1, chunks)
 
         postgres = EmbeddedPostgres(folder)
         postgres.crash()
@@ -31,7 +31,8 @@ def test_a_crash_between_staging_and_commit_leaves_the_old_version(folder: Path)
         progress = rendezvous.read_progress(scene.run.id)
         assert (progress.version, progress.digest, progress.images) == (1, first.digest, 300)
         assert progress.epochs == (EpochProgress(0, ((0, 300),)),)
-        assert rendezvous.stage_chunks(scene.run.id, chunks) == 0, "what was staged outlived the crash"
+        sent = rendezvous.stage_chunks(scene.run.id, "A", 1, chunks)
+        assert sent == 0, "what was staged outlived the crash"
         assert rendezvous.commit_weights(scene.run.id, "A", 1, [second], manifest).committed
         postgres.leave()
 
@@ -60,6 +61,6 @@ def test_a_snapshot_of_many_full_chunks(folder: Path) -> None:
         scene = open_scene(rendezvous)
         parts = [bytes([number]) * CHUNK_BYTES for number in range(20)]
         named = [(digest_of(part), memoryview(part)) for part in parts]
-        assert rendezvous.stage_chunks(scene.run.id, named) == len(parts)
+        assert rendezvous.stage_chunks(scene.run.id, "A", 1, named) == len(parts)
         back = rendezvous.read_chunks(scene.run.id, [name for name, _ in named])
         assert all(got == part for got, part in zip(back, parts, strict=True))

@@ -60,19 +60,20 @@ class Peers:
         command: str = "join",
         arguments: Sequence[str] = (),
         launcher: Sequence[str] = (),
+        dsn: str | None = None,
     ) -> list[PeerProcess]:
-        """Start peers, or start those again that have ended."""
+        """Start peers, with a login of their own if ``dsn`` says so, or start those again that have ended."""
         for name in names:
             known = self.peers.get(name)
             if known is None:
                 program = [*launcher, sys.executable, "-m", "p2pgan", command]
-                known = self.peers[name] = self._new(name, program, arguments)
+                known = self.peers[name] = self._new(name, program, arguments, dsn or self.dsn)
             assert not known.alive, f"{name} runs already"
             self._fail_file(known).unlink(missing_ok=True)
             known.start()
         return [self.peers[name] for name in names]
 
-    def _new(self, name: str, command: Sequence[str], arguments: Sequence[str]) -> PeerProcess:
+    def _new(self, name: str, command: Sequence[str], arguments: Sequence[str], dsn: str) -> PeerProcess:
         folder = self.folder / name
         return PeerProcess(
             name=name,
@@ -82,7 +83,7 @@ class Peers:
                 *("--state-dir", str(folder / "state"), "--threads", "1"),
                 *("--bind", "127.0.0.1", "--advertise", "127.0.0.1", *arguments),
             ],
-            environment={**environment(self.dsn), VARIABLE: str(folder / "fail-at")},
+            environment={**environment(dsn), VARIABLE: str(folder / "fail-at")},
         )
 
     def _fail_file(self, peer: PeerProcess) -> Path:

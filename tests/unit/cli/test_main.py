@@ -8,7 +8,7 @@ import pytest
 from p2pgan.cli import main
 from p2pgan.errors import P2pganError, RendezvousRefused
 
-COMMANDS = ["lead", "join", "generate", "status", "export", "train", "lab"]
+COMMANDS = ["lead", "join", "generate", "status", "export", "train", "lab", "invite", "revoke", "peers"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

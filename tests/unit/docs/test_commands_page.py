@@ -14,7 +14,7 @@ from p2pgan.cli.main import app
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FLAGS = {
-    command.name: {flag for parameter in command.params for flag in parameter.opts}
+    command.name: {flag for parameter in command.params for flag in parameter.opts if flag.startswith("-")}
     for command in typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]  # a group has them
 }
 COMMON = {"--help", "-h", "--debug"}

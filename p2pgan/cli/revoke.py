@@ -1,0 +1,27 @@
+"""``p2pgan revoke``: the end of an invitation."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from p2pgan.cli import options as o
+
+
+def revoke(
+    login: Annotated[str, typer.Argument(metavar="NAME", help="Name of an invited login.")],
+    rendezvous: o.Rendezvous,
+    debug: o.Debug = False,
+) -> None:
+    """Shut an invited login out: no session any more, and its peers' keys out of every run.
+
+    What it contributed stays counted.
+
+    Example: p2pgan revoke alice --rendezvous postgresql://me:secret@db.example.org/gan
+    """
+    from p2pgan.rendezvous import open_rendezvous
+
+    with open_rendezvous(rendezvous) as database:
+        dismissed = database.revoke(login)
+    typer.echo(f"{login} is out: no login, no session, {dismissed} peers dismissed")

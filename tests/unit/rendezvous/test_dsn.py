@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from p2pgan.cli.warnings import warn_without_tls
+from p2pgan.rendezvous.dsn import guest_dsn, host_without_tls, only_from_here
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PGHOST", "PGHOSTADDR", "PGSSLMODE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "host"),
+    [
+        ("postgresql://me:secret@db.example.org/gan", "db.example.org"),
+        ("postgresql://me@db.example.org/gan?sslmode=prefer", "db.example.org"),
+        ("host=192.0.2.7 dbname=gan sslmode=disable", "192.0.2.7"),
+        ("host=localhost hostaddr=192.0.2.7 dbname=gan", "192.0.2.7"),
+        ("postgresql://me@localhost,db.example.org/gan", "db.example.org"),
+        ("postgresql://me@db.example.org/gan?sslmode=require", None),
+        ("postgresql://me@db.example.org/gan?sslmode=verify-full", None),
+        ("postgresql://me@localhost/gan", None),
+        ("postgresql://me@127.0.0.1:5433/gan", None),
+        ("postgresql://me@[::1]/gan", None),
+        ("host=/var/run/postgresql dbname=gan", None),
+        ("dbname=gan", None),
+        ("not a dsn", None),
+    ],
+)
+def test_the_host_to_which_the_way_is_open(dsn: str, host: str | None) -> None:
+    assert host_without_tls(dsn) == host
+
+
+def test_the_environment_counts_as_it_does_for_libpq(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGHOST", "db.example.org")
+    assert host_without_tls("dbname=gan") == "db.example.org"
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    assert host_without_tls("dbname=gan") is None
+
+
+def test_the_warning_is_one_line_without_the_password(capsys: pytest.CaptureFixture[str]) -> None:
+    warn_without_tls("postgresql://me:secret@db.example.org/gan")
+    warn_without_tls("postgresql://me:secret@127.0.0.1/gan")
+    warn_without_tls("embedded:class")
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert "db.example.org" in shown.err
+    assert "secret" not in shown.err
+
+
+@pytest.mark.parametrize("host", ["db.example.org", "2001:db8::7"])
+@pytest.mark.parametrize("tls", [True, False])
+def test_a_guests_dsn_leads_where_it_should(host: str, tls: bool) -> None:
+    dsn = guest_dsn("alice", "s_-1", host, 5433, "my gan/1", tls)
+    parts = conninfo_to_dict(dsn)
+    assert (parts["user"], parts["password"], parts["dbname"]) == ("alice", "s_-1", "my gan/1")
+    assert (parts["host"], parts["port"]) == (host, "5433")
+    assert (host_without_tls(dsn) is None) is tls
+    assert not only_from_here(dsn)
+    assert only_from_here(guest_dsn("alice", "x", "127.0.0.1", 5432, "gan", tls))
