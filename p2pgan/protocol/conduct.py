@@ -55,9 +55,13 @@ class Conductor:
         self.watch: Watch | None = None
 
     def begin(self, progress: ProgressRead) -> None:
-        """A term begins."""
+        """A term begins. Whom the last leader's word did not reach in time hears it again."""
         self.planner.begin(progress)
         self.watch = None
+        for peer in self._core.alive():
+            beat = self._core.peers[peer].beat
+            if beat is not None and beat.term == self._core.term:
+                self._resend_record(peer, beat)
 
     def plan_next(self) -> None:
         """Announce the next round to everyone who can take part."""
