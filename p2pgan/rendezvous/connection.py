@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import RowFactory, TupleRow, tuple_row
 
 from p2pgan.errors import InternalError
+from p2pgan.rendezvous.dsn import place_of
 from p2pgan.rendezvous.queries import QUERIES
 from p2pgan.rendezvous.translation import translate_call, translate_connect
 
@@ -161,13 +162,3 @@ class Line:
             connection.close()
             raise translate_call(error, self.place) from error
         return connection
-
-
-def place_of(dsn: str) -> str:
-    """Host, port and database of a DSN, for messages: nothing secret."""
-    try:
-        parts = conninfo_to_dict(dsn)
-    except psycopg.Error as error:
-        raise translate_connect(error, "") from None
-    host = parts.get("host") or parts.get("hostaddr") or "the local socket"
-    return f"{host}:{parts.get('port') or 5432}/{parts.get('dbname') or parts.get('user') or ''}".rstrip("/")

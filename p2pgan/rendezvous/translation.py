@@ -37,13 +37,18 @@ def first_line(error: psycopg.Error) -> str:
     return text.strip().splitlines()[0] if text.strip() else type(error).__name__
 
 
+def invalid_dsn() -> RendezvousRefused:
+    """The error for a DSN that cannot be read; it repeats nothing, for anything may be the password."""
+    return RendezvousRefused(
+        "the rendezvous is not a valid DSN: try postgresql://user:password@host/database, "
+        "and in user and password write %40 for @, %2F for /, %3A for : and %25 for %"
+    )
+
+
 def translate_connect(error: psycopg.Error, place: str) -> P2pganError:
     """The p2pgan error for a connection to ``place`` (host and port, no secrets) that failed."""
     if isinstance(error, psycopg.ProgrammingError):
-        # The text may repeat the DSN with its password.
-        return RendezvousRefused(
-            "the rendezvous is not a valid DSN: try postgresql://user:password@host/database"
-        )
+        return invalid_dsn()
     text = str(error)
     for words, advice in _REFUSALS.items():
         if words in text and (words not in _NEEDS_MISSING or "does not exist" in text):
