@@ -27,6 +27,9 @@ _PASSING_CLASSES = {"08", "40", "53", "55", "57", "58"}
 _PASSING_STATES = {"25006", "25P03"}
 """A standby that may become the primary; a session cut off for idling in a transaction."""
 
+SOON = "if it was started just now, try again in a few seconds"
+"""What may be missing because its leader is still about to make it."""
+
 _COUNTED_TWICE = "23P01"
 """An exclusion constraint was violated; the schema's only one keeps images from counting twice."""
 
@@ -56,6 +59,16 @@ def translate_connect(error: psycopg.Error, place: str) -> P2pganError:
     return RendezvousUnavailable(f"the database at {place} cannot be reached: {first_line(error)}")
 
 
+def lacks_schema(error: psycopg.Error) -> bool:
+    """Whether a statement failed because a table, a function or the like is not there."""
+    return error.sqlstate in _SCHEMA_STATES
+
+
+def no_schema(place: str) -> SchemaMismatch:
+    """The error for a database that nobody has led a run in."""
+    return SchemaMismatch(f"the database at {place} has no p2pgan schema yet: `p2pgan lead` makes it; {SOON}")
+
+
 def translate_call(error: psycopg.Error, place: str) -> P2pganError:
     """The p2pgan error for a statement that failed."""
     state = error.sqlstate
@@ -65,7 +78,7 @@ def translate_call(error: psycopg.Error, place: str) -> P2pganError:
                 f"the connection to the database at {place} broke: {first_line(error)}"
             )
         return InternalError(f"database call: {first_line(error)}")
-    if state in _SCHEMA_STATES:
+    if lacks_schema(error):
         return SchemaMismatch(
             f"the database at {place} lacks part of p2pgan's schema ({first_line(error)}): "
             "`p2pgan lead` makes it"
