@@ -76,7 +76,7 @@ def test_an_empty_database_names_the_way_to_a_schema_whatever_is_asked(fresh_dsn
             lambda: rendezvous.read_lease(1),
         )
         for call in calls:
-            with pytest.raises(SchemaMismatch, match="no p2pgan schema yet: `p2pgan lead` makes it; .* again"):
+            with pytest.raises(SchemaMismatch, match="no p2pgan schema yet: `p2pgan lead` makes it; .*try"):
                 call()
 
 
