@@ -136,7 +136,7 @@ def join(
     from socket import gethostname
 
     from p2pgan.peer.options import JoinOptions
-    from p2pgan.peer.run import join as join_run
+    from p2pgan.peer.start import join as join_run
 
     join_run(JoinOptions(rendezvous=dsn, run=run, dataset=dataset, device=device, name=name or gethostname()))
 
