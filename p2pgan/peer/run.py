@@ -40,8 +40,8 @@ END_S = 5.0
 """Each thread has so long to end."""
 
 
-def lead(options: LeadOptions, log: Log, departure: Departure) -> None:
-    """As :func:`p2pgan.peer.start.lead`; KeyboardInterrupt if it is to leave before it takes part."""
+def lead(options: LeadOptions, log: Log, departure: Departure) -> str:
+    """As :func:`p2pgan.peer.start.lead`; why it ended, or KeyboardInterrupt if it was before it took part."""
     _set_threads(options)
     with open_rendezvous(options.rendezvous, create=True) as rendezvous:
         rendezvous.migrate()
@@ -58,11 +58,11 @@ def lead(options: LeadOptions, log: Log, departure: Departure) -> None:
             check_requested(config, options.requested)
             images = _images(config, options)
         place = _Place(rendezvous, run, config, images)
-        _take_part(place, options, not options.no_train, log, departure)
+        return _take_part(place, options, not options.no_train, log, departure)
 
 
-def join(options: JoinOptions, log: Log, departure: Departure) -> None:
-    """As :func:`p2pgan.peer.start.join`; KeyboardInterrupt if it is to leave before it takes part."""
+def join(options: JoinOptions, log: Log, departure: Departure) -> str:
+    """As :func:`p2pgan.peer.start.join`; why it ended, or KeyboardInterrupt if it was before it took part."""
     _set_threads(options)
     with open_rendezvous(options.rendezvous) as rendezvous:
         rendezvous.check_schema()
@@ -71,7 +71,7 @@ def join(options: JoinOptions, log: Log, departure: Departure) -> None:
             raise RunError(f"the run {run.name} has finished: draw from it with p2pgan generate")
         config = stored_config(run.config)
         place = _Place(rendezvous, run, config, _images(config, options))
-        _take_part(place, options, True, log, departure)
+        return _take_part(place, options, True, log, departure)
 
 
 def _set_threads(options: PeerOptions) -> None:
@@ -174,7 +174,7 @@ class _Means:
     log: Log
 
 
-def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, departure: Departure) -> None:
+def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, departure: Departure) -> str:
     run, images = place.run, place.images
     _check_images(run, images)
     layout = layout_for(place.config.gan.model)
@@ -212,7 +212,7 @@ def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, depa
             _say_goodbye(place, keys.public, log)
             raise
         _say_goodbye(place, keys.public, log)
-        log.note("leaving", reason)
+        return reason
 
 
 def _run_peer(place: _Place, means: _Means, trains: bool, departure: Departure) -> str:
