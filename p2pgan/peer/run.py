@@ -31,6 +31,7 @@ from p2pgan.peer.vectors import Snapshot, Vectors
 from p2pgan.protocol.config import ProtocolConfig
 from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.machine import Machine
+from p2pgan.protocol.texts import SHORT_ID, counted
 from p2pgan.rendezvous import Dataset, PeerRegistration, Rendezvous, RunRow, open_rendezvous
 from p2pgan.transport import Transport, load_keys
 
@@ -127,7 +128,7 @@ def _check_images(run: RunRow, images: ImageSet) -> None:
     mine, theirs = _dataset(images), run.dataset
     if mine != theirs:
         raise DatasetError(
-            f"these are not the images of the run {run.name}: {mine['count']} images with digest "
+            f"these are not the images of the run {run.name}: {counted(mine['count'], 'image')} with digest "
             f"{mine['digest'][:12]}, not {theirs['count']} with {theirs['digest'][:12]}; "
             "point --dataset to the same images"
         )
@@ -204,8 +205,11 @@ def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, depa
         )
         place.rendezvous.register_peer(run.id, registration)
         try:
-            log.note("run", f"{run.name}: {images.count} images at {images.resolution} px, {device.type}")
-            log.note("peer", f"{options.name} is {keys.public[:8]}, listens on {address.control}")
+            log.note(
+                "run",
+                f"{run.name}: {counted(images.count, 'image')} at {images.resolution} px, {device.type}",
+            )
+            log.note("peer", f"{options.name} is {keys.public[:SHORT_ID]}, listens on {address.control}")
             means = _Means(registration, layout, device, transport, journal, inbox, log)
             reason = _run_peer(place, means, trains, departure)
         except KeyboardInterrupt:
