@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 from p2pgan.cli import options as o
+from p2pgan.errors import ConfigError
+
+SUFFIX = ".safetensors"
 
 
 def export(
@@ -23,6 +26,11 @@ def export(
 
     Example: p2pgan export --rendezvous postgresql://me:secret@db.example.org/gan --out faces.safetensors
     """
+    if out.suffix.lower() not in ("", SUFFIX):
+        raise ConfigError(
+            f"--out {out} is not the name of a weights file: write {out.with_suffix(SUFFIX)}, "
+            "and draw images with p2pgan generate"
+        )
     from p2pgan.gan.weights import save_generator
     from p2pgan.peer.stored import read_generator
 

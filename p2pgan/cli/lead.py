@@ -15,7 +15,7 @@ from p2pgan.peer.options import LeadOptions
 
 def lead(
     rendezvous: o.Rendezvous,
-    run: o.RunName = None,
+    run: o.NewRunName = None,
     config: o.ConfigFile = None,
     dataset: o.Dataset = None,
     model: o.Model = None,

@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from p2pgan.errors import ConfigError
 from p2pgan.peer.options import LogFormat
 
 PEER = "This machine"
 RUN = "The run's configuration"
+_HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|\*")
+
+MAX_NAME = 63
+MAX_THREADS = 256
+
+
+def _host(value: str | None) -> str | None:
+    """An address without a port, IPv6 without brackets. Raises ConfigError for what cannot be one."""
+    if value is None:
+        return None
+    host = value.removeprefix("[").removesuffix("]") if value.startswith("[") else value
+    if "://" in value:
+        raise ConfigError(f"{value!r} is not a host: leave out what is before and after its name or address")
+    if re.fullmatch(r"[^:]*:[0-9]*|\[.*\]:[0-9]*", value):
+        raise ConfigError(f"{value!r} is not a host: leave out the port, and say it with --port")
+    try:
+        ip_address(host)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(host):
+            raise ConfigError(f"{value!r} is not a host: give a name or an IP address") from None
+    return host
+
+
+def _peer_name(value: str | None) -> str | None:
+    if value is None or (value.isprintable() and "/" not in value and 0 < len(value) <= MAX_NAME):
+        return value
+    if "/" in value:
+        raise ConfigError(f"the name {value!r} cannot be used: leave out the /")
+    raise ConfigError(f"the name {value!r} cannot be used: give 1 to {MAX_NAME} printable characters")
+
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -25,6 +58,14 @@ OptionalRendezvous = Annotated[str | None, _RENDEZVOUS]
 RunName = Annotated[
     str | None,
     typer.Option("--run", metavar="NAME", help="Name of the run; left out, the only active one."),
+]
+NewRunName = Annotated[
+    str | None,
+    typer.Option(
+        "--run",
+        metavar="NAME",
+        help="Name of the run; left out, the only active one, or a new one called gan.",
+    ),
 ]
 Dataset = Annotated[
     str | None,
@@ -50,12 +91,16 @@ Device = Annotated[
 ]
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="Processor threads for training.", rich_help_panel=PEER),
+    typer.Option(
+        "--threads", min=1, max=MAX_THREADS, help="Processor threads for training.", rich_help_panel=PEER
+    ),
 ]
 PeerName = Annotated[
     str | None,
     typer.Option(
         "--name",
+        metavar="NAME",
+        callback=_peer_name,
         help="What people call this peer; left out, this machine's name.",
         rich_help_panel=PEER,
     ),
@@ -66,11 +111,19 @@ StateDir = Annotated[
 ]
 Bind = Annotated[
     str | None,
-    typer.Option("--bind", metavar="HOST", help="Address to listen on.", rich_help_panel=PEER),
+    typer.Option(
+        "--bind", metavar="HOST", callback=_host, help="Address to listen on.", rich_help_panel=PEER
+    ),
 ]
 Advertise = Annotated[
     str | None,
-    typer.Option("--advertise", metavar="HOST", help="Address that other peers dial.", rich_help_panel=PEER),
+    typer.Option(
+        "--advertise",
+        metavar="HOST",
+        callback=_host,
+        help="Address that other peers dial, without a port.",
+        rich_help_panel=PEER,
+    ),
 ]
 Port = Annotated[
     int,
