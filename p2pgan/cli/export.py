@@ -18,7 +18,8 @@ def export(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The .safetensors file to write.")],
     run: o.RunName = None,
     version: Annotated[
-        int | None, typer.Option("--version", min=0, help="A stored version; left out, the last one.")
+        int | None,
+        typer.Option("--version", metavar="N", min=0, help="A stored version; left out, the last one."),
     ] = None,
     debug: o.Debug = False,
 ) -> None:

@@ -31,10 +31,13 @@ def generate(
         Path | None, typer.Option("--weights", metavar="FILE", help="A .safetensors file, in place of a DSN.")
     ] = None,
     run: o.RunName = None,
-    number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many images.")] = 64,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed draws the same images.")] = 1,
+    number: Annotated[int, typer.Option("-n", "--number", metavar="N", min=1, help="How many images.")] = 64,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, help="The same seed draws the same images.")
+    ] = 1,
     version: Annotated[
-        int | None, typer.Option("--version", min=0, help="A stored version; left out, the last one.")
+        int | None,
+        typer.Option("--version", metavar="N", min=0, help="A stored version; left out, the last one."),
     ] = None,
     debug: o.Debug = False,
 ) -> None:

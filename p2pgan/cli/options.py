@@ -10,31 +10,30 @@ from typing import Annotated
 import typer
 
 from p2pgan.errors import ConfigError
-from p2pgan.peer.options import LogFormat
+from p2pgan.peer.options import MAX_NAME, LogFormat
 
 PEER = "This machine"
 RUN = "The run's configuration"
 _HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|\*")
 
-MAX_NAME = 63
 MAX_THREADS = 256
 
 
-def _host(value: str | None) -> str | None:
+def host(value: str | None) -> str | None:
     """An address without a port, IPv6 without brackets. Raises ConfigError for what cannot be one."""
     if value is None:
         return None
-    host = value.removeprefix("[").removesuffix("]") if value.startswith("[") else value
+    bare = value.removeprefix("[").removesuffix("]") if value.startswith("[") else value
     if "://" in value:
         raise ConfigError(f"{value!r} is not a host: leave out what is before and after its name or address")
     if re.fullmatch(r"[^:]*:[0-9]*|\[.*\]:[0-9]*", value):
-        raise ConfigError(f"{value!r} is not a host: leave out the port, and say it with --port")
+        raise ConfigError(f"{value!r} is not a host: leave out the port; that of a peer is said with --port")
     try:
-        ip_address(host)
+        ip_address(bare)
     except ValueError:
-        if not _HOST_NAME.fullmatch(host):
+        if not _HOST_NAME.fullmatch(bare):
             raise ConfigError(f"{value!r} is not a host: give a name or an IP address") from None
-    return host
+    return bare
 
 
 def _peer_name(value: str | None) -> str | None:
@@ -87,12 +86,17 @@ Download = Annotated[
 ]
 Device = Annotated[
     str,
-    typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=PEER),
+    typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=PEER),
 ]
 Threads = Annotated[
     int | None,
     typer.Option(
-        "--threads", min=1, max=MAX_THREADS, help="Processor threads for training.", rich_help_panel=PEER
+        "--threads",
+        metavar="N",
+        min=1,
+        max=MAX_THREADS,
+        help="Processor threads for training.",
+        rich_help_panel=PEER,
     ),
 ]
 PeerName = Annotated[
@@ -111,16 +115,14 @@ StateDir = Annotated[
 ]
 Bind = Annotated[
     str | None,
-    typer.Option(
-        "--bind", metavar="HOST", callback=_host, help="Address to listen on.", rich_help_panel=PEER
-    ),
+    typer.Option("--bind", metavar="HOST", callback=host, help="Address to listen on.", rich_help_panel=PEER),
 ]
 Advertise = Annotated[
     str | None,
     typer.Option(
         "--advertise",
         metavar="HOST",
-        callback=_host,
+        callback=host,
         help="Address that other peers dial, without a port.",
         rich_help_panel=PEER,
     ),
@@ -128,7 +130,12 @@ Advertise = Annotated[
 Port = Annotated[
     int,
     typer.Option(
-        "--port", min=0, max=65_534, help="Control port, bulk is the next; 0: any free.", rich_help_panel=PEER
+        "--port",
+        metavar="N",
+        min=0,
+        max=65_534,
+        help="Control port, bulk is the next; 0: any free.",
+        rich_help_panel=PEER,
     ),
 ]
 LogFormatOption = Annotated[
@@ -149,12 +156,19 @@ Settings = Annotated[
         rich_help_panel=RUN,
     ),
 ]
-Model = Annotated[str | None, typer.Option("--model", help="The nets: dcgan or mlp.", rich_help_panel=RUN)]
-Resolution = Annotated[
-    int | None, typer.Option("--resolution", help="Pixels per side: 32 or 64.", rich_help_panel=RUN)
+Model = Annotated[
+    str | None, typer.Option("--model", metavar="NAME", help="The nets: dcgan or mlp.", rich_help_panel=RUN)
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed of the run.", rich_help_panel=RUN)]
+Resolution = Annotated[
+    int | None,
+    typer.Option("--resolution", metavar="PIXELS", help="Of each side: 32 or 64.", rich_help_panel=RUN),
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", metavar="N", help="Seed of the run.", rich_help_panel=RUN)
+]
 Epochs = Annotated[
     int | None,
-    typer.Option("--epochs", min=1, help="End after so many passes over the data.", rich_help_panel=RUN),
+    typer.Option(
+        "--epochs", metavar="N", min=1, help="End after so many passes over the data.", rich_help_panel=RUN
+    ),
 ]

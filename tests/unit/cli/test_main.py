@@ -87,6 +87,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["lead", "--rendezvous", "embedded:x", "--advertise", "tcp://lab-pc"], "is not a host"),
         (["lead", "--rendezvous", "embedded:x", "--advertise", "lab pc"], "is not a host"),
         (["lead", "--rendezvous", "embedded:x", "--advertise", ""], "is not a host"),
+        (["invite", "alice", "--rendezvous", "embedded:x", "--host", "db:5432"], "leave out the port"),
         (["lead", "--rendezvous", "embedded:x", "--bind", "0.0.0.0:4000"], "leave out the port"),
         (["lead", "--rendezvous", "embedded:x", "--threads", "100000"], "less than or equal to 256"),
         (["lab", "--scenario", "/does/not/exist"], "/does/not/exist"),
