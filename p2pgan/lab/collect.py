@@ -34,7 +34,7 @@ def collect(lab: Lab) -> LabReport:
         *(f"{name} took part, but no image of its was counted" for name in idle),
     ]
     report = LabReport(
-        scenario=options.scenario.name,
+        scenario=options.scenario.name or None,
         about=options.scenario.about,
         command=options.command,
         run=run.name,
@@ -47,6 +47,7 @@ def collect(lab: Lab) -> LabReport:
         peers=peers,
         faults=tuple(lab.injector.records),
         failures=tuple(failures),
+        interrupted=lab.interrupted,
         picture=_if_there(out / "generated.png"),
         losses=_losses(lab, processes, out / "losses.png"),
         samples=_samples(lab, run.id, out / "samples"),

@@ -67,6 +67,11 @@ class Injector:
             elif record.recovered_s is None and status["committed_version"] > record.version:
                 record.recovered_s = round(elapsed_s - record.at_s, 1)
 
+    def restore_postgres(self) -> None:
+        """Starts the embedded database again if a scenario's fault left it stopped."""
+        if self._postgres is not None:
+            self._postgres.start()
+
     def _targets(self, fault: Fault, status: StatusSnapshot) -> list[PeerProcess] | None:
         """The processes that ``fault`` befalls; None if there is no such one now."""
         running = [peer for peer in self._fleet.peers.values() if peer.alive]

@@ -17,9 +17,13 @@ from p2pgan.errors import ConfigError
 
 LEFT = "left"
 LEFT_EARLY = "left while it started"
-INTERRUPTED = (130, -signal.SIGINT)
+NOT_YET = (130, -signal.SIGINT)
 """Exit codes of a process that Ctrl-C reached before it could leave in its own way."""
-LEAVE_SECONDS = 30.0
+NOT_YET_WORDS = "left before it took part"
+"""A peer's last words when it was asked to leave while it started."""
+APPLIED = b" version "
+"""The kind of line with which a peer's log says that its weights have become a version."""
+LEAVE_SECONDS = 120.0
 """A peer that leaves may finish its round and commit; then it is killed."""
 
 
@@ -35,6 +39,9 @@ class PeerProcess:
     frozen: bool = field(default=False, init=False)
     started_s: float = field(default=0.0, init=False)
     """When it started last, by the monotonic clock."""
+    took_part_s: float | None = field(default=None, init=False)
+    """When it was first seen to have applied a version since it started, by the monotonic clock."""
+    _log_began: int = field(default=0, init=False)
     expected_end: bool = field(default=False, init=False)
     """Whether the lab itself ended it, so that its end is no failure."""
 
@@ -66,13 +73,15 @@ class PeerProcess:
             return "runs"
         if code == -signal.SIGKILL:
             return "killed"
-        if code in INTERRUPTED and self.expected_end:
+        words = self.last_words()
+        if self.expected_end and (code in NOT_YET or (code == 0 and words.endswith(NOT_YET_WORDS))):
             return LEFT_EARLY
-        return LEFT if code == 0 else self.last_words()
+        return LEFT if code == 0 else words
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
+            self._log_began = log.tell()
             # A session of its own: Ctrl-C at the lab's terminal reaches the lab, which decides.
             self.process = subprocess.Popen(
                 self.command,
@@ -83,7 +92,16 @@ class PeerProcess:
                 start_new_session=True,
             )
         self.frozen = self.expected_end = False
-        self.started_s = time.monotonic()
+        self.started_s, self.took_part_s = time.monotonic(), None
+
+    def takes_part(self) -> bool:
+        """Whether it has applied a version since it started, as its log says."""
+        if self.took_part_s is None and self.log.exists():
+            with self.log.open("rb") as log:
+                log.seek(self._log_began)
+                if any(APPLIED in line[:20] for line in log):
+                    self.took_part_s = time.monotonic()
+        return self.took_part_s is not None
 
     def send(self, number: signal.Signals) -> None:
         if self.process is not None and self.alive:
