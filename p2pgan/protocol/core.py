@@ -78,6 +78,12 @@ class Core:
             return short
         return f"{name} ({short})" if name in self.shared_names else name
 
+    def with_names(self, text: str) -> str:
+        """``text`` of the database, with names in place of whole identities."""
+        for peer in (self.me, *self.peers):
+            text = text.replace(peer, self.name(peer))
+        return text
+
     @property
     def has_weights(self) -> bool:
         return bool(self.digest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from p2pgan.protocol.effects import Note
-from p2pgan.protocol.events import LeaseRead, PeerInfo, PeersRead, Tick
+from p2pgan.protocol.events import CommitRefused, LeaseAcquired, LeaseRead, PeerInfo, PeersRead, Tick
 from p2pgan.protocol.machine import Machine
 from p2pgan.protocol.messages import Leaving
 from p2pgan.protocol.texts import counted, printable
@@ -96,6 +96,14 @@ def test_who_asks_for_the_pen_says_why_it_is_free(row: LeaseRead, text: str) -> 
     peer.give(row)
     peer.give(row, after=10.0)
     assert text in notes(peer)
+
+
+def test_what_the_database_says_of_a_peer_names_it() -> None:
+    peer = driver()
+    peer.give(table())
+    peer.give(LeaseAcquired(1))
+    peer.give(CommitRefused(1, f"the pen of term 1 is lost: {BEN} holds it in term 2"))
+    assert "refused: the pen of term 1 is lost: ben holds it in term 2" in notes(peer)
 
 
 def test_the_leader_is_named_once_its_name_is_known() -> None:
