@@ -62,11 +62,12 @@ def lab(
     from p2pgan.lab.lab import LabOptions
     from p2pgan.lab.run import run_lab
     from p2pgan.lab.view import View
-    from p2pgan.peer.config import run_config
+    from p2pgan.peer.config import merge, run_config
 
     if json_report is not None and not json_report.absolute().parent.is_dir():
         raise ConfigError(f"the folder of {json_report} does not exist; make it, or choose another --json")
-    said = requested(
+    played = _scenario(scenario, peers, minutes, versions)
+    flags = requested(
         config,
         settings,
         {
@@ -76,6 +77,7 @@ def lab(
             "gan.seed": seed,
         },
     )
+    said = merge(played.config, flags)
     began = datetime.now()
     console = Console(highlight=False)
     # An end by `kill` or by a terminal that closes cleans up like Ctrl-C does.
@@ -84,7 +86,7 @@ def lab(
     folder = out if out is not None else Path(f"lab-out-{began:%Y%m%d-%H%M%S}")
     report = run_lab(
         LabOptions(
-            scenario=_scenario(scenario, peers, minutes, versions),
+            scenario=played,
             out=folder,
             rendezvous=rendezvous,
             run=f"lab-{began:%Y%m%d-%H%M%S}",
@@ -98,6 +100,8 @@ def lab(
         json_report.write_text(report.as_json(), encoding="utf-8")
     for failure in report.failures:
         console.print(f"failed: {failure}", markup=False)
+    if report.faults:
+        console.print(f"faults:  {report.recovery}", soft_wrap=True)
     console.print(f"report:  {folder / 'report.md'}", soft_wrap=True)
     console.print(f"picture: {report.picture or 'none'}", soft_wrap=True)
     if not report.passed:

@@ -46,6 +46,7 @@ def collect(lab: Lab) -> LabReport:
         images_per_s=round(run.images / lab.trained_s, 1) if lab.trained_s else 0.0,
         peers=peers,
         faults=tuple(lab.injector.records),
+        handed_out_again=database.handed_out_again(run.id),
         failures=tuple(failures),
         picture=_if_there(out / "generated.png"),
         losses=_losses(lab, processes, out / "losses.png"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+
+from p2pgan import failpoints
 from p2pgan.errors import ConfigError
+from p2pgan.failpoints import Moment
+from p2pgan.lab.disks import SmallDisks
+from p2pgan.lab.network import LabNetwork
 
 LEFT = "left"
 LEFT_EARLY = "left while it started"
@@ -51,6 +58,10 @@ class PeerProcess:
         return self.state_dir / "journal.sqlite"
 
     @property
+    def _fail_file(self) -> Path:
+        return self.folder / "fail-at"
+
+    @property
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
@@ -72,6 +83,7 @@ class PeerProcess:
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._fail_file.unlink(missing_ok=True)
         with self.log.open("ab") as log:
             # A session of its own: Ctrl-C at the lab's terminal reaches the lab, which decides.
             self.process = subprocess.Popen(
@@ -79,7 +91,7 @@ class PeerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=dict(self.environment),
+                env={**self.environment, failpoints.VARIABLE: str(self._fail_file)},
                 start_new_session=True,
             )
         self.frozen = self.expected_end = False
@@ -89,11 +101,29 @@ class PeerProcess:
         if self.process is not None and self.alive:
             self.process.send_signal(number)
 
+    def arm(self, point: Moment, number: signal.Signals) -> None:
+        """Have it send itself a signal when it next comes to ``point``."""
+        self.expected_end = number is signal.SIGKILL
+        draft = self.folder / "fail-at.draft"
+        draft.write_text(f"{point}:{number.name}")
+        draft.rename(self._fail_file)
+
+    @property
+    def died_or_frozen(self) -> bool:
+        """Whether it has died, or is stopped by a signal."""
+        if self.process is None or not self.alive:
+            return True
+        if psutil.Process(self.process.pid).status() != psutil.STATUS_STOPPED:
+            return False
+        self.frozen = True
+        return True
+
     def freeze(self) -> None:
         self.send(signal.SIGSTOP)
         self.frozen = True
 
     def wake(self) -> None:
+        self._fail_file.unlink(missing_ok=True)
         self.send(signal.SIGCONT)
         self.frozen = False
 
@@ -126,13 +156,26 @@ class PeerProcess:
 class Fleet:
     """All peers of a lab. As a context manager it leaves no process behind, whatever happens."""
 
-    def __init__(self, folder: Path, dsn: str, run: str, arguments: Sequence[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        dsn: str,
+        run: str,
+        arguments: Sequence[str],
+        *,
+        network: LabNetwork | None = None,
+        disks: SmallDisks | None = None,
+        clocks: Mapping[str, float] | None = None,
+    ) -> None:
         self.peers: dict[str, PeerProcess] = {}
         # The DSN holds a password: the environment is not shown in process lists, arguments are.
         self.environment = {**os.environ, "P2PGAN_RENDEZVOUS": dsn, "PYTHONUNBUFFERED": "1"}
         self._folder = folder
         self._run = run
         self._arguments = tuple(arguments)
+        self._network = network
+        self._disks = disks
+        self._clocks = clocks or {}
 
     def __enter__(self) -> Self:
         return self
@@ -154,6 +197,10 @@ class Fleet:
             ConfigError: a peer of this name is running.
         """
         return self._start(name, ["join"])
+
+    def process_ids(self) -> dict[str, int]:
+        """Those of the peers that were started, by name."""
+        return {name: peer.process.pid for name, peer in self.peers.items() if peer.process is not None}
 
     def restart_all(self) -> None:
         """Kills every peer at once, then starts those again that were running."""
@@ -184,16 +231,37 @@ class Fleet:
                 raise ConfigError(f"the scenario starts {name}, which is running already")
             known.start()
             return known
-        folder = self._folder / name
         peer = PeerProcess(
             name=name,
-            folder=folder,
+            folder=self._folder / name,
             command=[
-                *(sys.executable, "-m", "p2pgan", *command, "--run", self._run, "--name", name),
-                *("--state-dir", str(folder / "state"), *self._arguments),
+                *(*self._launcher(name), sys.executable, "-m", "p2pgan", *command),
+                *("--run", self._run, "--name", name, *self._addresses(name)),
+                *("--state-dir", str(self._folder / name / "state"), *self._arguments),
             ],
-            environment=self.environment,
+            environment=self.environment | self._way_to_database,
         )
+        if self._disks is not None:
+            self._disks.mount(peer.state_dir)
         self.peers[name] = peer
         peer.start()
         return peer
+
+    @property
+    def _way_to_database(self) -> dict[str, str]:
+        return {} if self._network is None else {"P2PGAN_RENDEZVOUS": self._network.dsn}
+
+    def _addresses(self, name: str) -> tuple[str, ...]:
+        # All peers are on this machine, so loopback is enough.
+        if self._network is None:
+            return ("--bind", "127.0.0.1", "--advertise", "127.0.0.1")
+        return self._network.arguments(name)
+
+    def _launcher(self, name: str) -> tuple[str, ...]:
+        """What starts a peer whose wall clock is to be wrong; its monotonic clock stays right."""
+        ahead = self._clocks.get(name)
+        if ahead is None:
+            return ()
+        if shutil.which("faketime") is None:
+            raise ConfigError("a scenario with wrong clocks needs the program faketime; install it")
+        return ("faketime", "--exclude-monotonic", "-f", f"{ahead:+.0f}s")

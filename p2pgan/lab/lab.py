@@ -18,7 +18,7 @@ from p2pgan.lab.scenario import Scenario
 from p2pgan.lab.view import View
 from p2pgan.rendezvous import Rendezvous, StatusSnapshot
 
-LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 0.25
 START_S = 900.0
 """How long the first peer may take to create the run: it reads and digests the images first."""
 MUST_COUNT_S = 60.0
@@ -98,8 +98,8 @@ class Lab:
         progressed_s = 0.0
         while not self.failures and self._done(status) < 1:
             time.sleep(LOOK_EVERY_S)
-            for record in self.injector.inject_due(self.elapsed_s, status):
-                self.view.note(self.elapsed_s, record.what)
+            for text in self.injector.step(self.elapsed_s, status):
+                self.view.note(self.elapsed_s, text)
             now = self._look()
             if now is not None:
                 if now["committed_version"] > status["committed_version"]:
@@ -154,6 +154,8 @@ class Lab:
 
     def _done(self, status: StatusSnapshot) -> float:
         scenario = self.options.scenario
+        if scenario.until_recovered and self.injector.recovered:
+            return 1.0
         shares = []
         if scenario.minutes is not None:
             shares.append(self.elapsed_s / (60 * scenario.minutes))

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from p2pgan.failpoints import VARIABLE, Moment
 from p2pgan.lab.fleet import PeerProcess
-from p2pgan.peer.failpoints import VARIABLE, Moment
 
 DEADLINE_S = 120.0
 """For anything that should take seconds: long enough for a machine with other things to do."""

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from p2pgan.failpoints import Moment
 from p2pgan.journal import Journal
-from p2pgan.peer.failpoints import Moment
 from p2pgan.rendezvous import EmbeddedPostgres
 from tests.integration.run.swarm import Swarm
 
