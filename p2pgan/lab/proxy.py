@@ -111,14 +111,14 @@ class Proxy:
         source = await asyncio.to_thread(self._identify, writer.get_extra_info("peername"))
         link = (source, to)
         await self._until_mended(link)
-        # Whoever dials a dead peer is told so as by its machine: the connection ends.
-        with suppress(ConnectionError):
+        # Whoever dials a dead peer, or one that dies, is told so as by its machine: the connection ends.
+        with suppress(OSError):
             far_reader, far_writer = await asyncio.open_connection(*target)
             try:
                 async with asyncio.TaskGroup() as both:
                     both.create_task(self._carry(link, reader, far_writer))
                     both.create_task(self._carry(link, far_reader, writer))
-            except* ConnectionError:
+            except* OSError:
                 pass
             finally:
                 far_writer.close()
