@@ -15,7 +15,7 @@ from p2pgan.peer.options import LeadOptions
 
 def lead(
     rendezvous: o.Rendezvous,
-    run: o.RunName = None,
+    run: o.NewRunName = None,
     config: o.ConfigFile = None,
     dataset: o.Dataset = None,
     model: o.Model = None,
@@ -74,6 +74,6 @@ def lead(
         log_format=log_format,
     )
     warn_without_tls(rendezvous)
-    from p2pgan.peer.run import lead as lead_run
+    from p2pgan.peer.start import lead as lead_run
 
     lead_run(options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -25,31 +26,37 @@ from p2pgan.cli import (
     status,
     train,
 )
+from p2pgan.cli.help import Command, Group
 from p2pgan.cli.options import Debug
 from p2pgan.errors import P2pganError
+from p2pgan.peer.departure import INTERRUPTED
+from p2pgan.peer.output import Output, open_standard_streams
 
 FAILED = 1
-INTERRUPTED = 130
+WRONG_USE = 2
 
 app = typer.Typer(
     name="p2pgan",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
+    cls=Group,
 )
-app.command()(lead.lead)
-app.command()(join.join)
-app.command()(generate.generate)
-app.command()(status.status)
-app.command()(export.export)
-app.command()(train.train)
-app.command()(lab.lab)
-app.command()(simulate.simulate)
-app.command()(audit.audit)
-app.command()(invite.invite)
-app.command()(revoke.revoke)
-app.command()(peers.peers)
+for command in (
+    lead.lead,
+    join.join,
+    generate.generate,
+    status.status,
+    export.export,
+    train.train,
+    lab.lab,
+    simulate.simulate,
+    audit.audit,
+    invite.invite,
+    revoke.revoke,
+    peers.peers,
+):
+    app.command(cls=Command)(command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -72,10 +79,13 @@ def p2pgan(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs one command line and returns its exit code: 0 done, 1 failed, 2 wrong use."""
+    """Runs one command line and returns its exit code: 0 done, 1 failed, 2 wrong use.
+
+    Without arguments it prints the help, and fails: nothing was asked for.
+    """
     debug = "--debug" in arguments
     try:
-        outcome = app(list(arguments), prog_name="p2pgan", standalone_mode=False)
+        outcome = app(list(arguments) or ["--help"], prog_name="p2pgan", standalone_mode=False)
     except P2pganError as error:
         return _report(str(error), error.exit_code, debug)
     except typer.TyperException as error:
@@ -89,12 +99,16 @@ def run(arguments: Sequence[str]) -> int:
         return _report(
             f"this is a defect of p2pgan, run again with --debug to see where: {what}", FAILED, debug
         )
+    if not arguments:
+        return WRONG_USE
     return outcome if isinstance(outcome, int) else 0
 
 
 def main() -> None:
     """Runs the command line of this process and exits."""
+    open_standard_streams()
     code = run(sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done; Python's own end need not say more
     # The interpreter's last collection would go through all of torch, for a second or on a busy machine
     # many: whoever pressed Ctrl-C need not wait for it.
     gc.freeze()
@@ -102,9 +116,10 @@ def main() -> None:
 
 
 def _report(text: str, exit_code: int, debug: bool) -> int:
+    stderr = Output(sys.stderr)
     if debug:
-        traceback.print_exc()
-    print(f"p2pgan: {' '.join(text.split())}", file=sys.stderr)
+        stderr.line(traceback.format_exc())
+    stderr.line(f"p2pgan: {' '.join(text.split())}")
     return exit_code
 
 

@@ -19,9 +19,12 @@ from p2pgan.averaging.digest import blob_digest
 from p2pgan.errors import DatasetError
 from p2pgan.gan.decode import to_square
 from p2pgan.gan.sources import Source, open_source
+from p2pgan.protocol.texts import counted, printable
 
 IN_MEMORY_BYTES = 16 * 1024 * 1024
 """Sets up to this size are decoded anew each time; larger ones are cached in a file."""
+NAMES_SHOWN = 3
+"""Of broken images."""
 PREPARATION = "fit-bicubic-1"
 """Part of a cached file's name: changes when images are prepared in another way."""
 
@@ -107,16 +110,24 @@ def _cached_file(source: Source, resolution: int, folder: Path) -> Path:
 
 def _squares(source: Source, resolution: int) -> Iterator[npt.NDArray[np.uint8]]:
     """The images that can be decoded. Raises DatasetError, at the end, if there were none."""
-    broken = 0
-    for image in source:
+    broken = []
+    for name, image in source:
         if image is None:
-            broken += 1
+            broken.append(name)
         else:
             yield to_square(image, resolution)
-    if broken == len(source):
-        raise DatasetError(f"none of the {broken} images of {source.name} can be decoded")
+    if len(broken) == len(source):
+        raise DatasetError(f"none of the images of {source.name} can be decoded: {_some(broken)}")
     if broken:
-        log.warning("%d broken images of %s are left out", broken, source.name)
+        verb = "is" if len(broken) == 1 else "are"
+        number = counted(len(broken), "broken image")
+        log.warning("%s %s left out of %s: %s", number, verb, source.name, _some(broken))
+
+
+def _some(names: list[str]) -> str:
+    """The first few of them; a name in an archive may be anything."""
+    more = len(names) - NAMES_SHOWN
+    return printable(", ".join(names[:NAMES_SHOWN])) + (f" and {more} more" if more > 0 else "")
 
 
 def _image_bytes(resolution: int) -> int:

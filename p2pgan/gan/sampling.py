@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -14,10 +16,13 @@ from torch.nn.utils import vector_to_parameters
 from p2pgan.errors import ConfigError, WeightsError
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.models import build_generator
+from p2pgan.gan.output import write_whole
 from p2pgan.gan.randomness import image_latents
 
 BATCH = 64
 """Images drawn at once, always: another batch size may round differently."""
+DIGITS = 6
+"""In the names of single images, at least."""
 GAP = 2
 """Pixels between the images of a grid."""
 
@@ -45,10 +50,14 @@ class Generator:
         Image ``i`` depends on the weights, the seed and ``i`` alone, not on ``n``; on one machine
         it is the same to the bit. Raises ConfigError if ``n`` is not positive.
         """
+        return torch.cat(list(self.batches(n, seed)))
+
+    def batches(self, n: int, seed: int = 1) -> Iterator[Tensor]:
+        """The same images in turn, up to ``BATCH`` at once: for more than fit into memory."""
         if n < 1:
             raise ConfigError(f"{n} images cannot be drawn; ask for at least one")
-        batches = [self._batch(seed, first) for first in range(0, n, BATCH)]
-        return torch.cat(batches)[:n]
+        for first in range(0, n, BATCH):
+            yield self._batch(seed, first)[: n - first]
 
     def _batch(self, seed: int, first: int) -> Tensor:
         with torch.inference_mode():
@@ -71,15 +80,20 @@ def grid_png(images: Tensor) -> bytes:
 
 def write_grid(images: Tensor, path: Path) -> None:
     """Writes a grid to a ``.png`` path. Raises ConfigError if it cannot be written."""
-    _write(path, grid_png(images))
+    write_whole(path, grid_png(images))
 
 
-def write_images(images: Tensor, folder: Path) -> list[Path]:
-    """Writes each image as ``000000.png`` and so on. Raises ConfigError if that cannot be."""
-    paths = [folder / f"{index:06d}.png" for index in range(len(images))]
-    for path, image in zip(paths, images, strict=True):
-        _write(path, _png(_picture(image)))
-    return paths
+def write_images(batches: Iterable[Tensor], folder: Path, count: int) -> Iterator[Path]:
+    """Writes each image as ``000000.png`` and so on, and yields its path once it is there.
+
+    ``count`` is how many there are: with more than a million, names have more digits, so that their
+    order stays that of the images. Raises ConfigError if one cannot be written.
+    """
+    digits = max(DIGITS, len(str(count - 1)))
+    for index, image in enumerate(itertools.chain.from_iterable(batches)):
+        path = folder / f"{index:0{digits}d}.png"
+        write_whole(path, _png(_picture(image)))
+        yield path
 
 
 def _picture(image: Tensor) -> Image.Image:
@@ -90,11 +104,3 @@ def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     return buffer.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written ({error.strerror}); choose another --out") from error

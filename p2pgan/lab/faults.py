@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from p2pgan.lab.fault import Action, Fault, Role
-from p2pgan.lab.fleet import PeerProcess
+from p2pgan.lab.process import PeerProcess
 from p2pgan.lab.surroundings import Surroundings
 from p2pgan.rendezvous import StatusSnapshot
 

@@ -77,6 +77,10 @@ class LabNetwork:
         links = {(source, to) for source in sources for to in targets if source != to}
         self._proxy.set(links | ({(to, source) for source, to in links} if both_ways else set()), condition)
 
+    def mend(self) -> None:
+        """Every link carries as well as loopback does."""
+        self._proxy.mend()
+
     def _listen(self, name: str, inner: str, outer: str) -> tuple[str, str, int]:
         """The addresses, and the first of two ports in a row, on which the proxy listens for ``name``."""
         for _ in range(PORT_TRIES):

@@ -75,6 +75,10 @@ class Proxy:
         """From now on ``links`` are in this condition."""
         asyncio.run_coroutine_threadsafe(self._set(tuple(links), condition), self._loop).result()
 
+    def mend(self) -> None:
+        """All links are as good as new."""
+        self.set(self._conditions, Condition())
+
     # -- in the loop's thread ----------------------------------------------------------------
 
     async def _listen(self, to: str, listen: Address, target: Address) -> int:

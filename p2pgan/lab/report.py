@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from p2pgan.lab.faults import FaultRecord
+from p2pgan.protocol.texts import counted
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class Recovery:
 class LabReport:
     """All that a lab found out; ``failures`` is empty if everything held."""
 
-    scenario: str
+    scenario: str | None
+    """Its name; None if nothing was to happen to the peers."""
     about: str
     command: str
     run: str
@@ -66,6 +68,8 @@ class LabReport:
     handed_out_again: int
     """Units that were handed out anew because a peer or a leader was lost."""
     failures: tuple[str, ...]
+    interrupted: bool
+    """Ctrl-C ended it early."""
     picture: str | None
     losses: str | None
     samples: str | None
@@ -73,7 +77,7 @@ class LabReport:
 
     @property
     def passed(self) -> bool:
-        return not self.failures
+        return not self.failures and not self.interrupted
 
     @property
     def recovery(self) -> Recovery:
@@ -93,13 +97,14 @@ class LabReport:
         return json.dumps(told, indent=2) + "\n"
 
     def as_markdown(self) -> str:
-        outcome = "everything held" if self.passed else f"{len(self.failures)} failures"
+        title = f"Lab {self.scenario}" if self.scenario else "Lab"
         lines = [
-            f"# Lab {self.scenario}: {outcome}",
+            f"# {title}: {self._outcome()}",
             "",
             *([self.about.strip(), ""] if self.about else []),
-            f"Run `{self.run}` on `{self.dataset}`: {self.versions} versions in {self.seconds:.0f} s, "
-            f"{self.images:,} images counted, {self.images_per_s:,.0f} images/s, {self.terms} terms.",
+            f"Run `{self.run}` on `{self.dataset}`: {counted(self.versions, 'version')} in "
+            f"{self.seconds:.0f} s, {self.images:,} images counted, {self.images_per_s:,.0f} images/s, "
+            f"{counted(self.terms, 'term')}.",
             "",
             f"Command: `{self.command}`",
             "",
@@ -112,6 +117,12 @@ class LabReport:
             *_picture("Losses and judgements", self.losses),
         ]
         return "\n".join(lines).rstrip() + "\n"
+
+    def _outcome(self) -> str:
+        if self.failures:
+            early = ", interrupted" if self.interrupted else ""
+            return f"{counted(len(self.failures), 'failure')}{early}"
+        return "interrupted; what there was held" if self.interrupted else "everything held"
 
 
 def _percentile(ordered: list[float], share: float) -> float | None:

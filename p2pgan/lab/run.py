@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from pathlib import Path
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 
 from p2pgan.errors import ConfigError
+from p2pgan.gan.output import check_folder
+from p2pgan.gan.sources import open_source
 from p2pgan.lab.collect import collect
 from p2pgan.lab.disks import SmallDisks
 from p2pgan.lab.faults import Injector
@@ -18,35 +21,44 @@ from p2pgan.lab.view import View
 from p2pgan.rendezvous import EmbeddedPostgres, open_rendezvous
 
 
-def run_lab(options: LabOptions, view: View) -> LabReport:
+def run_lab(
+    options: LabOptions, view: View, interruptible: Callable[[], AbstractContextManager[threading.Event]]
+) -> LabReport:
     """Runs a lab to its end and leaves its report, pictures and logs in ``options.out``.
+
+    Within ``interruptible``, entered once the run has begun, an interrupt sets the event that it gives:
+    then the lab ends early and in order, with a report. Before that an interrupt just ends it.
 
     Raises:
         ConfigError: the folder is in use, or the scenario needs an embedded Postgres.
+        DatasetError: there are no such images.
         P2pganError: the run did not begin.
     """
-    _claim(options.out)
+    _check(options)
     with ExitStack() as stack:
         postgres, dsn = _rendezvous(options, stack)
         database = stack.enter_context(open_rendezvous(dsn))
+        options.out.mkdir(parents=True, exist_ok=True)
         surroundings = _surroundings(options, dsn, postgres, stack)
         stack.enter_context(view)
         injector = Injector(options.scenario.faults, surroundings)
         lab = Lab(options, surroundings.fleet, database, injector, view)
         lab.start()
-        lab.watch()
+        asked = stack.enter_context(interruptible())
+        lab.watch(asked.is_set)
         lab.end()
         lab.draw(options.out / "generated.png")
         return collect(lab)
 
 
-def _claim(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()):
-            raise ConfigError(f"the folder {out} is not empty; choose another with --out")
-    except OSError as error:
-        raise ConfigError(f"the folder {out} cannot be used: {error.strerror}; choose another") from error
+def _check(options: LabOptions) -> None:
+    """Refuses what cannot go well before anything is made."""
+    if options.rendezvous is not None and options.scenario.moves_postgres:
+        raise ConfigError("this scenario stops Postgres; leave --rendezvous out, for an embedded one")
+    check_folder(options.out)
+    if options.out.is_dir() and any(options.out.iterdir()):
+        raise ConfigError(f"the folder {options.out} is not empty; choose another with --out")
+    open_source(options.dataset)
 
 
 def _surroundings(
@@ -77,6 +89,4 @@ def _rendezvous(options: LabOptions, stack: ExitStack) -> tuple[EmbeddedPostgres
     if options.rendezvous is None:
         postgres = stack.enter_context(EmbeddedPostgres(options.out / "postgres"))
         return postgres, postgres.dsn
-    if options.scenario.moves_postgres:
-        raise ConfigError("this scenario stops Postgres; leave --rendezvous out, for an embedded one")
     return None, options.rendezvous

@@ -17,10 +17,10 @@ class Scenario(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = "quick"
+    name: str = ""
     about: str = ""
     peers: int = Field(3, ge=1, le=64, description="peers at the start")
-    minutes: float | None = Field(None, gt=0, description="how long to train")
+    minutes: float | None = Field(None, gt=0, allow_inf_nan=False, description="how long to train")
     versions: int | None = Field(None, ge=1, description="train until this version is committed")
     until_recovered: bool = Field(
         False, description="end as soon as the run has recovered from all faults; minutes is then the most"
@@ -72,4 +72,6 @@ def read_scenario(path: Path) -> Scenario:
         raise ConfigError(f"the scenario {path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"the scenario {path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if isinstance(values, dict):
+        values = {"name": path.stem, **values}
     return parse_scenario(values if values is not None else {}, f"the scenario {path}")

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from p2pgan.errors import ConfigError
 from p2pgan.lab.disks import SmallDisks
 from p2pgan.lab.fault import Action, Fault
-from p2pgan.lab.fleet import Fleet, PeerProcess
+from p2pgan.lab.fleet import Fleet
 from p2pgan.lab.network import DATABASE, LabNetwork
+from p2pgan.lab.process import PeerProcess
 from p2pgan.lab.proxy import Condition
 from p2pgan.rendezvous import EmbeddedPostgres
 
@@ -87,6 +88,13 @@ class Surroundings:
                         peer.start()
             case _:
                 self._set(fault, targets, Condition())
+
+    def restore(self) -> None:
+        """Whatever is still in force ends, so that the peers can leave."""
+        if self.postgres is not None:
+            self.postgres.start()
+        if self.network is not None:
+            self.network.mend()
 
     def _set(self, fault: Fault, targets: Sequence[PeerProcess], condition: Condition) -> None:
         if self.network is None:

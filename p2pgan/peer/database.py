@@ -169,7 +169,9 @@ class Database:
         self._set_peers(
             {p.id: PeerAddress(p.control_address, p.bulk_address) for p in present if p.id != self._me}
         )
-        infos = tuple(PeerInfo(p.id, p.can_lead, not p.present or p.last_seen_s > LIVE_S) for p in present)
+        infos = tuple(
+            PeerInfo(p.id, p.can_lead, not p.present or p.last_seen_s > LIVE_S, p.name) for p in present
+        )
         self._inbox.put(PeersRead(table.generation, infos))
 
     def _read_progress(self) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from p2pgan.errors import ConfigError
 from p2pgan.lab.faults import Injector
-from p2pgan.lab.fleet import Fleet, PeerProcess
+from p2pgan.lab.fleet import Fleet
+from p2pgan.lab.process import PeerProcess
 from p2pgan.lab.scenario import parse_scenario
 from p2pgan.lab.surroundings import Surroundings
 from p2pgan.rendezvous import StatusSnapshot
