@@ -67,14 +67,14 @@ def lab(
     from p2pgan.lab.lab import LabOptions
     from p2pgan.lab.run import run_lab
     from p2pgan.lab.view import View
-    from p2pgan.peer.config import run_config
+    from p2pgan.peer.config import merge, run_config
 
     if json_report is not None and not json_report.absolute().parent.is_dir():
         raise ConfigError(f"the folder of {json_report} does not exist; make it, or choose another --json")
     if json_report is not None and json_report.is_dir():
         raise ConfigError(f"{json_report} is a folder; name a file with --json")
     chosen = choose_scenario(scenario, peers, minutes, versions)
-    said = requested(
+    flags = requested(
         config,
         settings,
         {
@@ -84,6 +84,7 @@ def lab(
             "gan.seed": seed,
         },
     )
+    said = merge(chosen.config, flags)
     began = datetime.now()
     console = Console(highlight=False)
     # An end by `kill` or by a terminal that closes cleans up like Ctrl-C does.
@@ -113,6 +114,8 @@ def lab(
             ) from error
     for failure in report.failures:
         console.print(f"failed: {failure}", markup=False)
+    if report.faults:
+        console.print(f"faults:  {report.recovery}", soft_wrap=True)
     console.print(f"report:  {folder / 'report.md'}", soft_wrap=True)
     console.print(f"picture: {report.picture or 'none'}", soft_wrap=True)
     if report.interrupted:

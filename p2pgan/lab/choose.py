@@ -6,7 +6,8 @@ import math
 from pathlib import Path
 
 from p2pgan.errors import ConfigError
-from p2pgan.lab.scenario import FOLLOWER, LEADER, Action, Fault, Scenario, parse_scenario, read_scenario
+from p2pgan.lab.fault import Action, Fault, Role
+from p2pgan.lab.scenario import Scenario, parse_scenario, read_scenario
 
 USUAL_MINUTES = 3.0
 AFTERWARDS_S = 10.0
@@ -93,7 +94,11 @@ def _refuse_joins_of_those_who_are_there(scenario: Scenario) -> None:
 
 def _may_end(fault: Fault, join: Fault) -> bool:
     """Whether ``fault`` may be what ended the one who joins again."""
-    if fault.do not in {Action.KILL, Action.LEAVE} or fault.target not in {LEADER, FOLLOWER, join.target}:
+    if fault.do not in {Action.KILL, Action.LEAVE} or fault.target not in {
+        Role.LEADER,
+        Role.FOLLOWER,
+        join.target,
+    }:
         return False
     if fault.at_s is not None and join.at_s is not None:
         return fault.at_s <= join.at_s

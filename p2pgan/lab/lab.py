@@ -13,13 +13,14 @@ import yaml
 
 from p2pgan.errors import P2pganError, RendezvousUnavailable, RunError
 from p2pgan.lab.faults import Injector
-from p2pgan.lab.fleet import Fleet, PeerProcess
+from p2pgan.lab.fleet import Fleet
+from p2pgan.lab.process import PeerProcess
 from p2pgan.lab.scenario import Scenario
 from p2pgan.lab.view import View
 from p2pgan.protocol.texts import counted
 from p2pgan.rendezvous import Rendezvous, StatusSnapshot
 
-LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 0.25
 START_S = 900.0
 """How long a peer may take until it takes part: it reads and digests the images first."""
 MUST_COUNT_S = 60.0
@@ -109,8 +110,8 @@ class Lab:
             if stopping():
                 self.interrupted = True
                 return
-            for record in self.injector.inject_due(self.elapsed_s, status):
-                self.view.note(self.elapsed_s, record.what)
+            for text in self.injector.step(self.elapsed_s, status):
+                self.view.note(self.elapsed_s, text)
             now = self._look()
             if now is not None:
                 if now["committed_version"] > status["committed_version"]:
@@ -128,7 +129,7 @@ class Lab:
             self.view.note(self.elapsed_s, "the peers leave")
             if self.injector.pending:
                 self.failures.append(f"the lab ended before: {', '.join(map(str, self.injector.pending))}")
-        self.injector.restore_postgres()
+        self.injector.surroundings.restore()
         self.full_members = [
             peer.name
             for peer in self.fleet.peers.values()
@@ -169,6 +170,8 @@ class Lab:
 
     def _done(self, status: StatusSnapshot) -> float:
         scenario = self.options.scenario
+        if scenario.until_recovered and self.injector.recovered:
+            return 1.0
         shares = []
         if scenario.minutes is not None:
             shares.append(self.elapsed_s / (60 * scenario.minutes))

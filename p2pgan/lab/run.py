@@ -10,10 +10,13 @@ from p2pgan.errors import ConfigError
 from p2pgan.gan.output import check_folder
 from p2pgan.gan.sources import open_source
 from p2pgan.lab.collect import collect
+from p2pgan.lab.disks import SmallDisks
 from p2pgan.lab.faults import Injector
 from p2pgan.lab.fleet import Fleet
 from p2pgan.lab.lab import Lab, LabOptions
+from p2pgan.lab.network import LabNetwork
 from p2pgan.lab.report import LabReport
+from p2pgan.lab.surroundings import Surroundings
 from p2pgan.lab.view import View
 from p2pgan.rendezvous import EmbeddedPostgres, open_rendezvous
 
@@ -36,9 +39,10 @@ def run_lab(
         postgres, dsn = _rendezvous(options, stack)
         database = stack.enter_context(open_rendezvous(dsn))
         options.out.mkdir(parents=True, exist_ok=True)
-        fleet = stack.enter_context(Fleet(options.out, dsn, options.run, _peer_arguments(options)))
+        surroundings = _surroundings(options, dsn, postgres, stack)
         stack.enter_context(view)
-        lab = Lab(options, fleet, database, Injector(options.scenario.faults, fleet, postgres), view)
+        injector = Injector(options.scenario.faults, surroundings)
+        lab = Lab(options, surroundings.fleet, database, injector, view)
         lab.start()
         asked = stack.enter_context(interruptible())
         lab.watch(asked.is_set)
@@ -57,9 +61,27 @@ def _check(options: LabOptions) -> None:
     open_source(options.dataset)
 
 
-def _peer_arguments(options: LabOptions) -> tuple[str, ...]:
-    # All peers are on this machine, so loopback is enough; they share its cores, so one thread each.
-    return ("--dataset", options.dataset, "--bind", "127.0.0.1", "--advertise", "127.0.0.1", "--threads", "1")
+def _surroundings(
+    options: LabOptions, dsn: str, postgres: EmbeddedPostgres | None, stack: ExitStack
+) -> Surroundings:
+    """The fleet, with the network and the disks that the scenario moves."""
+    scenario = options.scenario
+    disks = stack.enter_context(SmallDisks()) if scenario.moves_disks else None
+    network = (
+        stack.enter_context(LabNetwork(dsn, lambda: fleet.process_ids())) if scenario.moves_network else None
+    )
+    fleet = Fleet(
+        options.out,
+        dsn,
+        options.run,
+        # They share the machine's cores, so one thread each.
+        ("--dataset", options.dataset, "--threads", "1"),
+        network=network,
+        disks=disks,
+        clocks=scenario.clocks,
+    )
+    stack.enter_context(fleet)
+    return Surroundings(fleet, postgres, network, disks)
 
 
 def _rendezvous(options: LabOptions, stack: ExitStack) -> tuple[EmbeddedPostgres | None, str]:

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from functools import partial
 
 from p2pgan.errors import RendezvousUnavailable, WeightsError
+from p2pgan.failpoints import pass_by
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.models import layout_for
 from p2pgan.gan.sampling import Generator, grid_png
 from p2pgan.journal import Journal
-from p2pgan.peer.failpoints import pass_by
 from p2pgan.peer.inbox import Inbox, SnapshotRead
 from p2pgan.peer.line import Call, Line
 from p2pgan.peer.snapshot import decode_snapshot

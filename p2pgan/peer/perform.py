@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from p2pgan.averaging.digest import blob_digest
 from p2pgan.errors import PeerFault, WeightsError
+from p2pgan.failpoints import pass_by
 from p2pgan.journal import Journal, RoundLine
 from p2pgan.peer.database import Database
-from p2pgan.peer.failpoints import pass_by
 from p2pgan.peer.inbox import Inbox
 from p2pgan.peer.log import Log
 from p2pgan.peer.training import TrainingThread
@@ -44,7 +44,7 @@ from p2pgan.protocol.events import (
     SnapshotInstalled,
 )
 from p2pgan.protocol.ids import CHUNK_BYTES, PeerId, SnapshotManifest
-from p2pgan.protocol.messages import BlobHeader, BlobKind, ChunkMissing, Welcome
+from p2pgan.protocol.messages import BlobHeader, BlobKind, ChunkMissing, Plan, Welcome
 from p2pgan.transport import BlobArrived, Transport
 
 KINDS_FOR_EVERYONE = frozenset({"leader", "peer", "database", "catch-up", "leaving"})
@@ -88,6 +88,8 @@ class Performer:
         match effect:
             case Send(to, message):
                 self._transport.send(to, message)
+                if isinstance(message, Plan):
+                    pass_by("planning")
             case Note(kind, text):
                 self._note(kind, text)
             case Train(ticket, spans):

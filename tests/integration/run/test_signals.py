@@ -14,7 +14,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from p2pgan.journal import Journal
-from p2pgan.lab.fleet import PeerProcess
+from p2pgan.lab.process import PeerProcess
 from p2pgan.peer.departure import INTERRUPTED
 from p2pgan.rendezvous import EmbeddedPostgres
 from tests.integration.run.processes import DEADLINE_S

@@ -9,7 +9,7 @@ from p2pgan.errors import ConfigError
 from p2pgan.lab.choose import choose_scenario, shipped_scenarios
 
 ROOT = Path(__file__).parents[3]
-SHIPPED = ["faces", "kill-leader", "late-joiner", "quick", "restart-everything"]
+SHIPPED = ["faces", "kill-leader", "late-joiner", "quick", "restart-everything", "selection"]
 
 
 def test_a_shipped_scenario_goes_by_its_name() -> None:

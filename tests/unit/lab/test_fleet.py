@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from p2pgan.errors import ConfigError
-from p2pgan.lab.fleet import LEFT_EARLY, NOT_YET_WORDS, Fleet, PeerProcess
+from p2pgan.lab.fleet import Fleet
+from p2pgan.lab.process import LEFT_EARLY, NOT_YET_WORDS, PeerProcess
 from p2pgan.peer import start
 from p2pgan.peer.departure import Departure
 from p2pgan.peer.log import Log

@@ -29,6 +29,7 @@ REPORT = LabReport(
     images_per_s=200.0,
     peers=(PeerReport("peer-1", "killed", 5, 4_000, "log"), PeerReport("peer-2", "left", 12, 8_000, "log")),
     faults=(FaultRecord(30.0, "kill leader (peer-1)", 5, 1, 7.5),),
+    handed_out_again=3,
     failures=(),
     interrupted=False,
     picture="out/generated.png",
@@ -73,6 +74,14 @@ def test_the_json_says_whether_it_passed() -> None:
     told = json.loads(REPORT.as_json())
     assert told["passed"] is True
     assert told["faults"][0]["recovered_s"] == 7.5
+    assert told["recovery"] == {
+        "faults": 1,
+        "recoveries": 1,
+        "p50_s": 7.5,
+        "p95_s": 7.5,
+        "handed_out_again": 3,
+        "violations": 0,
+    }
     assert json.loads(replace(REPORT, failures=("x",)).as_json())["passed"] is False
 
 
@@ -101,6 +110,13 @@ def test_on_a_terminal_there_is_a_panel(make_status: Callable[..., StatusSnapsho
     with View(Console(file=text, width=120, force_terminal=True)) as view:
         view.show(1, 0.5, make_status(["peer-1"], "peer-1", version=3))
     assert "peer-1 (leads)" in text.getvalue()
+
+
+def test_percentiles_are_times_that_were_measured() -> None:
+    times = [*map(float, range(20, 0, -1)), None]
+    faults = tuple(FaultRecord(0.0, "x", 1, 1, seconds) for seconds in times)
+    recovery = replace(REPORT, faults=faults).recovery
+    assert (recovery.faults, recovery.recoveries, recovery.p50_s, recovery.p95_s) == (21, 20, 10.0, 19.0)
 
 
 @pytest.mark.parametrize("columns", [80, 100, 130])
