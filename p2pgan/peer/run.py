@@ -23,6 +23,7 @@ from p2pgan.peer.device import pick_device
 from p2pgan.peer.identity import take_identity
 from p2pgan.peer.inbox import Inbox
 from p2pgan.peer.log import Log
+from p2pgan.peer.memory import Memory
 from p2pgan.peer.options import JoinOptions, LeadOptions, PeerOptions
 from p2pgan.peer.peer import Peer
 from p2pgan.peer.perform import Performer
@@ -222,7 +223,8 @@ def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, depa
 def _run_peer(place: _Place, means: _Means, trains: bool, departure: Departure) -> str:
     """Put a peer together and run it until it has left; the reason."""
     run, config = place.run, place.config
-    inbox, journal, log = means.inbox, means.journal, means.log
+    inbox, log = means.inbox, means.log
+    memory = Memory(means.journal, run.name, log)
     settings = _protocol_config(run, config, means.layout.size)
     me = means.registration.id
     machine = Machine(settings, me, run.name, trains=trains)
@@ -230,18 +232,18 @@ def _run_peer(place: _Place, means: _Means, trains: bool, departure: Departure) 
         training = TrainingThread(Trainer(config.gan, place.images, means.device), inbox)
         stack.callback(training.end, END_S)
         database = Database(
-            place.rendezvous, run, means.registration, settings, config.gan, journal, inbox,
+            place.rendezvous, run, means.registration, settings, config.gan, memory, inbox,
             means.transport.set_peers, config.sample_every,
         )  # fmt: skip
         # Nothing that is still queued may contradict the goodbye.
         stack.callback(database.end, END_S)
         vectors = Vectors(means.layout, config.sync.alpha, config.gan.ema_half_life_images)
         performer = Performer(
-            run.name, me, vectors, training, means.transport, database, journal, inbox, log,
+            run.name, me, vectors, training, means.transport, database, memory, inbox, log,
             machine.member.accepts,
         )  # fmt: skip
-        peer = Peer(run.name, machine, performer, vectors, training, database, journal, inbox, log)
-        _restore(peer, database, journal, run, log)
+        peer = Peer(machine, performer, vectors, training, database, memory, inbox, log)
+        _restore(peer, database, means.journal, run, log)
         departure.ask(peer.leave)
         return peer.run()
 
