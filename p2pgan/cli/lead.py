@@ -65,7 +65,7 @@ def lead(
         data_root=data_root,
         download=download,
         device=device,
-        name=name or gethostname(),
+        name=gethostname() if name is None else name,
         state_dir=state_dir,
         bind=bind,
         advertise=advertise,

@@ -10,13 +10,11 @@ from typing import Annotated
 import typer
 
 from p2pgan.errors import ConfigError
-from p2pgan.peer.options import MAX_NAME, LogFormat
+from p2pgan.peer.options import MAX_THREADS, LogFormat
 
 PEER = "This machine"
 RUN = "The run's configuration"
 _HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|\*")
-
-MAX_THREADS = 256
 
 
 def host(value: str | None) -> str | None:
@@ -34,14 +32,6 @@ def host(value: str | None) -> str | None:
         if not _HOST_NAME.fullmatch(bare):
             raise ConfigError(f"{value!r} is not a host: give a name or an IP address") from None
     return bare
-
-
-def _peer_name(value: str | None) -> str | None:
-    if value is None or (value.isprintable() and "/" not in value and 0 < len(value) <= MAX_NAME):
-        return value
-    if "/" in value:
-        raise ConfigError(f"the name {value!r} cannot be used: leave out the /")
-    raise ConfigError(f"the name {value!r} cannot be used: give 1 to {MAX_NAME} printable characters")
 
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -104,7 +94,6 @@ PeerName = Annotated[
     typer.Option(
         "--name",
         metavar="NAME",
-        callback=_peer_name,
         help="What people call this peer; left out, this machine's name.",
         rich_help_panel=PEER,
     ),

@@ -31,7 +31,7 @@ def test_what_cannot_be_noted_is_said_once_and_its_end_as_well(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Journal(tmp_path / "journal.sqlite") as journal:
-        memory = Memory(journal, RUN, Log("text"))
+        memory = Memory(journal, RUN, Log("lines"))
         memory.add_event("peer", "before")
         read_only(journal, True)
         memory.add_event("peer", "lost")
@@ -48,7 +48,7 @@ def test_what_cannot_be_noted_is_said_once_and_its_end_as_well(
 
 def test_the_newest_commit_waits_alone_until_nothing_does(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.sqlite") as journal:
-        memory = Memory(journal, RUN, Log("text"))
+        memory = Memory(journal, RUN, Log("lines"))
         memory.keep_commit([record(1)], manifest(1), b"one")
         memory.keep_commit([record(1), record(2)], manifest(2), b"two")
 
