@@ -18,16 +18,16 @@ FILLER = ".filler"
 BLOCK_BYTES = 64 * 1024
 
 
-class SmallDisks:
-    """Mounts a disk for each folder it is asked for; as a context manager it takes them away again.
+def check_disks() -> None:
+    """Raises ConfigError if this is not Linux, or this user may not mount."""
+    if not sys.platform.startswith("linux") or os.geteuid() != 0:
+        raise ConfigError("a scenario that fills disks mounts small ones, which needs Linux and root")
 
-    Raises:
-        ConfigError: this is not Linux, or this user may not mount.
-    """
+
+class SmallDisks:
+    """Mounts a disk for each folder it is asked for; as a context manager it takes them away again."""
 
     def __init__(self) -> None:
-        if not sys.platform.startswith("linux") or os.geteuid() != 0:
-            raise ConfigError("a scenario that fills disks mounts small ones, which needs Linux and root")
         self._mounted: list[Path] = []
 
     def __enter__(self) -> Self:

@@ -26,18 +26,19 @@ PORT_TRIES = 20
 """A peer needs two ports in a row; another process may have the second one."""
 
 
+def check_network() -> None:
+    """Raises ConfigError if this is not Linux, where all of 127.0.0.0/8 is this machine."""
+    if not sys.platform.startswith("linux"):
+        raise ConfigError("faults of the network need Linux: other systems have one loopback address")
+
+
 class LabNetwork:
     """Addresses for the peers of a lab, and the condition of every link between them.
 
     ``processes`` gives the process id of each peer that runs.
-
-    Raises:
-        ConfigError: this is not Linux, where all of 127.0.0.0/8 is this machine.
     """
 
     def __init__(self, dsn: str, processes: Callable[[], Mapping[str, int]]) -> None:
-        if not sys.platform.startswith("linux"):
-            raise ConfigError("faults of the network need Linux: other systems have one loopback address")
         self._processes = processes
         self._proxy = Proxy(self._who_dials)
         self._direct_dsn = dsn

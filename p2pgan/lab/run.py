@@ -9,12 +9,13 @@ from contextlib import AbstractContextManager, ExitStack
 from p2pgan.errors import ConfigError
 from p2pgan.gan.output import check_folder
 from p2pgan.gan.sources import open_source
+from p2pgan.lab.clocks import check_clocks
 from p2pgan.lab.collect import collect
-from p2pgan.lab.disks import SmallDisks
+from p2pgan.lab.disks import SmallDisks, check_disks
 from p2pgan.lab.faults import Injector
 from p2pgan.lab.fleet import Fleet
 from p2pgan.lab.lab import Lab, LabOptions
-from p2pgan.lab.network import LabNetwork
+from p2pgan.lab.network import LabNetwork, check_network
 from p2pgan.lab.report import LabReport
 from p2pgan.lab.surroundings import Surroundings
 from p2pgan.lab.view import View
@@ -55,6 +56,12 @@ def _check(options: LabOptions) -> None:
     """Refuses what cannot go well before anything is made."""
     if options.rendezvous is not None and options.scenario.moves_postgres:
         raise ConfigError("this scenario stops Postgres; leave --rendezvous out, for an embedded one")
+    if options.scenario.moves_network:
+        check_network()
+    if options.scenario.moves_disks:
+        check_disks()
+    if options.scenario.clocks:
+        check_clocks()
     check_folder(options.out)
     if options.out.is_dir() and any(options.out.iterdir()):
         raise ConfigError(f"the folder {options.out} is not empty; choose another with --out")
