@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -21,7 +23,11 @@ from p2pgan.protocol.effects import Apply, BuildCandidate, Reduce, SendSlice
 from p2pgan.protocol.ids import CHUNK_BYTES, PeerId, SnapshotManifest
 
 SNAPSHOTS_KEPT = 4
-"""Versions whose bytes a donor can still give."""
+"""Versions whose bytes a donor can give in any case."""
+SNAPSHOTS_LENT = 3
+"""Older versions that are kept because somebody fetches them."""
+LENT_S = 30.0
+"""A version counts as fetched for so long after the last chunk that was asked for."""
 STORED_VECTORS_PER_SENDER = 8
 """Bound on undelivered slices and results of one sender, in full float32 vectors."""
 
@@ -77,6 +83,9 @@ class Vectors:
     half_life: float
     current: Snapshot | None = None
     contribution: Tensor | None = None
+    clock: Callable[[], float] = time.monotonic
+    _lent: dict[tuple[int, str], float] = field(default_factory=dict)
+    """When a chunk of a snapshot was last asked for."""
     _slices: dict[SliceKey, Payload] = field(default_factory=dict)
     _results: dict[ResultKey, Payload] = field(default_factory=dict)
     _candidates: dict[tuple[int, int, int], Tensor] = field(default_factory=dict)
@@ -94,8 +103,7 @@ class Vectors:
         """``snapshot`` replaces the weights; the contribution went with the old ones."""
         self.current, self.contribution = snapshot, None
         self._snapshots[(snapshot.version, snapshot.digest)] = snapshot
-        while len(self._snapshots) > SNAPSHOTS_KEPT:
-            self._snapshots.popitem(last=False)
+        self._drop_old_snapshots()
 
     def base(self) -> Snapshot:
         """The current weights. Raises InternalError before there are any."""
@@ -104,8 +112,20 @@ class Vectors:
         return self.current
 
     def snapshot(self, version: int, digest: str) -> Snapshot | None:
-        """A recent version's weights, if still kept."""
-        return self._snapshots.get((version, digest))
+        """A version's weights for somebody who fetches them, if still kept."""
+        found = self._snapshots.get((version, digest))
+        if found is not None:
+            self._lent[version, digest] = self.clock()
+        return found
+
+    def _drop_old_snapshots(self) -> None:
+        """What others fetch stays until they have it, or no joiner could keep up with short rounds."""
+        now = self.clock()
+        self._lent = {k: at for k, at in self._lent.items() if now - at < LENT_S and k in self._snapshots}
+        lent = sorted(self._lent, key=self._lent.__getitem__)[-SNAPSHOTS_LENT:]
+        for key in list(self._snapshots)[:-SNAPSHOTS_KEPT]:
+            if key not in lent:
+                del self._snapshots[key]
 
     def apply(self, effect: Apply) -> Snapshot:
         """The candidate becomes the current version; the EMA follows in images."""

@@ -3,16 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 
 from p2pgan.protocol.core import Core
 from p2pgan.protocol.effects import BeginSnapshot, InstallSnapshot, LoadFromRendezvous
 from p2pgan.protocol.events import ChunkArrived, SnapshotFailed, SnapshotInstalled
-from p2pgan.protocol.ids import PeerId
+from p2pgan.protocol.ids import PeerId, SnapshotManifest
 from p2pgan.protocol.messages import ChunkMissing, ChunkRequest, Welcome
 from p2pgan.protocol.texts import counted
 
-CHUNKS_IN_FLIGHT = 4
+MOST_IN_FLIGHT = 8
 """Requests outstanding to one donor."""
+QUICK_S = 1.0
+SLOW_S = 4.0
+"""A donor is asked for one chunk more at a time after a quick one, for one less after a slow one."""
+PATIENCE_S = 20.0
+"""A donor that sends no chunk for so long is left: 1 MiB over half a megabit per second takes 17 s."""
+
+
+@dataclass
+class Donor:
+    """Whom chunks are asked of, at a pace that suits the way between."""
+
+    peer: PeerId
+    heard_at: float
+    """When a chunk of it arrived last, or when nothing was asked of it."""
+    window: int = 1
+    asked: dict[int, float] = field(default_factory=dict)
+    """chunk -> when"""
+
+    def gave(self, index: int, now: float) -> None:
+        """A chunk has arrived."""
+        asked_at = self.asked.pop(index, None)
+        self.heard_at = now
+        if asked_at is not None and now - asked_at < QUICK_S:
+            self.window = min(self.window + 1, MOST_IN_FLIGHT)
+        elif asked_at is not None and now - asked_at > SLOW_S:
+            self.window = max(self.window - 1, 1)
 
 
 @dataclass
@@ -20,12 +47,28 @@ class Fetch:
     """A snapshot on its way."""
 
     welcome: Welcome
-    donors: list[PeerId]
+    donors: dict[PeerId, Donor]
     missing: list[int]
-    asked: dict[int, tuple[PeerId, float]] = field(default_factory=dict)
-    """chunk -> (donor, when asked)"""
     progress_at: float = 0.0
     installing: bool = False
+
+    def next_chunk(self, now: float) -> int | None:
+        """The first one neither here nor asked for; in the end one that another donor is slow with."""
+        asked = {index: at for donor in self.donors.values() for index, at in donor.asked.items()}
+        fresh = (index for index in self.missing if index not in asked)
+        overdue = (index for index in self.missing if now - asked.get(index, now) > SLOW_S)
+        return next(chain(fresh, overdue), None)
+
+    def arrived(self, sender: PeerId, index: int, now: float) -> None:
+        """A chunk is here, whoever else was asked for it as well."""
+        for donor in self.donors.values():
+            if donor.peer == sender:
+                donor.gave(index, now)
+            else:
+                donor.asked.pop(index, None)
+        if index in self.missing:
+            self.missing.remove(index)
+            self.progress_at = now
 
 
 class CatchUp:
@@ -49,9 +92,10 @@ class CatchUp:
             return
         if self.loading or (core.version, core.digest) == (manifest.version, manifest.digest):
             return
-        if self.fetch is not None and core.now - self.fetch.progress_at < core.config.stuck_s:
+        if self.fetch is not None and core.now - self.fetch.progress_at < PATIENCE_S:
             return
-        donors = [p for p in dict.fromkeys((*message.donors, sender)) if p != core.me and p in core.peers]
+        known = [p for p in dict.fromkeys((*message.donors, sender)) if p != core.me and p in core.peers]
+        donors = {peer: Donor(peer, core.now) for peer in known}
         self.fetch = Fetch(message, donors, list(range(len(manifest.chunks))), progress_at=core.now)
         core.fetching = manifest.version
         core.note(
@@ -69,31 +113,29 @@ class CatchUp:
         if not fetch.donors:
             self.give_up("no donor is left")
             return
-        manifest = fetch.welcome.manifest
-        for donor in fetch.donors:
-            room = CHUNKS_IN_FLIGHT - sum(1 for d, _ in fetch.asked.values() if d == donor)
-            open_chunks = [c for c in fetch.missing if c not in fetch.asked][: max(0, room)]
-            for index in open_chunks:
-                fetch.asked[index] = (donor, core.now)
-                request = ChunkRequest(
-                    run=core.run,
-                    term=core.term,
-                    version=manifest.version,
-                    digest=manifest.digest,
-                    index=index,
-                )
-                core.send(donor, request)
+        for donor in fetch.donors.values():
+            if not donor.asked:
+                donor.heard_at = core.now
+            while len(donor.asked) < donor.window:
+                index = fetch.next_chunk(core.now)
+                if index is None or index in donor.asked:
+                    break
+                donor.asked[index] = core.now
+                self._ask_for(donor, fetch.welcome.manifest, index)
+
+    def _ask_for(self, donor: Donor, manifest: SnapshotManifest, index: int) -> None:
+        core = self._core
+        request = ChunkRequest(
+            run=core.run, term=core.term, version=manifest.version, digest=manifest.digest, index=index
+        )
+        core.send(donor.peer, request)
 
     def chunk_arrived(self, event: ChunkArrived) -> None:
         fetch = self.fetch
         if fetch is None or not self._concerns(event.version, event.digest):
             return
-        if event.index not in fetch.missing:
-            return
-        fetch.asked.pop(event.index, None)
         if event.valid:
-            fetch.missing.remove(event.index)
-            fetch.progress_at = self._core.now
+            fetch.arrived(event.sender, event.index, self._core.now)
         else:
             self._core.note("catch-up", f"{self._core.name(event.sender)} sent a chunk with another digest")
             self._without(event.sender)
@@ -114,8 +156,7 @@ class CatchUp:
     def _without(self, donor: PeerId) -> None:
         fetch = self.fetch
         assert fetch is not None
-        fetch.donors = [d for d in fetch.donors if d != donor]
-        fetch.asked = {c: asked for c, asked in fetch.asked.items() if asked[0] != donor}
+        fetch.donors.pop(donor, None)
 
     def _next(self) -> None:
         fetch = self.fetch
@@ -161,9 +202,8 @@ class CatchUp:
         fetch, core = self.fetch, self._core
         if fetch is None or fetch.installing:
             return
-        late = {d for d, at in fetch.asked.values() if core.now - at > core.config.stuck_s}
-        for donor in sorted(late):
-            core.note("catch-up", f"{core.name(donor)} does not answer")
-            self._without(donor)
-        if late:
-            self._ask()
+        late = [d for d in fetch.donors.values() if d.asked and core.now - d.heard_at > PATIENCE_S]
+        for donor in late:
+            core.note("catch-up", f"{core.name(donor.peer)} does not answer")
+            self._without(donor.peer)
+        self._ask()

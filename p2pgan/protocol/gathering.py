@@ -6,7 +6,7 @@ ledger leads back to the committed ones; whatever cannot show that is set aside.
 
 from __future__ import annotations
 
-from p2pgan.protocol.catchup import CatchUp
+from p2pgan.protocol.catchup import PATIENCE_S, CatchUp
 from p2pgan.protocol.core import Core
 from p2pgan.protocol.effects import ReadProgress
 from p2pgan.protocol.events import ProgressRead
@@ -16,7 +16,7 @@ from p2pgan.protocol.messages import SnapshotRequest, Welcome
 
 RETRY_S = 1.0
 ANSWER_S = 5.0
-"""A peer ahead of the new leader has so long to answer with a Welcome or a chunk."""
+"""A peer ahead of the new leader has so long to answer with a Welcome."""
 
 
 def leads_back(message: Welcome, to_version: int, to_digest: str) -> bool:
@@ -138,7 +138,8 @@ class Gathering:
     def _watch(self) -> bool:
         if self._catchup.fetch is not None and self._asked is not None:
             fetch = self._catchup.fetch
-            if not fetch.installing and self._core.now - fetch.progress_at > ANSWER_S:
+            stuck = self._core.now - fetch.progress_at > PATIENCE_S
+            if not fetch.installing and (stuck or self._asked[0] not in self._core.alive()):
                 self._catchup.give_up("no progress")
                 self._put_aside(self._asked[0], "no chunks")
         return False

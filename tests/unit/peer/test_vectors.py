@@ -9,7 +9,15 @@ from p2pgan.averaging.codec import codec
 from p2pgan.averaging.digest import vector_digest
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.models import layout_for
-from p2pgan.peer.vectors import STORED_VECTORS_PER_SENDER, Rejected, Snapshot, Vectors
+from p2pgan.peer.vectors import (
+    LENT_S,
+    SNAPSHOTS_KEPT,
+    SNAPSHOTS_LENT,
+    STORED_VECTORS_PER_SENDER,
+    Rejected,
+    Snapshot,
+    Vectors,
+)
 from p2pgan.protocol.effects import Apply, BuildCandidate, Reduce
 from p2pgan.protocol.ids import Contribution, Span, VersionRecord
 from p2pgan.protocol.messages import Shard
@@ -84,3 +92,38 @@ def test_one_sender_can_store_only_so_much_until_rounds_are_over() -> None:
     assert made.store_slice((1, 1, 1, 0, "a"), vector)
     made.forget(below=2)
     assert made.store_slice((1, 2, 1, 0, "mallory"), vector)
+
+
+def test_a_version_that_somebody_fetches_outlives_those_that_nobody_wants() -> None:
+    now = 0.0
+    made = vectors()
+    made.clock = lambda: now
+    first = made.base()
+
+    def next_version() -> None:
+        base = made.base()
+        fresh = Snapshot(LAYOUT, base.version + 1, f"digest {base.version + 1}", 0, base.theta, base.ema)
+        made.install(fresh)
+
+    for second in range(100):
+        now = float(second)
+        assert made.snapshot(0, first.digest) is not None
+        next_version()
+    assert made.snapshot(50, "digest 50") is None
+
+    now += LENT_S
+    next_version()
+    assert made.snapshot(0, first.digest) is None
+
+
+def test_only_so_many_old_versions_are_kept_for_those_who_fetch() -> None:
+    made = vectors()
+    now = 0.0
+    made.clock = lambda: now
+    for version in range(1, 40):
+        made.install(Snapshot(LAYOUT, version, "d", 0, made.base().theta, made.base().ema))
+        now += 0.1
+        for wanted in range(5):
+            made.snapshot(wanted, "d")
+    kept = [version for version in range(40) if made.snapshot(version, "d") is not None]
+    assert len(kept) == SNAPSHOTS_KEPT + SNAPSHOTS_LENT
