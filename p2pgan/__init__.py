@@ -67,43 +67,48 @@ def train(
     *,
     epochs: float | None = None,
     images_goal: int | None = None,
+    overwrite: bool = False,
     device: str = "auto",
     data_root: str | Path | None = None,
     download: bool = False,
     callbacks: Sequence[Callbacks] = (),
 ) -> Trained:
-    """Trains in this process, without a database; leaves sample grids and weights in ``out``.
+    """Trains in this process, without a database; keeps weights, sample grids and losses in ``out``.
 
     Args:
         config: nets, loss and optimizer; None takes the defaults.
         dataset: ``digits``, ``folder:PATH``, ``zip:PATH``, ...
-        out: folder for sample grids and ``generator.safetensors``.
+        out: folder for ``generator.safetensors``, sample grids and ``losses.csv``.
         epochs: passes over the images; this or ``images_goal`` must be given.
         images_goal: images to train on.
+        overwrite: whether an earlier training in ``out`` may be replaced.
         device: ``auto``, ``cpu``, ``cuda``, ...
         data_root: where torchvision's data sets lie.
         download: whether a missing torchvision data set may be downloaded.
         callbacks: told of units, progress and samples.
 
     Raises:
-        ConfigError, DatasetError: wrong values; the images are missing or unreadable.
+        ConfigError, DatasetError: wrong values, ``out`` is in use or cannot be written; the images are
+            missing or unreadable.
         WeightsError: the training diverged.
     """
     from p2pgan.gan.config import GanConfig
     from p2pgan.gan.data import open_images
+    from p2pgan.gan.folder import TrainingFolder
     from p2pgan.gan.train import train as train_alone
     from p2pgan.peer.device import pick_device
 
     chosen = config if config is not None else GanConfig()
     root = Path(data_root) if data_root is not None else None
+    place, folder = pick_device(device), TrainingFolder(Path(out), overwrite)
     images = open_images(dataset, chosen.model.resolution, root, download)
     return train_alone(
         chosen,
         images,
-        Path(out),
+        folder,
         epochs=epochs,
         images_goal=images_goal,
-        device=pick_device(device),
+        device=place,
         callbacks=callbacks,
     )
 
@@ -131,7 +136,7 @@ def join(
     from socket import gethostname
 
     from p2pgan.peer.options import JoinOptions
-    from p2pgan.peer.run import join as join_run
+    from p2pgan.peer.start import join as join_run
 
     join_run(JoinOptions(rendezvous=dsn, run=run, dataset=dataset, device=device, name=name or gethostname()))
 

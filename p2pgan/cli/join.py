@@ -47,6 +47,6 @@ def join(
         log_format=log_format,
     )
     warn_without_tls(rendezvous)
-    from p2pgan.peer.run import join as join_run
+    from p2pgan.peer.start import join as join_run
 
     join_run(options)

@@ -74,6 +74,6 @@ def lead(
         log_format=log_format,
     )
     warn_without_tls(rendezvous)
-    from p2pgan.peer.run import lead as lead_run
+    from p2pgan.peer.start import lead as lead_run
 
     lead_run(options)

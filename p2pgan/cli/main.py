@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -27,9 +28,10 @@ from p2pgan.cli import (
 )
 from p2pgan.cli.options import Debug
 from p2pgan.errors import P2pganError
+from p2pgan.peer.departure import INTERRUPTED
+from p2pgan.peer.output import Output, open_standard_streams
 
 FAILED = 1
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="p2pgan",
@@ -94,7 +96,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Runs the command line of this process and exits."""
+    open_standard_streams()
     code = run(sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done; Python's own end need not say more
     # The interpreter's last collection would go through all of torch, for a second or on a busy machine
     # many: whoever pressed Ctrl-C need not wait for it.
     gc.freeze()
@@ -102,9 +106,10 @@ def main() -> None:
 
 
 def _report(text: str, exit_code: int, debug: bool) -> int:
+    stderr = Output(sys.stderr)
     if debug:
-        traceback.print_exc()
-    print(f"p2pgan: {' '.join(text.split())}", file=sys.stderr)
+        stderr.line(traceback.format_exc())
+    stderr.line(f"p2pgan: {' '.join(text.split())}")
     return exit_code
 
 

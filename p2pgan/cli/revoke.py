@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from p2pgan.cli import options as o
+from p2pgan.cli.words import counted
 
 
 def revoke(
@@ -24,4 +25,4 @@ def revoke(
 
     with open_rendezvous(rendezvous) as database:
         dismissed = database.revoke(login)
-    typer.echo(f"{login} is out: no login, no session, {dismissed} peers dismissed")
+    typer.echo(f"{login} is out: no login, no session, {counted(dismissed, 'peer')} dismissed")

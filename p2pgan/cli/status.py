@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from p2pgan.cli import options as o
+from p2pgan.cli.words import counted
 
 if TYPE_CHECKING:
-    from p2pgan.rendezvous import StatusSnapshot
+    from p2pgan.rendezvous import RunState, StatusSnapshot
 
 
 def status(
@@ -26,29 +27,23 @@ def status(
     from p2pgan.rendezvous import open_rendezvous
 
     with open_rendezvous(rendezvous) as database:
-        snapshot = database.status(database.find_run(run).id)
+        row = database.find_run(run)
+        snapshot = database.status(row.id)
     if as_json:
         typer.echo(json.dumps(snapshot, indent=2))
     else:
-        _print(snapshot)
+        _print(snapshot, row.state)
 
 
-def _print(snapshot: StatusSnapshot) -> None:
+def _print(snapshot: StatusSnapshot, state: RunState) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     console = Console(highlight=False)
-    leader = next((peer["name"] for peer in snapshot["peers"] if peer["id"] == snapshot["leader"]), "nobody")
-    units = snapshot["units"]
-    console.print(
-        f"run {snapshot['run']}, version {snapshot['committed_version']}, "
-        f"last commit {snapshot['last_commit_age_s']:.0f} s ago\n"
-        f"term {snapshot['term']}, led by {leader}; epoch {snapshot['epoch']}\n"
-        f"{snapshot['images']:,} images counted, {snapshot['images_per_s']:,.0f} images/s\n"
-        f"units: {units['open']} open, {units['leased']} leased, {units['done']} done",
-        markup=False,
-    )
+    console.print("\n".join(_finished(snapshot) if state == "finished" else _active(snapshot)), markup=False)
+    if not snapshot["peers"]:
+        return
     table = Table("peer", "state", "device", "images/s", "last sign", "version", "digest")
     for peer in snapshot["peers"]:
         table.add_row(
@@ -61,3 +56,24 @@ def _print(snapshot: StatusSnapshot) -> None:
             peer["digest"][:8],
         )
     console.print(table)
+
+
+def _active(snapshot: StatusSnapshot) -> list[str]:
+    leader = next((peer["name"] for peer in snapshot["peers"] if peer["id"] == snapshot["leader"]), "nobody")
+    units = snapshot["units"]
+    return [
+        f"run {snapshot['run']}, version {snapshot['committed_version']}, "
+        f"last commit {snapshot['last_commit_age_s']:.0f} s ago",
+        f"term {snapshot['term']}, led by {leader}; epoch {snapshot['epoch']}",
+        f"{counted(snapshot['images'], 'image')} counted, {snapshot['images_per_s']:,.0f} images/s",
+        f"units: {units['open']} open, {units['leased']} leased, {units['done']} done",
+    ]
+
+
+def _finished(snapshot: StatusSnapshot) -> list[str]:
+    """Nobody leads or trains any more, so what is open, leased or quick says nothing."""
+    return [
+        f"run {snapshot['run']}, finished: version {snapshot['committed_version']}, "
+        f"last commit {snapshot['last_commit_age_s']:.0f} s ago",
+        f"{counted(snapshot['images'], 'image')} counted, {counted(snapshot['units']['done'], 'unit')} done",
+    ]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from p2pgan.cli import options as o
+from p2pgan.cli.interrupt import asked_to_end
 from p2pgan.cli.overrides import requested
+
+if TYPE_CHECKING:
+    from p2pgan.gan.train import Callbacks, Trained
 
 USUAL_EPOCHS = 60
 
@@ -22,8 +26,11 @@ def train(
     epochs: o.Epochs = None,
     settings: o.Settings = None,
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder for sample grids and the weights.")
+        Path, typer.Option("--out", metavar="DIR", help="Folder for weights, sample grids and losses.")
     ] = Path("p2pgan-out"),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier training in the folder.")
+    ] = False,
     data_root: o.DataRoot = None,
     download: o.Download = False,
     device: o.Device = "auto",
@@ -32,22 +39,18 @@ def train(
 ) -> None:
     """Train in one process, without a database, with the same trainer as the peers.
 
-    Leaves sample grids and generator.safetensors in the folder.
+    Keeps generator.safetensors, sample grids and losses.csv in the folder up to date. Ctrl-C ends it
+    early and keeps what was learned.
 
     Example: p2pgan train --dataset digits --epochs 60 --out digits
     """
     import torch
 
-    from p2pgan import train as train_alone
-    from p2pgan.gan.train import Callbacks, UnitStats
+    from p2pgan.gan.data import open_images
+    from p2pgan.gan.folder import TrainingFolder
+    from p2pgan.gan.train import train as train_alone
     from p2pgan.peer.config import run_config
-
-    class Printer(Callbacks):
-        def on_unit(self, stats: UnitStats) -> None:
-            typer.echo(str(stats))
-
-        def on_samples(self, images: int, path: Path) -> None:
-            typer.echo(f"{images:,} images, samples in {path}")
+    from p2pgan.peer.device import pick_device
 
     run = run_config(
         requested(
@@ -64,14 +67,36 @@ def train(
     )
     if threads is not None:
         torch.set_num_threads(threads)
-    trained = train_alone(
-        run.gan,
-        run.dataset,
-        out,
-        epochs=run.goal.epochs or USUAL_EPOCHS,
-        device=device,
-        data_root=data_root,
-        download=download,
-        callbacks=[Printer()],
-    )
-    typer.echo(f"{trained.images:,} images, weights in {trained.weights}")
+    place, folder = pick_device(device), TrainingFolder(out, overwrite)
+    images = open_images(run.dataset, run.gan.model.resolution, data_root, download)
+    with asked_to_end() as asked:
+        trained = train_alone(
+            run.gan,
+            images,
+            folder,
+            epochs=run.goal.epochs or USUAL_EPOCHS,
+            device=place,
+            callbacks=[_printer()],
+            stopping=asked.is_set,
+        )
+    typer.echo(_outcome(trained))
+
+
+def _printer() -> Callbacks:
+    from p2pgan.gan.train import Callbacks, UnitStats
+
+    class Printer(Callbacks):
+        def on_unit(self, stats: UnitStats) -> None:
+            typer.echo(str(stats))
+
+        def on_samples(self, images: int, path: Path) -> None:
+            typer.echo(f"{images:,} images, samples in {path}")
+
+    return Printer()
+
+
+def _outcome(trained: Trained) -> str:
+    kept = f"weights in {trained.weights}, losses in {trained.losses}"
+    if trained.images < trained.goal:
+        return f"stopped after {trained.images:,} of {trained.goal:,} images; kept: {kept}"
+    return f"{trained.images:,} images, {kept}"

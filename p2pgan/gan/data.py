@@ -22,6 +22,8 @@ from p2pgan.gan.sources import Source, open_source
 
 IN_MEMORY_BYTES = 16 * 1024 * 1024
 """Sets up to this size are decoded anew each time; larger ones are cached in a file."""
+NAMES_SHOWN = 3
+"""Of broken images."""
 PREPARATION = "fit-bicubic-1"
 """Part of a cached file's name: changes when images are prepared in another way."""
 
@@ -107,16 +109,24 @@ def _cached_file(source: Source, resolution: int, folder: Path) -> Path:
 
 def _squares(source: Source, resolution: int) -> Iterator[npt.NDArray[np.uint8]]:
     """The images that can be decoded. Raises DatasetError, at the end, if there were none."""
-    broken = 0
-    for image in source:
+    broken = []
+    for name, image in source:
         if image is None:
-            broken += 1
+            broken.append(name)
         else:
             yield to_square(image, resolution)
-    if broken == len(source):
-        raise DatasetError(f"none of the {broken} images of {source.name} can be decoded")
+    if len(broken) == len(source):
+        raise DatasetError(f"none of the images of {source.name} can be decoded: {_some(broken)}")
     if broken:
-        log.warning("%d broken images of %s are left out", broken, source.name)
+        is_are = "1 broken image is" if len(broken) == 1 else f"{len(broken)} broken images are"
+        log.warning("%s left out of %s: %s", is_are, source.name, _some(broken))
+
+
+def _some(names: list[str]) -> str:
+    """The first few of them; a name in an archive may be anything, so it is quoted if it must be."""
+    more = len(names) - NAMES_SHOWN
+    shown = [name if name.isprintable() else ascii(name) for name in names[:NAMES_SHOWN]]
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 def _image_bytes(resolution: int) -> int:

@@ -19,6 +19,10 @@ MAX_RATIO = 200
 RATIO_MATTERS_BYTES = 1024 * 1024
 
 
+NamedImage = tuple[str, Image.Image | None]
+"""The name by which people find an image, and the image, or None if it is broken."""
+
+
 class FolderSource:
     """All image files below a folder."""
 
@@ -28,21 +32,25 @@ class FolderSource:
             raise DatasetError(f"no folder at {path}; check the path after 'folder:'")
         self.name = path.name or "folder"
         names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
-        self._files = [path / name for name in names if _is_image(name)]
-        if not self._files:
+        self._folder = path
+        self._names = [name for name in names if _is_image(name)]
+        if not self._names:
             raise DatasetError(f"no images in {path}; expected files ending in {', '.join(SUFFIXES)}")
-        self.identity = listing_identity(path, self._files)
+        self.identity = listing_identity(path, [path / name for name in self._names])
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._names)
 
-    def __iter__(self) -> Iterator[Image.Image | None]:
-        for file in self._files:
-            try:
-                with file.open("rb") as stream:
-                    yield read_image(stream)
-            except (DatasetError, OSError):
-                yield None
+    def __iter__(self) -> Iterator[NamedImage]:
+        for name in self._names:
+            yield name, self._read(self._folder / name)
+
+    def _read(self, file: Path) -> Image.Image | None:
+        try:
+            with file.open("rb") as stream:
+                return read_image(stream)
+        except (DatasetError, OSError):
+            return None
 
 
 class ZipSource:
@@ -71,14 +79,18 @@ class ZipSource:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __iter__(self) -> Iterator[Image.Image | None]:
+    def __iter__(self) -> Iterator[NamedImage]:
         with zipfile.ZipFile(self._path) as archive:
             for entry in self._entries:
-                try:
-                    with archive.open(entry) as stream:
-                        yield read_image(stream)
-                except (DatasetError, zipfile.BadZipFile, NotImplementedError, *BROKEN):
-                    yield None
+                yield entry.filename, _read_entry(archive, entry)
+
+
+def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Image.Image | None:
+    try:
+        with archive.open(entry) as stream:
+            return read_image(stream)
+    except (DatasetError, zipfile.BadZipFile, NotImplementedError, *BROKEN):
+        return None
 
 
 def listing_identity(root: Path, files: list[Path]) -> str:

@@ -14,6 +14,7 @@ from torch.nn.utils import vector_to_parameters
 from p2pgan.errors import ConfigError, WeightsError
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.models import build_generator
+from p2pgan.gan.output import write_whole
 from p2pgan.gan.randomness import image_latents
 
 BATCH = 64
@@ -71,14 +72,14 @@ def grid_png(images: Tensor) -> bytes:
 
 def write_grid(images: Tensor, path: Path) -> None:
     """Writes a grid to a ``.png`` path. Raises ConfigError if it cannot be written."""
-    _write(path, grid_png(images))
+    write_whole(path, grid_png(images))
 
 
 def write_images(images: Tensor, folder: Path) -> list[Path]:
     """Writes each image as ``000000.png`` and so on. Raises ConfigError if that cannot be."""
     paths = [folder / f"{index:06d}.png" for index in range(len(images))]
     for path, image in zip(paths, images, strict=True):
-        _write(path, _png(_picture(image)))
+        write_whole(path, _png(_picture(image)))
     return paths
 
 
@@ -90,11 +91,3 @@ def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     return buffer.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written ({error.strerror}); choose another --out") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from p2pgan.errors import DatasetError
-from p2pgan.gan.files import FolderSource, ZipSource, listing_identity
+from p2pgan.gan.files import FolderSource, NamedImage, ZipSource, listing_identity
 
 
 class Source(Protocol):
@@ -24,8 +25,8 @@ class Source(Protocol):
         """Images, the broken ones included."""
         ...
 
-    def __iter__(self) -> Iterator[Image.Image | None]:
-        """Each image, or None for a broken one."""
+    def __iter__(self) -> Iterator[NamedImage]:
+        """Each image with its name."""
         ...
 
 
@@ -47,9 +48,10 @@ class DigitsSource:
     def __len__(self) -> int:
         return len(self._images)
 
-    def __iter__(self) -> Iterator[Image.Image | None]:
-        for greys in self._images:
-            yield Image.fromarray(np.pad(np.rint(greys * (255 / 16)).astype(np.uint8), 1))
+    def __iter__(self) -> Iterator[NamedImage]:
+        for index, greys in enumerate(self._images):
+            grey = np.rint(greys * (255 / 16)).astype(np.uint8)
+            yield f"image {index}", Image.fromarray(np.pad(grey, 1))
 
 
 class TorchvisionSource:
@@ -76,12 +78,16 @@ class TorchvisionSource:
     def __len__(self) -> int:
         return len(self._items)
 
-    def __iter__(self) -> Iterator[Image.Image | None]:
+    def __iter__(self) -> Iterator[NamedImage]:
         for index in range(len(self._items)):
-            try:
-                yield self._items[index][0]
-            except OSError:
-                yield None
+            yield f"image {index}", self._read(index)
+
+    def _read(self, index: int) -> Image.Image | None:
+        try:
+            image: Image.Image = self._items[index][0]
+        except OSError:
+            return None
+        return image
 
 
 TORCHVISION_NAMES = ("mnist", "fashion-mnist", "cifar10", "celeba")
@@ -100,7 +106,19 @@ def open_source(spec: str, data_root: Path | None = None, download: bool = False
     if spec in TORCHVISION_NAMES:
         return TorchvisionSource(spec, (data_root or Path("data")).expanduser(), download)
     names = ", ".join(("digits", *TORCHVISION_NAMES))
-    raise DatasetError(f"unknown dataset {spec!r}; choose {names}, folder:PATH or zip:PATH")
+    hint = f"did you mean {near}?" if (near := _meant(spec)) else f"choose {names}, folder:PATH or zip:PATH"
+    raise DatasetError(f"unknown dataset {spec!r}; {hint}")
+
+
+def _meant(spec: str) -> str | None:
+    """What somebody who wrote ``spec`` may have meant: a path without its kind, or a name with a slip."""
+    place = Path(spec).expanduser()
+    if place.is_dir():
+        return f"folder:{spec}"
+    if place.suffix.lower() == ".zip":
+        return f"zip:{spec}"
+    near = get_close_matches(spec.lower().replace("_", "-"), ("digits", *TORCHVISION_NAMES), n=1)
+    return near[0] if near else None
 
 
 def _missing_line(name: str, root: Path, download: bool, error: Exception) -> str:

@@ -10,7 +10,8 @@ import threading
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.optim.adam import adam
 
 from p2pgan.averaging.finite import is_finite
 from p2pgan.averaging.flatten import Layout, bind, check_vector, flatten, layout_of
@@ -21,6 +22,9 @@ from p2pgan.gan.losses import discriminator_loss, generator_loss
 from p2pgan.gan.models import build
 from p2pgan.gan.randomness import epoch_permutation, microbatch_latents
 from p2pgan.gan.regularizers import r1_penalty
+
+EPSILON = 1e-8
+"""Adam's, as in the paper."""
 
 
 @dataclass(frozen=True)
@@ -149,16 +153,12 @@ class _FlatAdam:
     """Adam (Kingma and Ba, 2015) on one network's part of the flat vector."""
 
     def __init__(self, theta: Tensor, gradient: Tensor, settings: OptimizerConfig, lr: float) -> None:
-        self._gradient = gradient
-        self._parameter = nn.Parameter(theta)
-        self._parameter.grad = gradient
-        self._adam = torch.optim.Adam(
-            [self._parameter],
-            lr=lr,
-            betas=(settings.beta1, settings.beta2),
-            # One pass over memory where torch has it.
-            fused=theta.device.type in ("cpu", "cuda"),
-        )
+        self._parameter, self._gradient = theta, gradient
+        self._settings, self._lr = settings, lr
+        # One pass over memory where torch has it.
+        self._fused = theta.device.type in ("cpu", "cuda")
+        self._mean, self._square = torch.zeros_like(theta), torch.zeros_like(theta)
+        self._steps = torch.zeros((), device=theta.device if self._fused else "cpu")
 
     def step(self, loss: Tensor) -> bool:
         """Steps down the loss, unless it or a gradient is not finite; says whether it did."""
@@ -166,5 +166,25 @@ class _FlatAdam:
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         if not (is_finite(loss.detach()) and is_finite(self._gradient)):
             return False
-        self._adam.step()
+        self._descend()
         return True
+
+    @torch.no_grad()
+    def _descend(self) -> None:
+        # The function behind torch.optim.Adam: making the object imports torch's compiler, for seconds.
+        adam(
+            [self._parameter],
+            [self._gradient],
+            [self._mean],
+            [self._square],
+            [],
+            [self._steps],
+            fused=self._fused,
+            amsgrad=False,
+            beta1=self._settings.beta1,
+            beta2=self._settings.beta2,
+            lr=self._lr,
+            weight_decay=0.0,
+            eps=EPSILON,
+            maximize=False,
+        )

@@ -7,8 +7,6 @@ against the networks that its own configuration describes before a tensor is use
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ from p2pgan.averaging.flatten import Entry
 from p2pgan.errors import ConfigError, WeightsError
 from p2pgan.gan.config import GanConfig, parse_config
 from p2pgan.gan.models import layout_for
+from p2pgan.gan.output import write_whole
 
 FORMAT = "p2pgan-generator-1"
 MAX_HEADER_BYTES = 1 << 20
@@ -53,7 +52,7 @@ def save_generator(path: Path, config: GanConfig, vector: Tensor, facts: Mapping
     vector = vector.detach().to("cpu", torch.float32)
     tensors = {e.name: vector[e.start : e.stop].view(e.shape).contiguous() for e in entries}
     metadata = {**facts, "format": FORMAT, "config": config.model_dump_json()}
-    _write_whole(path, save(tensors, metadata))
+    write_whole(path, save(tensors, metadata))
 
 
 def load_generator(path: Path) -> GeneratorWeights:
@@ -119,17 +118,3 @@ def _config_of(path: Path, metadata: Mapping[str, str]) -> GanConfig:
         return parse_config(metadata.get("config", ""))
     except ConfigError as error:
         raise WeightsError(f"{path} holds a configuration that is not understood: {error}") from error
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=path.name, dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as out:
-                out.write(content)
-            Path(temporary).replace(path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written ({error.strerror}); choose another --out") from error

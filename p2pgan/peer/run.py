@@ -1,17 +1,16 @@
-"""``lead`` and ``join``: from options to a running peer, and out again."""
+"""From options to a running peer, and out again."""
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from dataclasses import dataclass
 from socket import gethostname
-from types import FrameType
 
 import torch
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from p2pgan.averaging.digest import chunk
+from p2pgan.averaging.flatten import Layout
 from p2pgan.errors import DatasetError, RendezvousUnavailable, RunError, SchemaMismatch, WeightsError
 from p2pgan.gan.data import ImageSet, open_images
 from p2pgan.gan.models import layout_for
@@ -19,6 +18,7 @@ from p2pgan.gan.trainer import Trainer
 from p2pgan.journal import Journal
 from p2pgan.peer.config import RunConfig, check_requested, run_config, stored_config
 from p2pgan.peer.database import Database
+from p2pgan.peer.departure import Departure
 from p2pgan.peer.device import pick_device
 from p2pgan.peer.identity import take_identity
 from p2pgan.peer.inbox import Inbox
@@ -29,6 +29,7 @@ from p2pgan.peer.perform import Performer
 from p2pgan.peer.training import TrainingThread
 from p2pgan.peer.vectors import Snapshot, Vectors
 from p2pgan.protocol.config import ProtocolConfig
+from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.machine import Machine
 from p2pgan.rendezvous import Dataset, PeerRegistration, Rendezvous, RunRow, open_rendezvous
 from p2pgan.transport import Transport, load_keys
@@ -39,12 +40,8 @@ END_S = 5.0
 """Each thread has so long to end."""
 
 
-def lead(options: LeadOptions) -> None:
-    """Create the run or take it up again, and take part until it ends or the user leaves.
-
-    Raises:
-        P2pganError: one line that says what is wrong and what to do.
-    """
+def lead(options: LeadOptions, log: Log, departure: Departure) -> None:
+    """As :func:`p2pgan.peer.start.lead`; KeyboardInterrupt if it is to leave before it takes part."""
     _set_threads(options)
     with open_rendezvous(options.rendezvous, create=True) as rendezvous:
         rendezvous.migrate()
@@ -60,15 +57,12 @@ def lead(options: LeadOptions) -> None:
             config = stored_config(run.config)
             check_requested(config, options.requested)
             images = _images(config, options)
-        _take_part(rendezvous, run, config, images, options, trains=not options.no_train)
+        place = _Place(rendezvous, run, config, images)
+        _take_part(place, options, not options.no_train, log, departure)
 
 
-def join(options: JoinOptions) -> None:
-    """Take part in a run until it ends or the user leaves.
-
-    Raises:
-        P2pganError: one line that says what is wrong and what to do.
-    """
+def join(options: JoinOptions, log: Log, departure: Departure) -> None:
+    """As :func:`p2pgan.peer.start.join`; KeyboardInterrupt if it is to leave before it takes part."""
     _set_threads(options)
     with open_rendezvous(options.rendezvous) as rendezvous:
         rendezvous.check_schema()
@@ -76,7 +70,8 @@ def join(options: JoinOptions) -> None:
         if run.state == "finished":
             raise RunError(f"the run {run.name} has finished: draw from it with p2pgan generate")
         config = stored_config(run.config)
-        _take_part(rendezvous, run, config, _images(config, options), options, trains=True)
+        place = _Place(rendezvous, run, config, _images(config, options))
+        _take_part(place, options, True, log, departure)
 
 
 def _set_threads(options: PeerOptions) -> None:
@@ -156,16 +151,33 @@ def _protocol_config(run: RunRow, config: RunConfig, vector_size: int) -> Protoc
     )
 
 
-def _take_part(
-    rendezvous: Rendezvous,
-    run: RunRow,
-    config: RunConfig,
-    images: ImageSet,
-    options: PeerOptions,
-    trains: bool,
-) -> None:
+@dataclass(frozen=True)
+class _Place:
+    """What a peer takes part in."""
+
+    rendezvous: Rendezvous
+    run: RunRow
+    config: RunConfig
+    images: ImageSet
+
+
+@dataclass(frozen=True)
+class _Means:
+    """What it takes part with."""
+
+    registration: PeerRegistration
+    layout: Layout
+    device: torch.device
+    transport: Transport
+    journal: Journal
+    inbox: Inbox
+    log: Log
+
+
+def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, departure: Departure) -> None:
+    run, images = place.run, place.images
     _check_images(run, images)
-    layout = layout_for(config.gan.model)
+    layout = layout_for(place.config.gan.model)
     if layout.schema_hash != run.schema_hash:
         raise SchemaMismatch(f"the nets of the run {run.name} are of another version of p2pgan")
     device = pick_device(options.device)
@@ -174,7 +186,7 @@ def _take_part(
         stack.callback(folder.release)
         keys = load_keys(folder.path)
         journal = stack.enter_context(Journal(folder.path / "journal.sqlite"))
-        inbox, log = Inbox(), Log(options.log_format)
+        inbox = Inbox()
         if journal.notice is not None:
             log.note("journal", journal.notice)
         transport = Transport(
@@ -190,30 +202,44 @@ def _take_part(
         registration = PeerRegistration(
             keys.public, options.name, device.type, address.control, address.bulk, True
         )
-        rendezvous.register_peer(run.id, registration)
-        log.note("run", f"{run.name}: {images.count} images at {images.resolution} px, {device.type}")
-        log.note("peer", f"{options.name} is {keys.public[:8]}, listens on {address.control}")
-        settings = _protocol_config(run, config, layout.size)
-        machine = Machine(settings, keys.public, run.name, trains=trains)
-        training = TrainingThread(Trainer(config.gan, images, device), inbox)
+        place.rendezvous.register_peer(run.id, registration)
+        try:
+            log.note("run", f"{run.name}: {images.count} images at {images.resolution} px, {device.type}")
+            log.note("peer", f"{options.name} is {keys.public[:8]}, listens on {address.control}")
+            means = _Means(registration, layout, device, transport, journal, inbox, log)
+            reason = _run_peer(place, means, trains, departure)
+        except KeyboardInterrupt:
+            _say_goodbye(place, keys.public, log)
+            raise
+        _say_goodbye(place, keys.public, log)
+        log.note("leaving", reason)
+
+
+def _run_peer(place: _Place, means: _Means, trains: bool, departure: Departure) -> str:
+    """Put a peer together and run it until it has left; the reason."""
+    run, config = place.run, place.config
+    inbox, journal, log = means.inbox, means.journal, means.log
+    settings = _protocol_config(run, config, means.layout.size)
+    me = means.registration.id
+    machine = Machine(settings, me, run.name, trains=trains)
+    with ExitStack() as stack:
+        training = TrainingThread(Trainer(config.gan, place.images, means.device), inbox)
         stack.callback(training.end, END_S)
         database = Database(
-            rendezvous, run, registration, settings, config.gan, journal, inbox, transport.set_peers,
-            config.sample_every,
+            place.rendezvous, run, means.registration, settings, config.gan, journal, inbox,
+            means.transport.set_peers, config.sample_every,
         )  # fmt: skip
+        # Nothing that is still queued may contradict the goodbye.
         stack.callback(database.end, END_S)
-        vectors = Vectors(layout, config.sync.alpha, config.gan.ema_half_life_images)
+        vectors = Vectors(means.layout, config.sync.alpha, config.gan.ema_half_life_images)
         performer = Performer(
-            run.name, keys.public, vectors, training, transport, database, journal, inbox, log,
+            run.name, me, vectors, training, means.transport, database, journal, inbox, log,
             machine.member.accepts,
         )  # fmt: skip
         peer = Peer(run.name, machine, performer, vectors, training, database, journal, inbox, log)
         _restore(peer, database, journal, run, log)
-        with _leave_on_signals(peer):
-            reason = peer.run()
-        log.note("leaving", reason)
-        database.end(END_S)  # nothing that is still queued may contradict the goodbye
-        _say_goodbye(rendezvous, run, keys.public, log)
+        departure.ask(peer.leave)
+        return peer.run()
 
 
 def _restore(peer: Peer, database: Database, journal: Journal, run: RunRow, log: Log) -> None:
@@ -233,29 +259,13 @@ def _restore(peer: Peer, database: Database, journal: Journal, run: RunRow, log:
     journal.remove_commit(waiting.id)
 
 
-@contextmanager
-def _leave_on_signals(peer: Peer) -> Iterator[None]:
-    """The first Ctrl-C leaves cleanly; a second one ends the process at once."""
-
-    def asked(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        peer.leave()
-
-    before = {n: signal.signal(n, asked) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _say_goodbye(rendezvous: Rendezvous, run: RunRow, me: str, log: Log) -> None:
+def _say_goodbye(place: _Place, me: PeerId, log: Log) -> None:
     try:
         # The first call after a restart of the database finds a dead connection.
         for attempt in Retrying(
             stop=stop_after_attempt(2), retry=retry_if_exception_type(RendezvousUnavailable), reraise=True
         ):
             with attempt:
-                rendezvous.set_peer_state(run.id, me, "left")
+                place.rendezvous.set_peer_state(place.run.id, me, "left")
     except RendezvousUnavailable as error:
         log.note("database", f"could not note that this peer left: {error}")

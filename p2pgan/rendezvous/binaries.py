@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from p2pgan.errors import ConfigError
+from p2pgan.errors import ConfigError, RendezvousUnavailable
 from p2pgan.rendezvous.account import Account, reachable_programs
 
 BIN_FOLDER_VARIABLE = "P2PGAN_PG_BIN"
@@ -35,6 +35,7 @@ def find_programs(account: Account, cluster_major: int | None) -> Programs:
 
     Raises:
         ConfigError: there are none of that version.
+        RendezvousUnavailable: they are there, but cannot be run now.
     """
     chosen = os.environ.get(BIN_FOLDER_VARIABLE)
     folders = [Path(chosen)] if chosen else sorted(_wheel().glob("pginstall*/bin"))
@@ -72,15 +73,17 @@ def _reachable(account: Account, bin_folder: Path) -> Path:
 
 
 def _major(folder: Path) -> int:
+    program = folder / "postgres"
     try:
-        said = subprocess.run(
-            [folder / "postgres", "--version"], capture_output=True, text=True, check=True
-        ).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise ConfigError(
             f"there are no Postgres programs in {folder}: set {BIN_FOLDER_VARIABLE} to their folder"
         ) from error
+    except (OSError, subprocess.SubprocessError) as error:
+        # They are there: this machine may be out of processes or memory, and have some again later.
+        raise RendezvousUnavailable(f"the embedded Postgres: {program} cannot be run: {error}") from error
     match = re.search(r"(\d+)", said)
     if match is None:
-        raise ConfigError(f"{folder / 'postgres'} does not tell its version")
+        raise ConfigError(f"{program} does not tell its version")
     return int(match[1])

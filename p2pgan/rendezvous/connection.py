@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import RowFactory, TupleRow, tuple_row
 
-from p2pgan.errors import InternalError
+from p2pgan.errors import InternalError, P2pganError
+from p2pgan.rendezvous.dsn import place_of
 from p2pgan.rendezvous.queries import QUERIES
-from p2pgan.rendezvous.translation import translate_call, translate_connect
+from p2pgan.rendezvous.translation import lacks_schema, no_schema, translate_call, translate_connect
 
 Parameters = Mapping[str, object]
 Row = TypeVar("Row")
@@ -119,7 +120,7 @@ class Line:
             try:
                 yield Session(connection)
             except psycopg.Error as error:
-                raise translate_call(error, self.place) from error
+                raise self._explained(connection, error) from error
             finally:
                 if connection.closed or connection.broken:
                     self._connection = None
@@ -136,6 +137,17 @@ class Line:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+    def _explained(self, connection: psycopg.Connection[TupleRow], error: psycopg.Error) -> P2pganError:
+        """The p2pgan error; where something of the schema is missing, it says whether all of it is."""
+        if lacks_schema(error):
+            try:
+                found = Session(connection).value("find_migrations", {})
+            except psycopg.Error as second:  # the table is hidden from this user, or the line broke
+                return translate_call(second, self.place)
+            if not found:
+                return no_schema(self.place)
+        return translate_call(error, self.place)
 
     def _connected(self) -> psycopg.Connection[TupleRow]:
         if self._connection is None:
@@ -161,13 +173,3 @@ class Line:
             connection.close()
             raise translate_call(error, self.place) from error
         return connection
-
-
-def place_of(dsn: str) -> str:
-    """Host, port and database of a DSN, for messages: nothing secret."""
-    try:
-        parts = conninfo_to_dict(dsn)
-    except psycopg.Error as error:
-        raise translate_connect(error, "") from None
-    host = parts.get("host") or parts.get("hostaddr") or "the local socket"
-    return f"{host}:{parts.get('port') or 5432}/{parts.get('dbname') or parts.get('user') or ''}".rstrip("/")

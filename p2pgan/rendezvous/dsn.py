@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import quote
@@ -10,8 +11,35 @@ from urllib.parse import quote
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from p2pgan.errors import RendezvousRefused
+from p2pgan.rendezvous.translation import invalid_dsn
+
+_URI = ("postgresql://", "postgres://")
 _WITH_TLS = {"require", "verify-ca", "verify-full"}
 """With the other modes whoever is on the way can have the connection made without TLS."""
+
+
+def parse_dsn(dsn: str) -> Mapping[str, object]:
+    """The parts of a DSN by libpq's names.
+
+    Raises:
+        RendezvousRefused: not a valid DSN, or one in whose user or password libpq saw the end of it.
+    """
+    try:
+        parts = conninfo_to_dict(dsn)
+    except psycopg.Error:
+        # The chain is cut here and below: libpq's words repeat parts of the DSN.
+        raise invalid_dsn() from None
+    if _is_torn(dsn, parts):
+        raise invalid_dsn()
+    return parts
+
+
+def place_of(dsn: str) -> str:
+    """Host, port and database of a DSN, for messages: nothing secret. Raises as ``parse_dsn`` does."""
+    parts = parse_dsn(dsn)
+    host = parts.get("host") or parts.get("hostaddr") or "the local socket"
+    return f"{host}:{parts.get('port') or 5432}/{parts.get('dbname') or parts.get('user') or ''}".rstrip("/")
 
 
 def is_local(host: str) -> bool:
@@ -30,8 +58,8 @@ def host_without_tls(dsn: str) -> str | None:
     A DSN that is not valid has none: connecting says what is wrong with it.
     """
     try:
-        parts = conninfo_to_dict(dsn)
-    except psycopg.Error:
+        parts = parse_dsn(dsn)
+    except RendezvousRefused:
         return None
     if _said(parts, "sslmode", "PGSSLMODE") in _WITH_TLS:
         return None
@@ -41,7 +69,7 @@ def host_without_tls(dsn: str) -> str | None:
 
 def only_from_here(dsn: str) -> bool:
     """Whether all hosts of ``dsn`` are this machine."""
-    return all(is_local(host) for host in str(conninfo_to_dict(dsn).get("host") or "").split(","))
+    return all(is_local(host) for host in str(parse_dsn(dsn).get("host") or "").split(","))
 
 
 def guest_dsn(login: str, password: str, host: str, port: int, database: str, tls: bool) -> str:
@@ -53,3 +81,18 @@ def guest_dsn(login: str, password: str, host: str, port: int, database: str, tl
 
 def _said(parts: Mapping[str, object], key: str, variable: str) -> str:
     return str(parts.get(key) or os.environ.get(variable) or "")
+
+
+def _is_torn(dsn: str, parts: Mapping[str, object]) -> bool:
+    """Whether pieces of a password may be in the other parts.
+
+    libpq ends a URI's password at the first ``@``, and its address at the first ``/``, whatever was
+    meant: what is left of the password becomes part of the host, the port or the database. These three
+    then hold an ``@`` as it stands in the URI, or the port is no number.
+    """
+    host, port, database = (str(parts.get(key) or "") for key in ("host", "port", "dbname"))
+    if not dsn.startswith(_URI):
+        return "://" in database
+    if f"?host={host}" in dsn or f"&host={host}" in dsn:  # said by name, such as an abstract socket's
+        host = ""
+    return not re.fullmatch(r"[0-9,]*", port) or any("@" in part and part in dsn for part in (host, database))

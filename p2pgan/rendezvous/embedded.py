@@ -24,6 +24,7 @@ from p2pgan.errors import ConfigError, RendezvousUnavailable
 from p2pgan.rendezvous.account import Account, reachable_folder, server_account
 from p2pgan.rendezvous.binaries import Programs, find_programs
 from p2pgan.rendezvous.connection import Limits, Line
+from p2pgan.rendezvous.translation import SOON
 
 _USER = "p2pgan"
 _DATABASE = "postgres"
@@ -74,7 +75,9 @@ class EmbeddedPostgres:
             RendezvousUnavailable: the server does not start; the text names its log.
         """
         if not create and not (self._data() / "PG_VERSION").exists():
-            raise ConfigError(f"there is no embedded Postgres in {self.folder}: p2pgan lead makes one")
+            raise ConfigError(
+                f"there is no embedded Postgres in {self.folder}: `p2pgan lead` makes one; {SOON}"
+            )
         account = server_account()
         with self._alone():
             data = self._data()

@@ -11,6 +11,7 @@ from psycopg.rows import scalar_row
 from p2pgan.errors import InternalError, SchemaMismatch
 from p2pgan.rendezvous.connection import Line, Session
 from p2pgan.rendezvous.queries import QUERIES
+from p2pgan.rendezvous.translation import no_schema
 
 _FILE = re.compile(r"^(\d{4})_(\w+)\.sql$")
 
@@ -67,9 +68,7 @@ def check_schema(line: Line) -> None:
     known = packaged_migrations()
     with line.call() as session:
         if not session.value("find_migrations", {}):
-            raise SchemaMismatch(
-                f"the database at {line.place} has no p2pgan schema yet: `p2pgan lead` makes it"
-            )
+            raise no_schema(line.place)
         if (applied := _applied(session, line.place, known)) < len(known):
             raise SchemaMismatch(
                 f"the database at {line.place} has schema version {applied} and this p2pgan needs "

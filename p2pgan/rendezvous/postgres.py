@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from types import TracebackType
 
+from p2pgan.errors import ConfigError, RendezvousRefused
 from p2pgan.rendezvous import migrations
 from p2pgan.rendezvous.embedded import EmbeddedPostgres
 from p2pgan.rendezvous.leases import LeaseCalls
@@ -55,6 +57,8 @@ class Rendezvous(RunCalls, PeerCalls, LoginCalls, LeaseCalls, WeightCalls, Repor
 
 
 EMBEDDED_PREFIX = "embedded:"
+_PATH = re.compile(r"[\w./~-]+")
+"""No DSN matches it, and nothing with a password: there would be a space, a colon or an equals sign in it."""
 
 
 def open_rendezvous(place: str, create: bool = False) -> Rendezvous:
@@ -68,6 +72,14 @@ def open_rendezvous(place: str, create: bool = False) -> Rendezvous:
         ConfigError, RendezvousUnavailable: the embedded Postgres cannot be used or started.
     """
     if not place.startswith(EMBEDDED_PREFIX):
+        if _PATH.fullmatch(place):
+            raise RendezvousRefused(
+                f"the rendezvous {place} is not a valid DSN: try postgresql://user:password@host/database, "
+                f"or {EMBEDDED_PREFIX}{place} for a Postgres of its own in a folder"
+            )
         return Rendezvous(place)
-    server = EmbeddedPostgres(place.removeprefix(EMBEDDED_PREFIX))
+    folder = place.removeprefix(EMBEDDED_PREFIX)
+    if not folder.strip():
+        raise ConfigError("embedded: lacks a folder: write embedded:PATH, such as embedded:class")
+    server = EmbeddedPostgres(folder)
     return Rendezvous(server.start(create), server)

@@ -204,7 +204,7 @@ select json_build_object(
     'committed_version', r.version,
     'digest', r.digest,
     'term', l.term,
-    'leader', case when l.expires_at > clock_timestamp() then l.holder end,
+    'leader', case when l.expires_at > clock_timestamp() and r.state = 'active' then l.holder end,
     'epoch', coalesce((select min(epoch) from units where run_id = r.id and state <> 'done'),
                       (select max(epoch) + 1 from units where run_id = r.id), 0),
     'images', r.images,
@@ -215,11 +215,12 @@ select json_build_object(
                   'open', count(*) filter (where state <> 'done' and not leased),
                   'leased', count(*) filter (where state <> 'done' and leased),
                   'done', count(*) filter (where state = 'done'))
-              from (select state, state = 'leased' and lease_expires_at > clock_timestamp() as leased
+              from (select state, state = 'leased' and lease_expires_at > clock_timestamp()
+                                  and r.state = 'active' as leased
                     from units where run_id = r.id) as u),
     'peers', coalesce((select json_agg(json_build_object(
                   'id', p.id, 'name', p.name, 'state', p.state, 'device', p.device,
-                  'images_per_s', p.images_per_s,
+                  'images_per_s', case when live then p.images_per_s else 0 end,
                   'last_seen_s', extract(epoch from clock_timestamp() - p.last_seen),
                   'version', p.version, 'digest', p.digest) order by live desc, p.name, p.id)
               from peers p join live using (id) where p.run_id = r.id), '[]'::json)

@@ -27,6 +27,9 @@ _PASSING_CLASSES = {"08", "40", "53", "55", "57", "58"}
 _PASSING_STATES = {"25006", "25P03"}
 """A standby that may become the primary; a session cut off for idling in a transaction."""
 
+SOON = "if it was started just now, try again in a few seconds"
+"""What may be missing because its leader is still about to make it."""
+
 _COUNTED_TWICE = "23P01"
 """An exclusion constraint was violated; the schema's only one keeps images from counting twice."""
 
@@ -37,18 +40,33 @@ def first_line(error: psycopg.Error) -> str:
     return text.strip().splitlines()[0] if text.strip() else type(error).__name__
 
 
+def invalid_dsn() -> RendezvousRefused:
+    """The error for a DSN that cannot be read; it repeats nothing, for anything may be the password."""
+    return RendezvousRefused(
+        "the rendezvous is not a valid DSN: try postgresql://user:password@host/database, "
+        "and in user and password write %40 for @, %2F for /, %3A for : and %25 for %"
+    )
+
+
 def translate_connect(error: psycopg.Error, place: str) -> P2pganError:
     """The p2pgan error for a connection to ``place`` (host and port, no secrets) that failed."""
     if isinstance(error, psycopg.ProgrammingError):
-        # The text may repeat the DSN with its password.
-        return RendezvousRefused(
-            "the rendezvous is not a valid DSN: try postgresql://user:password@host/database"
-        )
+        return invalid_dsn()
     text = str(error)
     for words, advice in _REFUSALS.items():
         if words in text and (words not in _NEEDS_MISSING or "does not exist" in text):
             return RendezvousRefused(f"the database at {place} refuses: {advice}")
     return RendezvousUnavailable(f"the database at {place} cannot be reached: {first_line(error)}")
+
+
+def lacks_schema(error: psycopg.Error) -> bool:
+    """Whether a statement failed because a table, a function or the like is not there."""
+    return error.sqlstate in _SCHEMA_STATES
+
+
+def no_schema(place: str) -> SchemaMismatch:
+    """The error for a database that nobody has led a run in."""
+    return SchemaMismatch(f"the database at {place} has no p2pgan schema yet: `p2pgan lead` makes it; {SOON}")
 
 
 def translate_call(error: psycopg.Error, place: str) -> P2pganError:
@@ -60,7 +78,7 @@ def translate_call(error: psycopg.Error, place: str) -> P2pganError:
                 f"the connection to the database at {place} broke: {first_line(error)}"
             )
         return InternalError(f"database call: {first_line(error)}")
-    if state in _SCHEMA_STATES:
+    if lacks_schema(error):
         return SchemaMismatch(
             f"the database at {place} lacks part of p2pgan's schema ({first_line(error)}): "
             "`p2pgan lead` makes it"

@@ -121,10 +121,6 @@ def _check_end(
     idle = [p for p in swarm if world.contributed_at.get(p, -IDLE_S) < world.now - IDLE_S]
     if idle:
         world.violated(PROGRESS, f"{', '.join(sorted(idle))} contributed nothing for {IDLE_S} s")
-    behind = [
-        p.me
-        for p in swarm.values()
-        if p.machine.core.version < due or not p.machine.core.has_weights
-    ]
+    behind = [p.me for p in swarm.values() if p.machine.core.version < due or not p.machine.core.has_weights]
     if behind:
         world.violated(PROGRESS, f"{', '.join(behind)} did not catch up with version {due}")

@@ -5,7 +5,7 @@ import pytest
 from p2pgan.errors import RunError
 from p2pgan.protocol.ids import Span
 from p2pgan.rendezvous import PeerStat
-from tests.contract.rendezvous.scenes import Scene
+from tests.contract.rendezvous.scenes import IMAGES, UNIT, Scene
 
 
 def test_the_keys_of_a_status_stay(scene: Scene) -> None:
@@ -51,6 +51,21 @@ def test_a_status_tells_the_run_as_it_is(scene: Scene) -> None:
         ("B", "lost", 7),
     ]
     assert status["last_commit_age_s"] >= 0
+
+
+def test_who_left_trains_nothing_and_after_the_end_nobody_leads_or_works(scene: Scene) -> None:
+    rendezvous, run = scene.rendezvous, scene.run.id
+    stats = [PeerStat("A", "active", 10.5, 0, "v0"), PeerStat("B", "active", 99.0, 0, "v0")]
+    assert rendezvous.roll_up(run, "A", 1, stats, [])
+    claimed = [(0, unit, unit * UNIT, min(unit * UNIT + UNIT, IMAGES)) for unit in range(4)]
+    assert rendezvous.claim_units(run, 1, "A", claimed, lease_s=60)
+    rendezvous.set_peer_state(run, "B", "left")
+    status = rendezvous.status(run)
+    assert {p["id"]: p["images_per_s"] for p in status["peers"]} == {"A": 10.5, "B": 0}
+    assert (status["leader"], status["units"]) == ("A", {"open": 0, "leased": 4, "done": 0})
+    assert rendezvous.finish_run(run, "A", 1)
+    status = rendezvous.status(run)
+    assert (status["leader"], status["units"]) == (None, {"open": 4, "leased": 0, "done": 0})
 
 
 def test_nobody_leads_once_the_lease_ran_out(scene: Scene) -> None:

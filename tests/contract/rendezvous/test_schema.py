@@ -64,12 +64,27 @@ def test_several_migrate_at_once(fresh_dsn: str) -> None:
         line.close()
 
 
-def test_an_empty_database_names_the_way_to_a_schema(fresh_dsn: str) -> None:
+def test_an_empty_database_names_the_way_to_a_schema_whatever_is_asked(fresh_dsn: str) -> None:
     with Rendezvous(fresh_dsn) as rendezvous:
-        with pytest.raises(SchemaMismatch, match="no p2pgan schema yet: `p2pgan lead` makes it"):
-            rendezvous.check_schema()
-        with pytest.raises(SchemaMismatch, match="`p2pgan lead` makes it"):
-            rendezvous.list_runs()
+        calls = (
+            rendezvous.check_schema,
+            rendezvous.list_runs,
+            rendezvous.list_logins,
+            lambda: rendezvous.find_run("gan"),
+            lambda: rendezvous.invite("alice", "here"),
+            lambda: rendezvous.revoke("alice"),
+            lambda: rendezvous.read_lease(1),
+        )
+        for call in calls:
+            with pytest.raises(SchemaMismatch, match="no p2pgan schema yet: `p2pgan lead` makes it; .*try"):
+                call()
+
+
+def test_a_schema_with_a_gap_names_what_is_missing(fresh_dsn: str, fresh: Rendezvous) -> None:
+    with psycopg.connect(fresh_dsn) as connection:
+        connection.execute("drop table p2pgan.samples")
+    with pytest.raises(SchemaMismatch, match=r"lacks part of p2pgan's schema \(relation .samples. does not"):
+        fresh.samples(1)
 
 
 def test_an_older_schema_is_refused_until_it_is_migrated(fresh_dsn: str) -> None:

@@ -113,7 +113,7 @@ def test_a_changed_archive_is_decoded_anew(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.usefixtures("always_cached")
 def test_a_failed_decoding_leaves_nothing(tmp_path: Path):
     archive = make_zip(tmp_path / "images.zip", {"a.png": b"no image"})
-    with pytest.raises(DatasetError, match="none of the 1 images"):
+    with pytest.raises(DatasetError, match="none of the images of images.zip can be decoded: a.png"):
         open_images(f"zip:{archive}", 32, cache_dir=tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -136,7 +136,42 @@ def test_broken_images_are_counted_and_left_out(tmp_path: Path, caplog: pytest.L
     }
     images = open_images(f"zip:{make_zip(tmp_path / 'images.zip', entries)}", 32)
     assert images.count == 1
-    assert "3 broken images of images.zip are left out" in caplog.text
+    assert "3 broken images are left out of images.zip: empty.png, short.png, text.jpg" in caplog.text
+
+
+def test_one_broken_image_is_named_and_of_many_the_first_few(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    folder = tmp_path / "images"
+    (folder / "class").mkdir(parents=True)
+    (folder / "good.png").write_bytes(picture(1))
+    (folder / "class" / "bad.png").write_bytes(b"")
+    assert open_images(f"folder:{folder}", 32).count == 1
+    assert "1 broken image is left out of images: class/bad.png" in caplog.text
+    for number in range(5):
+        (folder / f"bad-{number}.png").write_bytes(b"")
+    open_images(f"folder:{folder}", 32)
+    assert "6 broken images are left out of images: bad-0.png, bad-1.png, bad-2.png and 3 more" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("spec", "meant"),
+    [
+        ("faces.zip", "zip:faces.zip"),
+        ("Faces.ZIP", "zip:Faces.ZIP"),
+        ("images", "folder:images"),
+        ("folder.zip", "folder:folder.zip"),
+        ("fashion_mnist", "fashion-mnist"),
+        ("CIFAR10", "cifar10"),
+        ("digit", "digits"),
+    ],
+)
+def test_what_was_meant_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str, meant: str):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "folder.zip").mkdir()
+    with pytest.raises(DatasetError, match=f"unknown dataset '{spec}'; did you mean {meant}\\?$"):
+        open_images(spec, 32)
 
 
 def test_an_entry_whose_bytes_were_changed_is_left_out(tmp_path: Path):
@@ -153,7 +188,7 @@ def test_an_entry_whose_bytes_were_changed_is_left_out(tmp_path: Path):
 def test_a_huge_image_is_taken_for_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("p2pgan.gan.decode.MAX_PIXELS", 1000)
     archive = make_zip(tmp_path / "images.zip", {"a.png": picture(1)})
-    with pytest.raises(DatasetError, match="none of the 1 images"):
+    with pytest.raises(DatasetError, match="none of the images of images.zip can be decoded: a.png"):
         open_images(f"zip:{archive}", 32)
 
 

@@ -1,3 +1,4 @@
+import csv
 import re
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import torch
 from p2pgan.errors import ConfigError, WeightsError
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet
-from p2pgan.gan.train import Callbacks, UnitStats, summarise, train
+from p2pgan.gan.folder import TrainingFolder
+from p2pgan.gan.train import Callbacks, train
 from p2pgan.gan.trainer import StepStats, Trainer
+from p2pgan.gan.units import UnitStats, summarise
 from p2pgan.gan.weights import load_generator
 
 
@@ -32,7 +35,9 @@ def test_every_image_of_an_epoch_once_then_weights_and_grids(
     config: GanConfig, images: ImageSet, tmp_path: Path
 ):
     watch = Watch()
-    trained = train(config, images, tmp_path, epochs=2, unit_images=16, sample_every=4, callbacks=[watch])
+    trained = train(
+        config, images, TrainingFolder(tmp_path), epochs=2, unit_images=16, sample_every=4, callbacks=[watch]
+    )
     assert [(u.unit, u.epoch, u.images) for u in watch.units] == [
         (1, 0, 16), (2, 0, 16), (3, 0, 8), (4, 1, 16), (5, 1, 16), (6, 1, 8),
     ]  # fmt: skip
@@ -42,19 +47,22 @@ def test_every_image_of_an_epoch_once_then_weights_and_grids(
     assert trained.images == 80
     stored = load_generator(trained.weights)
     assert stored.facts == {"images": "80"}
+    rows = list(csv.DictReader(trained.losses.read_text().splitlines()))
+    assert [int(row["images_seen"]) for row in rows] == [16, 32, 40, 56, 72, 80]
+    assert float(rows[2]["loss_g"]) == watch.units[2].loss_g
     assert stored.config == config
     assert trained.generator.sample(2).shape == (2, 3, 32, 32)
 
 
 def test_the_same_configuration_gives_the_same_weights(config: GanConfig, images: ImageSet, tmp_path: Path):
-    one = train(config, images, tmp_path / "one", images_goal=24, unit_images=16)
-    two = train(config, images, tmp_path / "two", images_goal=24, unit_images=16)
+    one = train(config, images, TrainingFolder(tmp_path / "one"), images_goal=24, unit_images=16)
+    two = train(config, images, TrainingFolder(tmp_path / "two"), images_goal=24, unit_images=16)
     assert torch.equal(load_generator(one.weights).vector, load_generator(two.weights).vector)
 
 
 def test_the_average_follows_the_trainer(config: GanConfig, images: ImageSet, tmp_path: Path):
     quick = config.model_copy(update={"ema_half_life_images": 1e-3})
-    trained = train(quick, images, tmp_path, images_goal=16, unit_images=16)
+    trained = train(quick, images, TrainingFolder(tmp_path), images_goal=16, unit_images=16)
     trainer = Trainer(quick, images)
     for start in (0, 8):
         trainer.train_microbatch(0, start, start + 8)
@@ -75,7 +83,7 @@ def test_a_goal_is_needed(
     config: GanConfig, images: ImageSet, tmp_path: Path, goal: dict[str, float], line: str
 ):
     with pytest.raises(ConfigError, match=line):
-        train(config, images, tmp_path, **goal)  # type: ignore[arg-type]
+        train(config, images, TrainingFolder(tmp_path), **goal)  # type: ignore[arg-type]
 
 
 def test_a_diverged_training_stops(
@@ -84,7 +92,7 @@ def test_a_diverged_training_stops(
     failed = StepStats(8, float("nan"), float("nan"), 0.5, 0.5, None, finite=False)
     monkeypatch.setattr(Trainer, "train_microbatch", lambda *_: failed)
     with pytest.raises(WeightsError, match="diverged in unit 1"):
-        train(config, images, tmp_path, epochs=1)
+        train(config, images, TrainingFolder(tmp_path), epochs=1)
 
 
 def test_the_line_of_a_unit():
@@ -106,3 +114,40 @@ def test_steps_left_out_do_not_enter_the_means():
     stats = summarise(1, 0, steps, seconds=1.0)
     assert stats.loss_g == 1.0
     assert re.search("8 images.*, 1 steps left out", str(stats))
+
+
+def test_asked_to_stop_it_finishes_the_microbatch_and_keeps_everything(
+    config: GanConfig, images: ImageSet, tmp_path: Path
+):
+    watch = Watch()
+    answers = iter([False, False, False, True])
+    trained = train(
+        config,
+        images,
+        TrainingFolder(tmp_path),
+        epochs=2,
+        unit_images=16,
+        callbacks=[watch],
+        stopping=lambda: next(answers, True),
+    )
+    # Two microbatches of eight in the first unit, one in the second.
+    assert [u.images for u in watch.units] == [16, 8]
+    assert (trained.images, trained.goal) == (24, 80)
+    assert load_generator(trained.weights).facts == {"images": "24"}
+    assert trained.samples.name == "samples-000000024.png"
+    assert len(trained.losses.read_text().splitlines()) == 3
+
+
+def test_a_crash_leaves_weights_and_losses_that_can_be_read(
+    config: GanConfig, images: ImageSet, tmp_path: Path
+):
+    class Crash(Callbacks):
+        def on_unit(self, stats: UnitStats) -> None:
+            if stats.unit == 2:
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        train(config, images, TrainingFolder(tmp_path), epochs=1, unit_images=16, callbacks=[Crash()])
+    assert load_generator(tmp_path / "generator.safetensors").facts == {"images": "16"}
+    assert len((tmp_path / "losses.csv").read_text().splitlines()) == 3
+    assert not [path for path in tmp_path.iterdir() if "unfinished" in path.name]

@@ -13,8 +13,8 @@ from p2pgan.protocol.events import (
 )
 from p2pgan.protocol.ids import Span, images_in
 from p2pgan.protocol.leadership import Role
-from p2pgan.protocol.messages import Leaving, Phase, Plan, RoundCommitted, SnapshotRequest, Welcome
-from tests.unit.protocol.steps import BASE, Driver, manifest
+from p2pgan.protocol.messages import Leaving, Member, Phase, Plan, RoundCommitted, SnapshotRequest, Welcome
+from tests.unit.protocol.steps import BASE, Driver, manifest, plan_for
 
 
 def leading(*others: str, **changes: object) -> tuple[Driver, Plan]:
@@ -241,3 +241,26 @@ def test_a_peer_that_does_not_train_gets_shards_but_no_spans() -> None:
     plan = driver.sent(Plan, to="c")[0]
     assert {m.peer for m in plan.contributors} == {"a", "c"}
     assert "b" in {s.owner for s in plan.shards}
+
+
+def test_the_next_leader_repeats_the_last_commit_to_whom_it_did_not_reach_in_time() -> None:
+    driver = Driver()
+    driver.follow("b")
+    plan = plan_for(Member("b", (), False), Member("a", (Span(0, 0, 0, 8),), True))
+    driver.hear("b", plan)
+    driver.train()
+    driver.assemble(plan, "next")
+    candidate = driver.machine.member.candidate
+    assert candidate is not None
+    record = candidate.record(0)
+    driver.hear("b", RoundCommitted(run="run", term=1, record=record))
+    assert driver.applied == [1]
+
+    driver.give(LeaseAcquired(2))
+    driver.beat("b", version=1, digest="next")
+    driver.beat("c", version=0, digest=BASE)
+    assert not driver.sent(RoundCommitted)
+    driver.give(ProgressRead(0, BASE, ()))
+
+    assert [(m.term, m.record) for m in driver.sent(RoundCommitted, to="c")] == [(2, record)]
+    assert not driver.sent(RoundCommitted, to="b")

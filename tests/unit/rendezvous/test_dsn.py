@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from p2pgan.cli.main import run
 from p2pgan.cli.warnings import warn_without_tls
-from p2pgan.rendezvous.dsn import guest_dsn, host_without_tls, only_from_here
+from p2pgan.errors import RendezvousRefused
+from p2pgan.rendezvous.dsn import guest_dsn, host_without_tls, only_from_here, place_of
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +65,56 @@ def test_a_guests_dsn_leads_where_it_should(host: str, tls: bool) -> None:
     assert (host_without_tls(dsn) is None) is tls
     assert not only_from_here(dsn)
     assert only_from_here(guest_dsn("alice", "x", "127.0.0.1", 5432, "gan", tls))
+
+
+PASSWORDS = [
+    "abc@xyz",
+    "abc/xyz",
+    "abc/xyz@qrs",
+    "abc@xyz/qrs",
+    "abc@xyz:qrs",
+    "@xyz",
+    "abc@",
+    "abc?x@yz",
+    "abc?x/yz",
+    "123/xyz",
+    "abc@xyz,qrs",
+    "abc@[xyz",
+    "abc%xyz",
+    "abc xyz",
+]
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+@pytest.mark.parametrize("command", ["status", "join", "lead", "peers"])
+def test_no_piece_of_a_password_that_was_not_encoded_is_shown(
+    password: str, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([command, "--rendezvous", f"postgresql://me:{password}@db.invalid/gan"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert "not a valid DSN" in shown.err
+    assert "%40 for @, %2F for /" in shown.err
+    assert not any(piece in shown.err for piece in ("abc", "xyz", "qrs", "123"))
+
+
+def test_a_user_with_an_at_sign_is_refused_as_well() -> None:
+    with pytest.raises(RendezvousRefused, match="%40 for @"):
+        place_of("postgresql://me@server:secret@db.example.org/gan")
+
+
+@pytest.mark.parametrize(
+    ("dsn", "place"),
+    [
+        ("postgresql://me:a%40b%2Fc:d?e@db.example.org/gan", "db.example.org:5432/gan"),
+        ("postgresql://me:s,x@h1:1,h2:2/gan", "h1,h2:1,2/gan"),
+        ("postgresql://me@[::1]:5433/my%40gan", "::1:5433/my@gan"),
+        ("postgresql:///gan?host=@abstract", "@abstract:5432/gan"),
+        ("postgresql://me@db.example.org/gan?application_name=a@b", "db.example.org:5432/gan"),
+        ("host=db.example.org password=a@b/c:d dbname=gan", "db.example.org:5432/gan"),
+        ("user=me dbname=my@gan", "the local socket:5432/my@gan"),
+    ],
+)
+def test_a_place_has_no_password(dsn: str, place: str) -> None:
+    assert place_of(dsn) == place

@@ -1,0 +1,49 @@
+"""Files that appear under their names only when they are complete, and folders that are checked early."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from pathlib import Path
+
+from p2pgan.errors import ConfigError
+
+UNFINISHED = ".unfinished"
+"""Ends the temporary names; a crash may leave one behind."""
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file in one go for whoever looks: under a temporary name, then renamed.
+
+    Raises ConfigError if it cannot be written.
+    """
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise not_written(path, error) from error
+
+
+def check_folder(folder: Path) -> None:
+    """Sees whether files can be written into a folder, or the folder be made, and leaves no trace.
+
+    Raises ConfigError if not.
+    """
+    try:
+        place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        if not place.is_dir():
+            raise ConfigError(f"{place} is a file, not a folder; choose another --out")
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise not_written(folder, error) from error
+
+
+def not_written(path: Path, error: OSError) -> ConfigError:
+    """The line for a file or folder that cannot be written."""
+    return ConfigError(f"{path} cannot be written ({error.strerror}); choose another --out")
