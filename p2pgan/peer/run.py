@@ -29,10 +29,10 @@ from p2pgan.peer.perform import Performer
 from p2pgan.peer.training import TrainingThread
 from p2pgan.peer.vectors import Snapshot, Vectors
 from p2pgan.protocol.config import ProtocolConfig
-from p2pgan.protocol.ids import PeerId
+from p2pgan.protocol.ids import CHUNK_BYTES, PeerId
 from p2pgan.protocol.machine import Machine
 from p2pgan.rendezvous import Dataset, PeerRegistration, Rendezvous, RunRow, open_rendezvous
-from p2pgan.transport import Transport, load_keys
+from p2pgan.transport import BulkLimits, Transport, load_keys
 
 FIRST_RUN = "gan"
 """Name of a run that nobody named."""
@@ -191,16 +191,18 @@ def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, depa
             log.note("journal", journal.notice)
         transport = Transport(
             keys,
-            deliver=inbox.put,
+            deliver=inbox.deliver,
             bind_host=options.bind_host,
             advertise_host=options.advertise,
             control_port=options.port,
             bulk_port=options.port + 1 if options.port else 0,
+            # Nothing longer than a whole uncompressed vector is ever sent.
+            limits=BulkLimits(max_blob_bytes=max(CHUNK_BYTES, 4 * layout.size)),
         )
         address = transport.start()
         stack.callback(transport.close)
         registration = PeerRegistration(
-            keys.public, options.name, device.type, address.control, address.bulk, True
+            keys.public, options.name, device.type, address.control, address.bulk, True, folder.instance
         )
         place.rendezvous.register_peer(run.id, registration)
         try:
@@ -236,7 +238,10 @@ def _run_peer(place: _Place, means: _Means, trains: bool, departure: Departure) 
             run.name, me, vectors, training, means.transport, database, journal, inbox, log,
             machine.member.accepts,
         )  # fmt: skip
-        peer = Peer(run.name, machine, performer, vectors, training, database, journal, inbox, log)
+        peer = Peer(
+            run.name, machine, performer, vectors, training, database, journal, inbox, log,
+            means.transport.offences,
+        )  # fmt: skip
         _restore(peer, database, journal, run, log)
         departure.ask(peer.leave)
         return peer.run()

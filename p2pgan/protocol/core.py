@@ -49,6 +49,8 @@ class Core:
     peers: dict[PeerId, PeerView] = field(default_factory=dict)
     """In the order of their identities."""
     peers_generation: int = -1
+    offences: tuple[tuple[PeerId, int], ...] = ()
+    """Who sent this peer what no peer may send, how often; the worst first."""
     leaving: bool = False
     leaving_since: float = 0.0
     finished: bool = False

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from p2pgan.protocol.effects import UnitClaim
 from p2pgan.protocol.events import EpochDone
-from p2pgan.protocol.ids import PeerId, Span
+from p2pgan.protocol.ids import PeerId, Span, images_in
 
 
 def complement(done: Sequence[tuple[int, int]], length: int) -> list[tuple[int, int]]:
@@ -25,6 +25,10 @@ def complement(done: Sequence[tuple[int, int]], length: int) -> list[tuple[int, 
     if position < length:
         gaps.append((position, length))
     return gaps
+
+
+MOST_UNITS_ON_THE_WAY = 32_768
+"""Units handed out and not in a version yet, over all peers; the rendezvous opens no epoch beyond."""
 
 
 class UnitPool:
@@ -80,7 +84,7 @@ class UnitPool:
         missing = images
         while missing > 0:
             if not self._open:
-                if self.exhausted:
+                if self.exhausted or self._too_much_on_the_way(taken):
                     break
                 self._open_epoch(self._next_epoch, [(0, self._images)])
             span = self._open.pop(0)
@@ -93,6 +97,11 @@ class UnitPool:
             missing -= span.images
         self._held[peer] = tuple(taken)
         return self._held[peer]
+
+    def _too_much_on_the_way(self, taken: list[Span]) -> bool:
+        """Whether a further epoch has to wait; what a peer says of its speed must not fill our memory."""
+        held = sum(images_in(spans) for spans in self._held.values()) + images_in(tuple(taken))
+        return held >= MOST_UNITS_ON_THE_WAY * min(self._unit_images, self._images)
 
     def take_exactly(self, peer: PeerId, spans: tuple[Span, ...]) -> bool:
         """Let ``peer`` go on with spans it reports to hold, if all of them are its own or open."""
