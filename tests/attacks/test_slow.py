@@ -10,10 +10,11 @@ from pathlib import Path
 
 import blake3
 import pytest
+import zmq
 
 from p2pgan.protocol.ids import Span
 from p2pgan.protocol.messages import BlobHeader, Heartbeat, Phase
-from p2pgan.transport import BulkLimits, Tally, codec
+from p2pgan.transport import BulkLimits, PeerAddress, Tally, codec
 from p2pgan.transport.connections import MOST_SILENT
 from p2pgan.transport.limits import FRAME_BYTES
 from p2pgan.transport.seal import FrameKind, Sealer
@@ -31,6 +32,16 @@ def exchange(target: Party, honest: Party) -> None:
     honest.send_blob(target, BLOB)
     assert target.next_blob().payload == BLOB
     assert honest.next_blob().payload == BLOB
+
+
+def never_read(raw: RawPeer) -> tuple[PeerAddress, zmq.Socket[bytes]]:
+    """Where the raw peer listens, completes handshakes, and takes nothing."""
+    sink = raw.context.socket(zmq.ROUTER)
+    sink.rcvhwm = 1
+    sink.curve_server = True
+    sink.curve_secretkey = raw.keys.secret.encode()
+    port = sink.bind_to_random_port("tcp://127.0.0.1")
+    return PeerAddress(f"tcp://127.0.0.1:{port}", raw.address.bulk), sink
 
 
 @pytest.mark.parametrize("port", ["control", "bulk"])
@@ -53,8 +64,8 @@ def test_half_open_handshakes_do_not_pile_up(party: MakeParty, port: str, greeti
 def test_a_reader_that_never_reads_holds_no_more_than_its_queue(party: MakeParty, raw: RawPeer) -> None:
     limits = BulkLimits(max_blob_bytes=1 << 20, max_queued_bytes=4 << 20)
     target, honest = party(limits=limits), party()
+    raw.address, raw.router = never_read(raw)
     acquaint(target, honest, raw)
-    raw.router.rcvhwm = 1
     piece = BLOB[: 1 << 20]
     for number in range(64):
         target.transport.send_blob(raw.id, header_of(piece, number), piece)
