@@ -77,7 +77,10 @@ class Inbox:
             return
         self._items.put(arrival)
 
-    def get(self, timeout: float) -> Item:
+    def empty(self) -> bool:
+        return self._items.empty()
+
+    def get(self, timeout: float = 0.0) -> Item:
         """The next item. Raises queue.Empty if none comes within ``timeout`` seconds."""
         item = self._items.get(timeout=timeout)
         if isinstance(item, MessageArrived | BlobArrived):

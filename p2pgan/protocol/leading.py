@@ -148,7 +148,7 @@ class Leading:
         others = [
             PeerStat(p, p in alive, speed(p), view.version, view.digest, offences=offences[p])
             for p, view in core.peers.items()
-            if p in alive or (view.heard_at is not None and not view.info.gone)
+            if p in alive or offences[p] or (view.heard_at is not None and not view.info.gone)
         ]
         core.emit(RollUp(core.term, (mine, *others)))
 

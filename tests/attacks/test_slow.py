@@ -64,6 +64,7 @@ def test_half_open_handshakes_do_not_pile_up(party: MakeParty, port: str, greeti
 def test_a_reader_that_never_reads_holds_no_more_than_its_queue(party: MakeParty, raw: RawPeer) -> None:
     limits = BulkLimits(max_blob_bytes=1 << 20, max_queued_bytes=4 << 20)
     target, honest = party(limits=limits), party()
+    raw.router.close(linger=0)
     raw.address, raw.router = never_read(raw)
     acquaint(target, honest, raw)
     piece = BLOB[: 1 << 20]
