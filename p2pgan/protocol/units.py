@@ -82,9 +82,11 @@ class UnitPool:
         self.give_back(peer)
         taken: list[Span] = []
         missing = images
+        room: int | None = None
         while missing > 0:
             if not self._open:
-                if self.exhausted or self._too_much_on_the_way(taken):
+                room = self._room() if room is None else room
+                if self.exhausted or images - missing >= room:
                     break
                 self._open_epoch(self._next_epoch, [(0, self._images)])
             span = self._open.pop(0)
@@ -98,10 +100,10 @@ class UnitPool:
         self._held[peer] = tuple(taken)
         return self._held[peer]
 
-    def _too_much_on_the_way(self, taken: list[Span]) -> bool:
-        """Whether a further epoch has to wait; what a peer says of its speed must not fill our memory."""
-        held = sum(images_in(spans) for spans in self._held.values()) + images_in(tuple(taken))
-        return held >= MOST_UNITS_ON_THE_WAY * min(self._unit_images, self._images)
+    def _room(self) -> int:
+        """Images that may be handed out yet: what a peer says of its speed must not fill our memory."""
+        on_the_way = sum(images_in(spans) for spans in self._held.values())
+        return MOST_UNITS_ON_THE_WAY * min(self._unit_images, self._images) - on_the_way
 
     def take_exactly(self, peer: PeerId, spans: tuple[Span, ...]) -> bool:
         """Let ``peer`` go on with spans it reports to hold, if all of them are its own or open."""
