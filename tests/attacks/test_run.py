@@ -107,16 +107,11 @@ def secrets_stay(swarm: Swarm, said: str) -> None:
     assert {stat.S_IMODE(key.stat().st_mode) for key in keys} == {0o600}
     secrets = [PASSWORD, conninfo_to_dict(swarm.dsn)["password"], *(key.read_text().strip() for key in keys)]
     wrong = make_conninfo(swarm.dsn, password=PASSWORD + "-wrong")
-    for dsn in (
-        wrong,
-        wrong + " nonsense",
-        make_conninfo(swarm.dsn, port="1"),
-        make_conninfo(swarm.dsn, dbname="no"),
-    ):
-        for flags in ((), ("--debug",)):
-            refused = start_command(dsn, "join", *flags)
-            said += "".join(refused.communicate(timeout=DEADLINE_S))
-            assert refused.returncode != 0
+    places = (wrong, wrong + " nonsense", make_conninfo(swarm.dsn, port="1"))
+    # Tracebacks tell most.
+    for refused in [start_command(dsn, "join", "--debug") for dsn in places]:
+        said += "".join(refused.communicate(timeout=DEADLINE_S))
+        assert refused.returncode != 0
     tables = ("runs", "peers", "events", "metrics", "leases", "manifests")
     with psycopg.connect(swarm.dsn) as admin:
         for table in tables:
