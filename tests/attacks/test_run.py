@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 import stat
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,10 +42,9 @@ def swarm(postgres: EmbeddedPostgres, swarms: Callable[[EmbeddedPostgres], Swarm
     return made
 
 
-def said_by(swarm: Swarm, *arguments: str) -> str:
-    command = start_command(swarm.dsn, *arguments)
-    said, complaint = command.communicate(timeout=DEADLINE_S)
-    return said + complaint
+def said_by(*commands: subprocess.Popen[str]) -> list[str]:
+    """What each of ``commands``, which run at the same time, has to say."""
+    return ["".join(command.communicate(timeout=DEADLINE_S)) for command in commands]
 
 
 def attack(swarm: Swarm, raw: RawPeer, name: str, times: int) -> None:
@@ -76,9 +76,10 @@ def test_a_run_under_attack(swarm: Swarm, raw: RawPeer) -> None:
 
     swarm.until(lambda: offences()["mallory"] == sum(MALFORMED), "all that was refused in the status")
     assert offences() == {"ada": 0, "ben": 0, "mallory": sum(MALFORMED)}
-    told = json.loads(said_by(swarm, "status", "--run", swarm.run, "--json"))
-    assert {p["name"]: p["offences"] for p in told["peers"]} == offences()
-    assert f"mallory: {sum(MALFORMED)} offences" in said_by(swarm, "status", "--run", swarm.run)
+    status = ("status", "--run", swarm.run)
+    as_json, as_text = said_by(start_command(swarm.dsn, *status, "--json"), start_command(swarm.dsn, *status))
+    assert {p["name"]: p["offences"] for p in json.loads(as_json)["peers"]} == offences()
+    assert f"mallory: {sum(MALFORMED)} offences" in as_text
 
     copied = a_copy_of_the_key_is_turned_away(swarm)
     swarm.agree(swarm.peers["ada"], swarm.peers["ben"])
@@ -92,9 +93,10 @@ def a_copy_of_the_key_is_turned_away(swarm: Swarm) -> str:
     there.mkdir(parents=True)
     shutil.copy2(here / "peer.key", there / "peer.key")
     join = ("join", "--run", swarm.run, "--bind", "127.0.0.1", "--advertise", "127.0.0.1", "--threads", "1")
-    beside = said_by(swarm, *join, "--name", "ben", "--state-dir", str(here))
+    beside, elsewhere = said_by(
+        *(start_command(swarm.dsn, *join, "--name", "ben", "--state-dir", str(at)) for at in (here, there))
+    )
     assert "another peer uses" in beside
-    elsewhere = said_by(swarm, *join, "--name", "ben", "--state-dir", str(there))
     assert "another process takes part as" in elsewhere
     assert "Traceback" not in beside + elsewhere
     return beside + elsewhere
@@ -109,9 +111,9 @@ def secrets_stay(swarm: Swarm, said: str) -> None:
     wrong = make_conninfo(swarm.dsn, password=PASSWORD + "-wrong")
     places = (wrong, wrong + " nonsense", make_conninfo(swarm.dsn, port="1"))
     # Tracebacks tell most.
-    for refused in [start_command(dsn, "join", "--debug") for dsn in places]:
-        said += "".join(refused.communicate(timeout=DEADLINE_S))
-        assert refused.returncode != 0
+    commands = [start_command(dsn, "join", "--debug") for dsn in places]
+    said += "".join(said_by(*commands))
+    assert all(command.returncode for command in commands)
     tables = ("runs", "peers", "events", "metrics", "leases", "manifests")
     with psycopg.connect(swarm.dsn) as admin:
         for table in tables:
