@@ -138,7 +138,15 @@ def join(
     from p2pgan.peer.options import JoinOptions
     from p2pgan.peer.start import join as join_run
 
-    join_run(JoinOptions(rendezvous=dsn, run=run, dataset=dataset, device=device, name=name or gethostname()))
+    join_run(
+        JoinOptions(
+            rendezvous=dsn,
+            run=run,
+            dataset=dataset,
+            device=device,
+            name=gethostname() if name is None else name,
+        )
+    )
 
 
 def _is_dsn(source: str | Path) -> bool:

@@ -45,11 +45,19 @@ def _table(model: Schema, prefix: str, models: Mapping[str, Schema]) -> Iterator
         yield "|---|---|---|---|"
         for key, field in settings.items():
             name = f"{prefix}.{key}" if prefix else key
-            meaning = field["description"].rstrip(".")
+            meaning = table_cell(field["description"])
             yield f"| `{name}` | {_value(field['default'])} | {_allowed(field)} | {meaning} |"
         yield ""
     for key, group in groups.items():
         yield from _table(group, f"{prefix}.{key}" if prefix else key, models)
+
+
+def table_cell(description: str) -> str:
+    """A description without its full stop, as the cell of a table: pipes and angle brackets are text."""
+    text = " ".join(description.split())
+    if text.endswith(".") and not text.endswith("..."):
+        text = text[:-1]
+    return text.replace("|", "\\|").replace("<", "&lt;")
 
 
 def _value(value: object) -> str:

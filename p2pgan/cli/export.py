@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 from p2pgan.cli import options as o
+from p2pgan.errors import ConfigError
+
+SUFFIX = ".safetensors"
 
 
 def export(
@@ -15,7 +18,8 @@ def export(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The .safetensors file to write.")],
     run: o.RunName = None,
     version: Annotated[
-        int | None, typer.Option("--version", min=0, help="A stored version; left out, the last one.")
+        int | None,
+        typer.Option("--version", metavar="N", min=0, help="A stored version; left out, the last one."),
     ] = None,
     debug: o.Debug = False,
 ) -> None:
@@ -23,6 +27,11 @@ def export(
 
     Example: p2pgan export --rendezvous postgresql://me:secret@db.example.org/gan --out faces.safetensors
     """
+    if out.suffix.lower() not in ("", SUFFIX):
+        raise ConfigError(
+            f"--out {out} is not the name of a weights file: write {out.with_suffix(SUFFIX)}, "
+            "and draw images with p2pgan generate"
+        )
     from p2pgan.gan.weights import save_generator
     from p2pgan.peer.stored import read_generator
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from p2pgan.cli import options as o
 from p2pgan.errors import ConfigError
 
+if TYPE_CHECKING:
+    from p2pgan.gan.sampling import Generator
+
+MAX_GRID = 10_000
+"""Images of one grid; of 64 px it then has 6,600 px a side."""
+PROGRESS_FROM = 200
+"""Fewer single images are there before anybody wonders."""
+GRID_SUFFIX = ".png"
+
 
 def generate(
+    context: typer.Context,
     out: Annotated[
         Path, typer.Option("--out", metavar="PATH", help="A .png for one grid, a folder for single images.")
     ],
@@ -20,10 +31,13 @@ def generate(
         Path | None, typer.Option("--weights", metavar="FILE", help="A .safetensors file, in place of a DSN.")
     ] = None,
     run: o.RunName = None,
-    number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many images.")] = 64,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed draws the same images.")] = 1,
+    number: Annotated[int, typer.Option("-n", "--number", metavar="N", min=1, help="How many images.")] = 64,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, help="The same seed draws the same images.")
+    ] = 1,
     version: Annotated[
-        int | None, typer.Option("--version", min=0, help="A stored version; left out, the last one.")
+        int | None,
+        typer.Option("--version", metavar="N", min=0, help="A stored version; left out, the last one."),
     ] = None,
     debug: o.Debug = False,
 ) -> None:
@@ -33,17 +47,83 @@ def generate(
 
     Example: p2pgan generate --rendezvous postgresql://me:secret@db.example.org/gan -n 64 --out faces.png
     """
-    if weights is not None and version is not None:
-        raise ConfigError("a weights file has one version only; leave --version out")
-    from p2pgan import load_generator
-    from p2pgan.gan.sampling import write_grid, write_images
-
-    source = weights if weights is not None else rendezvous
-    if source is None:
-        raise ConfigError("say whose weights to draw from: --rendezvous DSN or --weights FILE")
-    images = load_generator(source, run, version).sample(number, seed)
-    if out.suffix.lower() == ".png":
-        write_grid(images, out)
+    is_grid = _is_grid(out)
+    if is_grid and number > MAX_GRID:
+        raise ConfigError(
+            f"a grid shows at most {MAX_GRID:,} images: draw fewer, or give --out a folder for single images"
+        )
+    if weights is not None:
+        said = context.get_parameter_source("rendezvous")
+        by_flag = rendezvous is not None and said is not None and said.name == "COMMANDLINE"
+        _refuse_beside_weights({"--rendezvous": by_flag, "--run": run is not None})
+        if version is not None:
+            raise ConfigError("a weights file has one version only; leave --version out")
+        generator = _from_file(weights)
+    elif rendezvous is not None:
+        generator = _from_run(rendezvous, run, version)
     else:
-        write_images(images, out)
+        raise ConfigError("say whose weights to draw from: --rendezvous DSN or --weights FILE")
+    if is_grid:
+        from p2pgan.gan.sampling import write_grid
+
+        write_grid(generator.sample(number, seed), out)
+    else:
+        _write_single(generator, number, seed, out)
     typer.echo(str(out))
+
+
+def _is_grid(out: Path) -> bool:
+    """Whether ``out`` is a file for a grid. Raises ConfigError if it looks like another kind of file."""
+    from p2pgan.gan.decode import SUFFIXES
+
+    suffix = out.suffix.lower()
+    if suffix == GRID_SUFFIX:
+        return True
+    if suffix in (*SUFFIXES, ".pdf", ".svg", ".safetensors") and not out.is_dir():
+        raise ConfigError(
+            f"--out {out} is no PNG: write {out.with_suffix(GRID_SUFFIX)} for one grid, "
+            "or the name of a folder for single images"
+        )
+    return False
+
+
+def _refuse_beside_weights(said: dict[str, bool]) -> None:
+    for flag, is_said in said.items():
+        if is_said:
+            raise ConfigError(f"{flag} and --weights both say whose weights to draw from; leave one out")
+
+
+def _from_file(path: Path) -> Generator:
+    from p2pgan.gan.sampling import Generator
+    from p2pgan.gan.weights import load_generator
+
+    file = load_generator(path)
+    return Generator(file.config, file.vector)
+
+
+def _from_run(rendezvous: str, run: str | None, version: int | None) -> Generator:
+    from p2pgan.gan.sampling import Generator
+    from p2pgan.peer.stored import read_generator
+
+    stored = read_generator(rendezvous, run, version)
+    return Generator(stored.config, stored.ema)
+
+
+def _write_single(generator: Generator, number: int, seed: int, folder: Path) -> None:
+    """Draws and writes a few images at once, however many they are, and shows how far it is on a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from p2pgan.gan.sampling import write_images
+
+    paths = write_images(generator.batches(number, seed), folder, number)
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    for _ in track(
+        paths,
+        "drawing",
+        number,
+        console=Console(stderr=True),
+        transient=True,
+        disable=not on_terminal or number < PROGRESS_FROM,
+    ):
+        pass

@@ -14,7 +14,12 @@ def invite(
     rendezvous: o.Rendezvous,
     host: Annotated[
         str | None,
-        typer.Option("--host", metavar="HOST", help="Where others reach the database; left out, as here."),
+        typer.Option(
+            "--host",
+            metavar="HOST",
+            callback=o.host,
+            help="Where others reach the database; left out, as here.",
+        ),
     ] = None,
     debug: o.Debug = False,
 ) -> None:

@@ -38,7 +38,7 @@ def join(
         data_root=data_root,
         download=download,
         device=device,
-        name=name or gethostname(),
+        name=gethostname() if name is None else name,
         state_dir=state_dir,
         bind=bind,
         advertise=advertise,

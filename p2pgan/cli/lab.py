@@ -7,18 +7,16 @@ import signal
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from p2pgan.cli import options as o
+from p2pgan.cli.interrupt import asked_to_end
 from p2pgan.cli.overrides import requested
 from p2pgan.errors import ConfigError
 
-if TYPE_CHECKING:
-    from p2pgan.lab.scenario import Scenario
-
-USUAL_MINUTES = 3.0
+FAILED, INTERRUPTED = 1, 130
 
 
 def lab(
@@ -30,7 +28,12 @@ def lab(
         int | None, typer.Option("--versions", min=1, help="Train until so many versions are committed.")
     ] = None,
     scenario: Annotated[
-        Path | None, typer.Option("--scenario", metavar="FILE", help="Faults and their times, YAML.")
+        str | None,
+        typer.Option(
+            "--scenario",
+            metavar="NAME|FILE",
+            help="Faults and their times: kill-leader, late-joiner, restart-everything, ... or a YAML file.",
+        ),
     ] = None,
     rendezvous: Annotated[
         str | None,
@@ -53,20 +56,25 @@ def lab(
     """Train with several real peers on this machine, and draw a picture in the end.
 
     Peers are separate processes that meet in an embedded Postgres. With a scenario, faults happen to
-    them; the report says what followed, and the history is audited.
+    them; the report says what followed, and the history is audited. Ctrl-C ends it early: the peers
+    leave in order, and the report tells of what there was.
 
-    Example: p2pgan lab --peers 4 --scenario scripts/labs/kill-leader.yaml --json report.json
+    Example: p2pgan lab --peers 4 --scenario kill-leader --json report.json
     """
     from rich.console import Console
 
+    from p2pgan.lab.choose import choose_scenario
     from p2pgan.lab.lab import LabOptions
     from p2pgan.lab.run import run_lab
     from p2pgan.lab.view import View
-    from p2pgan.peer.config import run_config
+    from p2pgan.peer.config import merge, run_config
 
     if json_report is not None and not json_report.absolute().parent.is_dir():
         raise ConfigError(f"the folder of {json_report} does not exist; make it, or choose another --json")
-    said = requested(
+    if json_report is not None and json_report.is_dir():
+        raise ConfigError(f"{json_report} is a folder; name a file with --json")
+    chosen = choose_scenario(scenario, peers, minutes, versions)
+    flags = requested(
         config,
         settings,
         {
@@ -76,15 +84,17 @@ def lab(
             "gan.seed": seed,
         },
     )
+    said = merge(chosen.config, flags)
     began = datetime.now()
     console = Console(highlight=False)
     # An end by `kill` or by a terminal that closes cleans up like Ctrl-C does.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, signal.default_int_handler)
     folder = out if out is not None else Path(f"lab-out-{began:%Y%m%d-%H%M%S}")
     report = run_lab(
         LabOptions(
-            scenario=_scenario(scenario, peers, minutes, versions),
+            scenario=chosen,
             out=folder,
             rendezvous=rendezvous,
             run=f"lab-{began:%Y%m%d-%H%M%S}",
@@ -93,27 +103,22 @@ def lab(
             command=shlex.join(["p2pgan", *sys.argv[1:]]),
         ),
         View(console),
+        asked_to_end,
     )
     if json_report is not None:
-        json_report.write_text(report.as_json(), encoding="utf-8")
+        try:
+            json_report.write_text(report.as_json(), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(
+                f"{json_report} cannot be written ({error.strerror}); the same is in {folder / 'report.json'}"
+            ) from error
     for failure in report.failures:
         console.print(f"failed: {failure}", markup=False)
+    if report.faults:
+        console.print(f"faults:  {report.recovery}", soft_wrap=True)
     console.print(f"report:  {folder / 'report.md'}", soft_wrap=True)
     console.print(f"picture: {report.picture or 'none'}", soft_wrap=True)
+    if report.interrupted:
+        raise typer.Exit(INTERRUPTED)
     if not report.passed:
-        raise typer.Exit(1)
-
-
-def _scenario(path: Path | None, peers: int | None, minutes: float | None, versions: int | None) -> Scenario:
-    """The scenario with the flags on top; a flag for the length replaces the scenario's own."""
-    from p2pgan.lab.scenario import parse_scenario, read_scenario
-
-    base = read_scenario(path) if path is not None else parse_scenario({})
-    values = base.model_dump(exclude_none=True)
-    if minutes is not None or versions is not None:
-        values = {key: value for key, value in values.items() if key not in {"minutes", "versions"}}
-    given = {"peers": peers, "minutes": minutes, "versions": versions}
-    values |= {key: value for key, value in given.items() if value is not None}
-    if "minutes" not in values and "versions" not in values:
-        values["minutes"] = USUAL_MINUTES
-    return parse_scenario(values)
+        raise typer.Exit(FAILED)

@@ -15,7 +15,7 @@ from p2pgan.peer.options import LeadOptions
 
 def lead(
     rendezvous: o.Rendezvous,
-    run: o.RunName = None,
+    run: o.NewRunName = None,
     config: o.ConfigFile = None,
     dataset: o.Dataset = None,
     model: o.Model = None,
@@ -65,7 +65,7 @@ def lead(
         data_root=data_root,
         download=download,
         device=device,
-        name=name or gethostname(),
+        name=gethostname() if name is None else name,
         state_dir=state_dir,
         bind=bind,
         advertise=advertise,

@@ -26,32 +26,37 @@ from p2pgan.cli import (
     status,
     train,
 )
+from p2pgan.cli.help import Command, Group
 from p2pgan.cli.options import Debug
 from p2pgan.errors import P2pganError
 from p2pgan.peer.departure import INTERRUPTED
 from p2pgan.peer.output import Output, open_standard_streams
 
 FAILED = 1
+WRONG_USE = 2
 
 app = typer.Typer(
     name="p2pgan",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
+    cls=Group,
 )
-app.command()(lead.lead)
-app.command()(join.join)
-app.command()(generate.generate)
-app.command()(status.status)
-app.command()(export.export)
-app.command()(train.train)
-app.command()(lab.lab)
-app.command()(simulate.simulate)
-app.command()(audit.audit)
-app.command()(invite.invite)
-app.command()(revoke.revoke)
-app.command()(peers.peers)
+for command in (
+    lead.lead,
+    join.join,
+    generate.generate,
+    status.status,
+    export.export,
+    train.train,
+    lab.lab,
+    simulate.simulate,
+    audit.audit,
+    invite.invite,
+    revoke.revoke,
+    peers.peers,
+):
+    app.command(cls=Command)(command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -74,10 +79,13 @@ def p2pgan(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs one command line and returns its exit code: 0 done, 1 failed, 2 wrong use."""
+    """Runs one command line and returns its exit code: 0 done, 1 failed, 2 wrong use.
+
+    Without arguments it prints the help, and fails: nothing was asked for.
+    """
     debug = "--debug" in arguments
     try:
-        outcome = app(list(arguments), prog_name="p2pgan", standalone_mode=False)
+        outcome = app(list(arguments) or ["--help"], prog_name="p2pgan", standalone_mode=False)
     except P2pganError as error:
         return _report(str(error), error.exit_code, debug)
     except typer.TyperException as error:
@@ -91,6 +99,8 @@ def run(arguments: Sequence[str]) -> int:
         return _report(
             f"this is a defect of p2pgan, run again with --debug to see where: {what}", FAILED, debug
         )
+    if not arguments:
+        return WRONG_USE
     return outcome if isinstance(outcome, int) else 0
 
 

@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from p2pgan.peer.options import LogFormat
+from p2pgan.errors import ConfigError
+from p2pgan.peer.options import MAX_THREADS, LogFormat
 
 PEER = "This machine"
 RUN = "The run's configuration"
+_HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|\*")
+
+
+def host(value: str | None) -> str | None:
+    """An address without a port, IPv6 without brackets. Raises ConfigError for what cannot be one."""
+    if value is None:
+        return None
+    bare = value.removeprefix("[").removesuffix("]") if value.startswith("[") else value
+    if "://" in value:
+        raise ConfigError(f"{value!r} is not a host: leave out what is before and after its name or address")
+    if re.fullmatch(r"[^:]*:[0-9]*|\[.*\]:[0-9]*", value):
+        raise ConfigError(f"{value!r} is not a host: leave out the port; that of a peer is said with --port")
+    try:
+        ip_address(bare)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(bare):
+            raise ConfigError(f"{value!r} is not a host: give a name or an IP address") from None
+    return bare
+
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -25,6 +47,14 @@ OptionalRendezvous = Annotated[str | None, _RENDEZVOUS]
 RunName = Annotated[
     str | None,
     typer.Option("--run", metavar="NAME", help="Name of the run; left out, the only active one."),
+]
+NewRunName = Annotated[
+    str | None,
+    typer.Option(
+        "--run",
+        metavar="NAME",
+        help="Name of the run; left out, the only active one, or a new one called gan.",
+    ),
 ]
 Dataset = Annotated[
     str | None,
@@ -46,16 +76,24 @@ Download = Annotated[
 ]
 Device = Annotated[
     str,
-    typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=PEER),
+    typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=PEER),
 ]
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="Processor threads for training.", rich_help_panel=PEER),
+    typer.Option(
+        "--threads",
+        metavar="N",
+        min=1,
+        max=MAX_THREADS,
+        help="Processor threads for training.",
+        rich_help_panel=PEER,
+    ),
 ]
 PeerName = Annotated[
     str | None,
     typer.Option(
         "--name",
+        metavar="NAME",
         help="What people call this peer; left out, this machine's name.",
         rich_help_panel=PEER,
     ),
@@ -66,16 +104,27 @@ StateDir = Annotated[
 ]
 Bind = Annotated[
     str | None,
-    typer.Option("--bind", metavar="HOST", help="Address to listen on.", rich_help_panel=PEER),
+    typer.Option("--bind", metavar="HOST", callback=host, help="Address to listen on.", rich_help_panel=PEER),
 ]
 Advertise = Annotated[
     str | None,
-    typer.Option("--advertise", metavar="HOST", help="Address that other peers dial.", rich_help_panel=PEER),
+    typer.Option(
+        "--advertise",
+        metavar="HOST",
+        callback=host,
+        help="Address that other peers dial, without a port.",
+        rich_help_panel=PEER,
+    ),
 ]
 Port = Annotated[
     int,
     typer.Option(
-        "--port", min=0, max=65_534, help="Control port, bulk is the next; 0: any free.", rich_help_panel=PEER
+        "--port",
+        metavar="N",
+        min=0,
+        max=65_534,
+        help="Control port, bulk is the next; 0: any free.",
+        rich_help_panel=PEER,
     ),
 ]
 LogFormatOption = Annotated[
@@ -96,12 +145,19 @@ Settings = Annotated[
         rich_help_panel=RUN,
     ),
 ]
-Model = Annotated[str | None, typer.Option("--model", help="The nets: dcgan or mlp.", rich_help_panel=RUN)]
-Resolution = Annotated[
-    int | None, typer.Option("--resolution", help="Pixels per side: 32 or 64.", rich_help_panel=RUN)
+Model = Annotated[
+    str | None, typer.Option("--model", metavar="NAME", help="The nets: dcgan or mlp.", rich_help_panel=RUN)
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed of the run.", rich_help_panel=RUN)]
+Resolution = Annotated[
+    int | None,
+    typer.Option("--resolution", metavar="PIXELS", help="Of each side: 32 or 64.", rich_help_panel=RUN),
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", metavar="N", help="Seed of the run.", rich_help_panel=RUN)
+]
 Epochs = Annotated[
     int | None,
-    typer.Option("--epochs", min=1, help="End after so many passes over the data.", rich_help_panel=RUN),
+    typer.Option(
+        "--epochs", metavar="N", min=1, help="End after so many passes over the data.", rich_help_panel=RUN
+    ),
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
 
 from p2pgan.errors import ConfigError
-from p2pgan.peer.config import merge, read_yaml
+from p2pgan.peer.config import RunConfig, merge, read_yaml
 
 
 def requested(
@@ -19,7 +20,7 @@ def requested(
     ``flags`` is keyed by dotted names; None means that the flag was not given.
 
     Raises:
-        ConfigError: an unreadable file, or a setting that is not ``KEY=VALUE``.
+        ConfigError: an unreadable file, or a setting that is not ``KEY=VALUE`` or lacks the groups it is in.
     """
     said = read_yaml(config) if config is not None else {}
     for setting in settings or ():
@@ -38,7 +39,32 @@ def _parse(setting: str) -> tuple[str, object]:
         value: object = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"the value of --set {setting} cannot be read; quote it as YAML") from error
+    _check_groups(key.strip(), setting)
     return key.strip(), value
+
+
+def _check_groups(key: str, setting: str) -> None:
+    """Refuses the last part of a setting's name in place of all of it: ``width`` for ``gan.model.width``.
+
+    Any other key that does not exist is refused with the rest of the configuration.
+    """
+    if "." in key or key in RunConfig.model_fields:
+        return
+    names = list(_names(RunConfig().model_dump()))
+    lasts = {name.rpartition(".")[2] for name in names if "." in name}
+    near = get_close_matches(key, lasts, n=1, cutoff=0.8)
+    meant = [name for name in names if near and name.rpartition(".")[2] == near[0]]
+    if meant:
+        raise ConfigError(f"--set {setting}: there is no setting {key!r}; did you mean {' or '.join(meant)}?")
+
+
+def _names(values: Mapping[str, object], prefix: str = "") -> Iterator[str]:
+    """The dotted names of all settings."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _names(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
 
 
 def _nested(key: str, value: object) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from p2pgan.cli import options as o
-from p2pgan.cli.words import counted
+from p2pgan.protocol.texts import counted
 
 
 def revoke(

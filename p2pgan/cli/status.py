@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from p2pgan.cli import options as o
-from p2pgan.cli.words import counted
+from p2pgan.protocol.texts import counted
 
 if TYPE_CHECKING:
     from p2pgan.rendezvous import RunState, StatusSnapshot
@@ -69,7 +69,7 @@ def _active(snapshot: StatusSnapshot) -> list[str]:
         f"run {snapshot['run']}, version {snapshot['committed_version']}, "
         f"last commit {snapshot['last_commit_age_s']:.0f} s ago",
         f"term {snapshot['term']}, led by {leader}; epoch {snapshot['epoch']}",
-        f"{counted(snapshot['images'], 'image')} counted, {snapshot['images_per_s']:,.0f} images/s",
+        f"{snapshot['images']:,} images counted, {snapshot['images_per_s']:,.0f} images/s",
         f"units: {units['open']} open, {units['leased']} leased, {units['done']} done",
     ]
 
@@ -79,5 +79,5 @@ def _finished(snapshot: StatusSnapshot) -> list[str]:
     return [
         f"run {snapshot['run']}, finished: version {snapshot['committed_version']}, "
         f"last commit {snapshot['last_commit_age_s']:.0f} s ago",
-        f"{counted(snapshot['images'], 'image')} counted, {counted(snapshot['units']['done'], 'unit')} done",
+        f"{snapshot['images']:,} images counted, {counted(snapshot['units']['done'], 'unit')} done",
     ]

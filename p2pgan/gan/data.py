@@ -19,6 +19,7 @@ from p2pgan.averaging.digest import blob_digest
 from p2pgan.errors import DatasetError
 from p2pgan.gan.decode import to_square
 from p2pgan.gan.sources import Source, open_source
+from p2pgan.protocol.texts import counted, printable
 
 IN_MEMORY_BYTES = 16 * 1024 * 1024
 """Sets up to this size are decoded anew each time; larger ones are cached in a file."""
@@ -118,15 +119,15 @@ def _squares(source: Source, resolution: int) -> Iterator[npt.NDArray[np.uint8]]
     if len(broken) == len(source):
         raise DatasetError(f"none of the images of {source.name} can be decoded: {_some(broken)}")
     if broken:
-        is_are = "1 broken image is" if len(broken) == 1 else f"{len(broken)} broken images are"
-        log.warning("%s left out of %s: %s", is_are, source.name, _some(broken))
+        verb = "is" if len(broken) == 1 else "are"
+        number = counted(len(broken), "broken image")
+        log.warning("%s %s left out of %s: %s", number, verb, source.name, _some(broken))
 
 
 def _some(names: list[str]) -> str:
-    """The first few of them; a name in an archive may be anything, so it is quoted if it must be."""
+    """The first few of them; a name in an archive may be anything."""
     more = len(names) - NAMES_SHOWN
-    shown = [name if name.isprintable() else ascii(name) for name in names[:NAMES_SHOWN]]
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+    return printable(", ".join(names[:NAMES_SHOWN])) + (f" and {more} more" if more > 0 else "")
 
 
 def _image_bytes(resolution: int) -> int:

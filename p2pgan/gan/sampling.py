@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -19,6 +21,8 @@ from p2pgan.gan.randomness import image_latents
 
 BATCH = 64
 """Images drawn at once, always: another batch size may round differently."""
+DIGITS = 6
+"""In the names of single images, at least."""
 GAP = 2
 """Pixels between the images of a grid."""
 
@@ -46,10 +50,14 @@ class Generator:
         Image ``i`` depends on the weights, the seed and ``i`` alone, not on ``n``; on one machine
         it is the same to the bit. Raises ConfigError if ``n`` is not positive.
         """
+        return torch.cat(list(self.batches(n, seed)))
+
+    def batches(self, n: int, seed: int = 1) -> Iterator[Tensor]:
+        """The same images in turn, up to ``BATCH`` at once: for more than fit into memory."""
         if n < 1:
             raise ConfigError(f"{n} images cannot be drawn; ask for at least one")
-        batches = [self._batch(seed, first) for first in range(0, n, BATCH)]
-        return torch.cat(batches)[:n]
+        for first in range(0, n, BATCH):
+            yield self._batch(seed, first)[: n - first]
 
     def _batch(self, seed: int, first: int) -> Tensor:
         with torch.inference_mode():
@@ -75,12 +83,17 @@ def write_grid(images: Tensor, path: Path) -> None:
     write_whole(path, grid_png(images))
 
 
-def write_images(images: Tensor, folder: Path) -> list[Path]:
-    """Writes each image as ``000000.png`` and so on. Raises ConfigError if that cannot be."""
-    paths = [folder / f"{index:06d}.png" for index in range(len(images))]
-    for path, image in zip(paths, images, strict=True):
+def write_images(batches: Iterable[Tensor], folder: Path, count: int) -> Iterator[Path]:
+    """Writes each image as ``000000.png`` and so on, and yields its path once it is there.
+
+    ``count`` is how many there are: with more than a million, names have more digits, so that their
+    order stays that of the images. Raises ConfigError if one cannot be written.
+    """
+    digits = max(DIGITS, len(str(count - 1)))
+    for index, image in enumerate(itertools.chain.from_iterable(batches)):
+        path = folder / f"{index:0{digits}d}.png"
         write_whole(path, _png(_picture(image)))
-    return paths
+        yield path
 
 
 def _picture(image: Tensor) -> Image.Image:

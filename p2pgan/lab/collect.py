@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from p2pgan.journal import read_versions
-from p2pgan.lab.fleet import LEFT, PeerProcess
 from p2pgan.lab.journals import read_units
 from p2pgan.lab.lab import Lab
 from p2pgan.lab.plots import draw_losses
+from p2pgan.lab.process import LEFT, PeerProcess
 from p2pgan.lab.report import LabReport, PeerReport
 from p2pgan.protocol.history import audit
 from p2pgan.protocol.ids import VersionRecord
@@ -34,7 +34,7 @@ def collect(lab: Lab) -> LabReport:
         *(f"{name} took part, but no image of its was counted" for name in idle),
     ]
     report = LabReport(
-        scenario=options.scenario.name,
+        scenario=options.scenario.name or None,
         about=options.scenario.about,
         command=options.command,
         run=run.name,
@@ -46,7 +46,9 @@ def collect(lab: Lab) -> LabReport:
         images_per_s=round(run.images / lab.trained_s, 1) if lab.trained_s else 0.0,
         peers=peers,
         faults=tuple(lab.injector.records),
+        handed_out_again=database.handed_out_again(run.id),
         failures=tuple(failures),
+        interrupted=lab.interrupted,
         picture=_if_there(out / "generated.png"),
         losses=_losses(lab, processes, out / "losses.png"),
         samples=_samples(lab, run.id, out / "samples"),

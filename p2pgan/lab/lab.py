@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +14,15 @@ import yaml
 from p2pgan.errors import P2pganError, RendezvousUnavailable, RunError
 from p2pgan.lab.faults import Injector
 from p2pgan.lab.fleet import Fleet
+from p2pgan.lab.process import PeerProcess
 from p2pgan.lab.scenario import Scenario
 from p2pgan.lab.view import View
+from p2pgan.protocol.texts import counted
 from p2pgan.rendezvous import Rendezvous, StatusSnapshot
 
-LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 0.25
 START_S = 900.0
-"""How long the first peer may take to create the run: it reads and digests the images first."""
+"""How long a peer may take until it takes part: it reads and digests the images first."""
 MUST_COUNT_S = 60.0
 """A peer that trained for so long has failed if no image of its is in committed weights."""
 STALL_S = 120.0
@@ -49,7 +51,7 @@ class Lab:
 
     def __init__(
         self, options: LabOptions, fleet: Fleet, database: Rendezvous, injector: Injector, view: View
-    ):
+    ) -> None:
         self.options = options
         self.fleet = fleet
         self.database = database
@@ -59,6 +61,8 @@ class Lab:
         self.failures: list[str] = []
         self.began_at = 0.0
         """When the run was created, in seconds since 1970."""
+        self.interrupted = False
+        """Whether it was asked to end before its time."""
         self.full_members: list[str] = []
         """Peers that were there to the end, and long enough that images of theirs must have counted."""
         self.trained_s = 0.0
@@ -72,6 +76,7 @@ class Lab:
     def start(self) -> None:
         """Starts the first peer, and the others once it has created the run."""
         self._began = time.monotonic()
+        self.view.note(0, "the first peer starts, which takes some seconds")
         config = self.options.out / "run.yaml"
         config.write_text(yaml.safe_dump(dict(self.options.requested)), encoding="utf-8")
         first = self.fleet.lead("peer-1", ["--config", str(config)])
@@ -90,16 +95,23 @@ class Lab:
         for number in range(2, self.options.scenario.peers + 1):
             self.fleet.join(f"peer-{number}")
         self._began, self.began_at = time.monotonic(), time.time()
-        self.view.note(0, f"run {self.options.run}: {self.options.scenario.peers} peers started")
+        peers = counted(self.options.scenario.peers, "peer")
+        self.view.note(0, f"run {self.options.run}: {peers} started")
 
-    def watch(self) -> None:
-        """Watches until the goal is reached or something failed that no scenario asked for."""
+    def watch(self, stopping: Callable[[], bool]) -> None:
+        """Watches until the goal is reached, something failed that no scenario asked for, or ``stopping``.
+
+        A peer that is still starting when the time is up takes part before the lab ends.
+        """
         status = self.database.status(self.run_id)
         progressed_s = 0.0
-        while not self.failures and self._done(status) < 1:
+        while not self.failures and (self._done(status) < 1 or self._starting()):
             time.sleep(LOOK_EVERY_S)
-            for record in self.injector.inject_due(self.elapsed_s, status):
-                self.view.note(self.elapsed_s, record.what)
+            if stopping():
+                self.interrupted = True
+                return
+            for text in self.injector.step(self.elapsed_s, status):
+                self.view.note(self.elapsed_s, text)
             now = self._look()
             if now is not None:
                 if now["committed_version"] > status["committed_version"]:
@@ -111,13 +123,17 @@ class Lab:
 
     def end(self) -> None:
         """Lets the peers leave, the leader last so that it commits what all have done."""
-        if self.injector.pending:
-            self.failures.append(f"the lab ended before: {', '.join(map(str, self.injector.pending))}")
-        self.view.note(self.elapsed_s, "the peers leave")
+        if self.interrupted:
+            self.view.note(self.elapsed_s, "interrupted: the peers leave in order; Ctrl-C again kills them")
+        else:
+            self.view.note(self.elapsed_s, "the peers leave")
+            if self.injector.pending:
+                self.failures.append(f"the lab ended before: {', '.join(map(str, self.injector.pending))}")
+        self.injector.surroundings.restore()
         self.full_members = [
             peer.name
             for peer in self.fleet.peers.values()
-            if peer.alive and time.monotonic() - peer.started_s >= MUST_COUNT_S
+            if peer.alive and peer.took_part_s and time.monotonic() - peer.took_part_s >= MUST_COUNT_S
         ]
         status = self.database.status(self.run_id)
         leaders = {peer["name"] for peer in status["peers"] if peer["id"] == status["leader"]}
@@ -127,7 +143,7 @@ class Lab:
             stuck = self.fleet.leave(group)
             self.failures += [f"{peer.name} did not leave and was killed; see {peer.log}" for peer in stuck]
         self.trained_s = self.elapsed_s
-        if self.database.status(self.run_id)["committed_version"] == 0:
+        if not self.interrupted and self.database.status(self.run_id)["committed_version"] == 0:
             self.failures.append("no version was ever committed")
 
     def draw(self, path: Path) -> None:
@@ -154,6 +170,8 @@ class Lab:
 
     def _done(self, status: StatusSnapshot) -> float:
         scenario = self.options.scenario
+        if scenario.until_recovered and self.injector.recovered:
+            return 1.0
         shares = []
         if scenario.minutes is not None:
             shares.append(self.elapsed_s / (60 * scenario.minutes))
@@ -161,11 +179,24 @@ class Lab:
             shares.append(status["committed_version"] / scenario.versions)
         return max(shares)
 
+    def _starting(self) -> list[PeerProcess]:
+        """Peers that do not take part yet."""
+        return [
+            peer
+            for peer in self.fleet.peers.values()
+            if peer.alive and not peer.frozen and not peer.takes_part()
+        ]
+
     def _check(self, silent_s: float) -> None:
         self.failures += [
             f"{peer.name} ended unasked: {peer.last_words()}"
             for peer in self.fleet.peers.values()
             if peer.died_unasked
+        ]
+        self.failures += [
+            f"{peer.name} did not take part within {START_S:.0f} s; see {peer.log}"
+            for peer in self._starting()
+            if time.monotonic() - peer.started_s > START_S
         ]
         if silent_s > STALL_S:
             self.failures.append(f"no version was committed for {STALL_S:.0f} s")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from p2pgan.lab.faults import FaultRecord
+from p2pgan.protocol.texts import counted
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,32 @@ class PeerReport:
 
 
 @dataclass(frozen=True)
+class Recovery:
+    """A row of a table of scenarios."""
+
+    faults: int
+    recoveries: int
+    """Faults after which another version was committed."""
+    p50_s: float | None
+    """Time from a fault to the next committed version; None if there was none."""
+    p95_s: float | None
+    handed_out_again: int
+    violations: int
+
+    def __str__(self) -> str:
+        times = "-" if self.p50_s is None else f"p50 {self.p50_s:.1f} s, p95 {self.p95_s:.1f} s"
+        return (
+            f"{self.faults} faults, {self.recoveries} recoveries, next version after: {times}; "
+            f"{self.handed_out_again} units handed out again, {self.violations} violations"
+        )
+
+
+@dataclass(frozen=True)
 class LabReport:
     """All that a lab found out; ``failures`` is empty if everything held."""
 
-    scenario: str
+    scenario: str | None
+    """Its name; None if nothing was to happen to the peers."""
     about: str
     command: str
     run: str
@@ -41,7 +65,11 @@ class LabReport:
     images_per_s: float
     peers: tuple[PeerReport, ...]
     faults: tuple[FaultRecord, ...]
+    handed_out_again: int
+    """Units that were handed out anew because a peer or a leader was lost."""
     failures: tuple[str, ...]
+    interrupted: bool
+    """Ctrl-C ended it early."""
     picture: str | None
     losses: str | None
     samples: str | None
@@ -49,19 +77,34 @@ class LabReport:
 
     @property
     def passed(self) -> bool:
-        return not self.failures
+        return not self.failures and not self.interrupted
+
+    @property
+    def recovery(self) -> Recovery:
+        """How the run went on after its faults."""
+        times = sorted(f.recovered_s for f in self.faults if f.recovered_s is not None)
+        return Recovery(
+            faults=len(self.faults),
+            recoveries=len(times),
+            p50_s=_percentile(times, 0.5),
+            p95_s=_percentile(times, 0.95),
+            handed_out_again=self.handed_out_again,
+            violations=len(self.failures),
+        )
 
     def as_json(self) -> str:
-        return json.dumps({"passed": self.passed, **asdict(self)}, indent=2) + "\n"
+        told = {"passed": self.passed, **asdict(self), "recovery": asdict(self.recovery)}
+        return json.dumps(told, indent=2) + "\n"
 
     def as_markdown(self) -> str:
-        outcome = "everything held" if self.passed else f"{len(self.failures)} failures"
+        title = f"Lab {self.scenario}" if self.scenario else "Lab"
         lines = [
-            f"# Lab {self.scenario}: {outcome}",
+            f"# {title}: {self._outcome()}",
             "",
             *([self.about.strip(), ""] if self.about else []),
-            f"Run `{self.run}` on `{self.dataset}`: {self.versions} versions in {self.seconds:.0f} s, "
-            f"{self.images:,} images counted, {self.images_per_s:,.0f} images/s, {self.terms} terms.",
+            f"Run `{self.run}` on `{self.dataset}`: {counted(self.versions, 'version')} in "
+            f"{self.seconds:.0f} s, {self.images:,} images counted, {self.images_per_s:,.0f} images/s, "
+            f"{counted(self.terms, 'term')}.",
             "",
             f"Command: `{self.command}`",
             "",
@@ -69,11 +112,22 @@ class LabReport:
             "",
             *_failures(self.failures),
             *_peers(self.peers),
-            *_faults(self.faults),
+            *_faults(self.faults, self.recovery),
             *_picture("Images from the last committed weights", self.picture),
             *_picture("Losses and judgements", self.losses),
         ]
         return "\n".join(lines).rstrip() + "\n"
+
+    def _outcome(self) -> str:
+        if self.failures:
+            early = ", interrupted" if self.interrupted else ""
+            return f"{counted(len(self.failures), 'failure')}{early}"
+        return "interrupted; what there was held" if self.interrupted else "everything held"
+
+
+def _percentile(ordered: list[float], share: float) -> float | None:
+    """Nearest rank: the smallest value that at least ``share`` of all do not exceed."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
 
 
 def _failures(failures: tuple[str, ...]) -> list[str]:
@@ -91,16 +145,18 @@ def _peers(peers: tuple[PeerReport, ...]) -> list[str]:
     ]
 
 
-def _faults(faults: tuple[FaultRecord, ...]) -> list[str]:
+def _faults(faults: tuple[FaultRecord, ...], recovery: Recovery) -> list[str]:
     if not faults:
         return []
     return [
         "## Faults",
         "",
+        f"{recovery}.",
+        "",
         "| at | what | version | term | next version after |",
         "|---|---|---|---|---|",
         *(
-            f"| {f.at_s:.0f} s | {f.what} | {_or_unknown(f.version)} | {_or_unknown(f.term)} | "
+            f"| {f.at_s:.0f} s | {f.what} | {f.version} | {f.term} | "
             f"{f'{f.recovered_s:.1f} s' if f.recovered_s is not None else 'never'} |"
             for f in faults
         ),
@@ -110,10 +166,6 @@ def _faults(faults: tuple[FaultRecord, ...]) -> list[str]:
 
 def _picture(title: str, path: str | None) -> list[str]:
     return [f"## {title}", "", f"![{title}]({Path(path).name})", ""] if path else []
-
-
-def _or_unknown(value: int | None) -> str:
-    return "?" if value is None else str(value)
 
 
 def _machine() -> str:

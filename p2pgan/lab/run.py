@@ -2,52 +2,93 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from pathlib import Path
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 
 from p2pgan.errors import ConfigError
+from p2pgan.gan.output import check_folder
+from p2pgan.gan.sources import open_source
+from p2pgan.lab.clocks import check_clocks
 from p2pgan.lab.collect import collect
+from p2pgan.lab.disks import SmallDisks, check_disks
 from p2pgan.lab.faults import Injector
 from p2pgan.lab.fleet import Fleet
 from p2pgan.lab.lab import Lab, LabOptions
+from p2pgan.lab.network import LabNetwork, check_network
 from p2pgan.lab.report import LabReport
+from p2pgan.lab.surroundings import Surroundings
 from p2pgan.lab.view import View
 from p2pgan.rendezvous import EmbeddedPostgres, open_rendezvous
 
 
-def run_lab(options: LabOptions, view: View) -> LabReport:
+def run_lab(
+    options: LabOptions, view: View, interruptible: Callable[[], AbstractContextManager[threading.Event]]
+) -> LabReport:
     """Runs a lab to its end and leaves its report, pictures and logs in ``options.out``.
+
+    Within ``interruptible``, entered once the run has begun, an interrupt sets the event that it gives:
+    then the lab ends early and in order, with a report. Before that an interrupt just ends it.
 
     Raises:
         ConfigError: the folder is in use, or the scenario needs an embedded Postgres.
+        DatasetError: there are no such images.
         P2pganError: the run did not begin.
     """
-    _claim(options.out)
+    _check(options)
     with ExitStack() as stack:
         postgres, dsn = _rendezvous(options, stack)
         database = stack.enter_context(open_rendezvous(dsn))
-        fleet = stack.enter_context(Fleet(options.out, dsn, options.run, _peer_arguments(options)))
+        options.out.mkdir(parents=True, exist_ok=True)
+        surroundings = _surroundings(options, dsn, postgres, stack)
         stack.enter_context(view)
-        lab = Lab(options, fleet, database, Injector(options.scenario.faults, fleet, postgres), view)
+        injector = Injector(options.scenario.faults, surroundings)
+        lab = Lab(options, surroundings.fleet, database, injector, view)
         lab.start()
-        lab.watch()
+        asked = stack.enter_context(interruptible())
+        lab.watch(asked.is_set)
         lab.end()
         lab.draw(options.out / "generated.png")
         return collect(lab)
 
 
-def _claim(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()):
-            raise ConfigError(f"the folder {out} is not empty; choose another with --out")
-    except OSError as error:
-        raise ConfigError(f"the folder {out} cannot be used: {error.strerror}; choose another") from error
+def _check(options: LabOptions) -> None:
+    """Refuses what cannot go well before anything is made."""
+    if options.rendezvous is not None and options.scenario.moves_postgres:
+        raise ConfigError("this scenario stops Postgres; leave --rendezvous out, for an embedded one")
+    if options.scenario.moves_network:
+        check_network()
+    if options.scenario.moves_disks:
+        check_disks()
+    if options.scenario.clocks:
+        check_clocks()
+    check_folder(options.out)
+    if options.out.is_dir() and any(options.out.iterdir()):
+        raise ConfigError(f"the folder {options.out} is not empty; choose another with --out")
+    open_source(options.dataset)
 
 
-def _peer_arguments(options: LabOptions) -> tuple[str, ...]:
-    # All peers are on this machine, so loopback is enough; they share its cores, so one thread each.
-    return ("--dataset", options.dataset, "--bind", "127.0.0.1", "--advertise", "127.0.0.1", "--threads", "1")
+def _surroundings(
+    options: LabOptions, dsn: str, postgres: EmbeddedPostgres | None, stack: ExitStack
+) -> Surroundings:
+    """The fleet, with the network and the disks that the scenario moves."""
+    scenario = options.scenario
+    disks = stack.enter_context(SmallDisks()) if scenario.moves_disks else None
+    network = (
+        stack.enter_context(LabNetwork(dsn, lambda: fleet.process_ids())) if scenario.moves_network else None
+    )
+    fleet = Fleet(
+        options.out,
+        dsn,
+        options.run,
+        # They share the machine's cores, so one thread each.
+        ("--dataset", options.dataset, "--threads", "1"),
+        network=network,
+        disks=disks,
+        clocks=scenario.clocks,
+    )
+    stack.enter_context(fleet)
+    return Surroundings(fleet, postgres, network, disks)
 
 
 def _rendezvous(options: LabOptions, stack: ExitStack) -> tuple[EmbeddedPostgres | None, str]:
@@ -55,6 +96,4 @@ def _rendezvous(options: LabOptions, stack: ExitStack) -> tuple[EmbeddedPostgres
     if options.rendezvous is None:
         postgres = stack.enter_context(EmbeddedPostgres(options.out / "postgres"))
         return postgres, postgres.dsn
-    if options.scenario.moves_postgres:
-        raise ConfigError("this scenario stops Postgres; leave --rendezvous out, for an embedded one")
     return None, options.rendezvous

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
@@ -10,67 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from p2pgan.errors import ConfigError
-
-LEADER = "leader"
-FOLLOWER = "follower"
-STOPPED = "stopped"
-
-
-class Action(StrEnum):
-    """What can befall a lab."""
-
-    KILL = "kill"
-    """SIGKILL: a crash of the target."""
-    STOP = "stop"
-    """SIGSTOP: the target freezes."""
-    CONTINUE = "continue"
-    """SIGCONT: the target, or everyone who is frozen, wakes up."""
-    JOIN = "join"
-    """A new peer with the target's name, or the same one again, joins."""
-    LEAVE = "leave"
-    """Ctrl-C: the target leaves cleanly."""
-    RESTART_ALL = "restart-all"
-    """Every peer is killed at once, and started again."""
-    STOP_POSTGRES = "stop-postgres"
-    """The embedded database stops as in a crash."""
-    START_POSTGRES = "start-postgres"
-    """The embedded database starts again."""
-
-
-NEEDS_TARGET = frozenset({Action.KILL, Action.STOP, Action.JOIN, Action.LEAVE})
-TAKES_TARGET = NEEDS_TARGET | {Action.CONTINUE}
-POSTGRES = frozenset({Action.STOP_POSTGRES, Action.START_POSTGRES})
-
-
-class Fault(BaseModel):
-    """One thing that happens, at a time or at a version."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    do: Action
-    target: str | None = Field(None, description="leader, follower, stopped, or a peer's name such as peer-2")
-    at_s: float | None = Field(None, ge=0, description="seconds after the run was created")
-    at_version: int | None = Field(None, ge=0, description="as soon as this version is committed")
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if (self.at_s is None) == (self.at_version is None):
-            raise ValueError("a fault has either at_s or at_version")
-        if self.do in NEEDS_TARGET and self.target is None:
-            raise ValueError(f"{self.do} needs a target: leader, follower or a peer's name")
-        if self.target is not None and self.do not in TAKES_TARGET:
-            raise ValueError(f"{self.do} takes no target")
-        if self.do is Action.JOIN and self.target in {LEADER, FOLLOWER, STOPPED}:
-            raise ValueError("join needs a peer's name, such as peer-4")
-        return self
-
-    def is_due(self, elapsed_s: float, committed_version: int) -> bool:
-        if self.at_s is not None:
-            return elapsed_s >= self.at_s
-        return self.at_version is not None and committed_version >= self.at_version
-
-    def __str__(self) -> str:
-        return f"{self.do} {self.target}" if self.target else str(self.do)
+from p2pgan.lab.fault import NETWORK, POSTGRES, ROLES, Action, Fault
 
 
 class Scenario(BaseModel):
@@ -78,17 +17,24 @@ class Scenario(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = "quick"
+    name: str = ""
     about: str = ""
     peers: int = Field(3, ge=1, le=64, description="peers at the start")
-    minutes: float | None = Field(None, gt=0, description="how long to train")
+    minutes: float | None = Field(None, gt=0, allow_inf_nan=False, description="how long to train")
     versions: int | None = Field(None, ge=1, description="train until this version is committed")
+    until_recovered: bool = Field(
+        False, description="end as soon as the run has recovered from all faults; minutes is then the most"
+    )
+    config: dict[str, object] = Field({}, description="the run's configuration, as a file for lead --config")
+    clocks: dict[str, float] = Field({}, description="peers whose clock is ahead, by so many seconds")
     faults: tuple[Fault, ...] = ()
 
     @model_validator(mode="after")
     def _targets_exist(self) -> Self:
-        names = {LEADER, FOLLOWER, STOPPED, *(f"peer-{number}" for number in range(1, self.peers + 1))}
+        names = {*ROLES, *(f"peer-{number}" for number in range(1, self.peers + 1))}
         names |= {fault.target for fault in self.faults if fault.do is Action.JOIN and fault.target}
+        if unknown := sorted(self.clocks.keys() - names | self.clocks.keys() & ROLES):
+            raise ValueError(f"clocks names {unknown[0]}, which is a peer that never joins")
         for fault in self.faults:
             if fault.target is not None and fault.target not in names:
                 raise ValueError(f"'{fault}' is about a peer that never joins")
@@ -97,6 +43,14 @@ class Scenario(BaseModel):
     @property
     def moves_postgres(self) -> bool:
         return any(fault.do in POSTGRES for fault in self.faults)
+
+    @property
+    def moves_network(self) -> bool:
+        return any(fault.do in NETWORK for fault in self.faults)
+
+    @property
+    def moves_disks(self) -> bool:
+        return any(fault.do is Action.FILL_DISK for fault in self.faults)
 
 
 def parse_scenario(values: object, source: str = "the scenario") -> Scenario:
@@ -118,4 +72,6 @@ def read_scenario(path: Path) -> Scenario:
         raise ConfigError(f"the scenario {path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"the scenario {path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if isinstance(values, dict):
+        values = {"name": path.stem, **values}
     return parse_scenario(values if values is not None else {}, f"the scenario {path}")

@@ -8,12 +8,14 @@ from typing import Self
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
+from p2pgan.protocol.texts import counted
 from p2pgan.rendezvous import StatusSnapshot
 
 LINE_EVERY_S = 5.0
+COLUMNS = ("peer", "state", "images/s", "version", "digest")
 
 
 class View:
@@ -45,7 +47,7 @@ class View:
             self._live.update(_panel(elapsed_s, done, status), refresh=True)
         elif elapsed_s >= self._next_line_s:
             self._next_line_s = elapsed_s + LINE_EVERY_S
-            self.note(elapsed_s, _line(done, status))
+            self.note(elapsed_s, f"{min(done, 1.0):4.0%}  {_line(status)}")
 
 
 def leader_name(status: StatusSnapshot) -> str:
@@ -53,17 +55,19 @@ def leader_name(status: StatusSnapshot) -> str:
     return next((peer["name"] for peer in status["peers"] if peer["id"] == status["leader"]), "nobody")
 
 
-def _line(done: float, status: StatusSnapshot) -> str:
+def _line(status: StatusSnapshot) -> str:
     present = sum(peer["state"] in {"joining", "active"} for peer in status["peers"])
     return (
-        f"{done:4.0%}  version {status['committed_version']}, term {status['term']}, led by "
-        f"{leader_name(status)}, {present} peers, {status['images']:,} images, "
-        f"{status['images_per_s']:,.0f} images/s"
+        f"version {status['committed_version']}, term {status['term']}, led by {leader_name(status)}, "
+        f"{counted(present, 'peer')}, {status['images']:,} images, {status['images_per_s']:,.0f} images/s"
     )
 
 
 def _panel(elapsed_s: float, done: float, status: StatusSnapshot) -> RenderableType:
-    table = Table("peer", "state", "images/s", "version", "digest", box=None)
+    progress = Table.grid(Column(width=7), Column(width=4, justify="right"), Column(), padding=(0, 2, 0, 0))
+    share = min(done, 1.0)
+    progress.add_row(_clock(elapsed_s), f"{share:.0%}", ProgressBar(total=1.0, completed=share, width=40))
+    table = Table(*(Column(title, no_wrap=True) for title in COLUMNS), box=None)
     for peer in status["peers"]:
         table.add_row(
             peer["name"] + (" (leads)" if peer["id"] == status["leader"] else ""),
@@ -72,8 +76,7 @@ def _panel(elapsed_s: float, done: float, status: StatusSnapshot) -> RenderableT
             str(peer["version"]),
             peer["digest"][:8],
         )
-    head = Text(f"{_clock(elapsed_s)} {_line(done, status)}")
-    return Group(head, ProgressBar(total=1.0, completed=min(done, 1.0), width=60), table)
+    return Group(progress, Text(_line(status)), table)
 
 
 def _clock(seconds: float) -> str:

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from functools import partial
 
 from p2pgan.errors import RendezvousUnavailable, WeightsError
+from p2pgan.failpoints import pass_by
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.models import layout_for
 from p2pgan.gan.sampling import Generator, grid_png
-from p2pgan.journal import Journal
-from p2pgan.peer.failpoints import pass_by
 from p2pgan.peer.inbox import Inbox, SnapshotRead
 from p2pgan.peer.line import Call, Line
+from p2pgan.peer.memory import Memory
 from p2pgan.peer.snapshot import decode_snapshot
 from p2pgan.peer.vectors import Snapshot
 from p2pgan.protocol.config import ProtocolConfig
@@ -74,14 +74,14 @@ class Database:
         registration: PeerRegistration,
         config: ProtocolConfig,
         gan: GanConfig,
-        journal: Journal,
+        memory: Memory,
         inbox: Inbox,
         set_peers: Callable[[dict[PeerId, PeerAddress]], None],
         sample_every: int,
     ) -> None:
         self._db, self._run, self._config = rendezvous, run, config
         self._registration, self._me = registration, registration.id
-        self._gan, self._journal, self._inbox = gan, journal, inbox
+        self._gan, self._memory, self._inbox = gan, memory, inbox
         self._set_peers, self._sample_every = set_peers, sample_every
         self._sampled = 0
         self._kept_version: int | None = None
@@ -169,7 +169,9 @@ class Database:
         self._set_peers(
             {p.id: PeerAddress(p.control_address, p.bulk_address) for p in present if p.id != self._me}
         )
-        infos = tuple(PeerInfo(p.id, p.can_lead, not p.present or p.last_seen_s > LIVE_S) for p in present)
+        infos = tuple(
+            PeerInfo(p.id, p.can_lead, not p.present or p.last_seen_s > LIVE_S, p.name) for p in present
+        )
         self._inbox.put(PeersRead(table.generation, infos))
 
     def _read_progress(self) -> None:
@@ -218,7 +220,8 @@ class Database:
             return
         pass_by("announce")
         self._inbox.put(CommitDone(manifest.version))
-        self._empty_outbox()
+        self._memory.forget_commits()
+        self._kept_version = None
         if manifest.version - self._sampled >= self._sample_every or self._sampled == 0:
             self._sampled = manifest.version
             self._write_sample(snapshot)
@@ -231,14 +234,8 @@ class Database:
         """The outbox holds the newest commit alone: it has the records of those before."""
         if self._kept_version == snapshot.version:
             return
-        new = self._journal.put_commit(self._run.name, effect.records, snapshot.manifest, [snapshot.blob])
-        self._empty_outbox(keep=new)
+        self._memory.keep_commit(effect.records, snapshot.manifest, snapshot.blob)
         self._kept_version = snapshot.version
-
-    def _empty_outbox(self, keep: int | None = None) -> None:
-        while (oldest := self._journal.peek_commit(self._run.name)) is not None and oldest.id != keep:
-            self._journal.remove_commit(oldest.id)
-        self._kept_version = None
 
     def _load(self, version: int) -> None:
         try:

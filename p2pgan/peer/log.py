@@ -10,6 +10,7 @@ import structlog
 from p2pgan.peer.options import LogFormat
 from p2pgan.peer.output import Output
 from p2pgan.protocol.ids import VersionRecord
+from p2pgan.protocol.texts import counted, printable
 
 if TYPE_CHECKING:  # torch comes with it, and the first line comes before torch
     from p2pgan.gan.train import UnitStats
@@ -40,7 +41,8 @@ class Log:
 
     def version(self, record: VersionRecord, members: int, images: int, seconds: float) -> None:
         """This peer's weights have become a version."""
-        text = f"version {record.version}: {images} images of {members} peers in {seconds:.1f} s"
+        what = f"{counted(images, 'image')} of {counted(members, 'peer')}"
+        text = f"version {record.version}: {what} in {seconds:.1f} s"
         self._logger.info(f"{text}, {record.images} in all", kind="version")
 
 
@@ -55,4 +57,4 @@ class _Lines:
 
 
 def _line(_logger: object, _method: str, event: structlog.types.EventDict) -> str:
-    return f"{event['timestamp']} {event['kind']:<9} {event['event']}"
+    return f"{event['timestamp']} {event['kind']:<9} {printable(event['event'])}"

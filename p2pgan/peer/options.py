@@ -20,6 +20,7 @@ LogFormat = Literal["lines", "json"]
 
 EMBEDDED_PREFIX = "embedded:"
 MAX_NAME = 63
+MAX_THREADS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +56,16 @@ class PeerOptions:
     def __post_init__(self) -> None:
         if not self.rendezvous.strip():
             raise ConfigError("the rendezvous is empty; give a Postgres DSN or embedded:PATH")
-        if not 0 < len(self.name) <= MAX_NAME or not self.name.isprintable() or "/" in self.name:
-            raise ConfigError(f"the name {self.name!r} cannot be used; give 1 to {MAX_NAME} characters")
+        if "/" in self.name:
+            raise ConfigError(f"the name {self.name!r} cannot be used: leave out the /")
+        if not 0 < len(self.name) <= MAX_NAME or not self.name.isprintable():
+            raise ConfigError(
+                f"the name {self.name!r} cannot be used: give 1 to {MAX_NAME} printable characters"
+            )
         if not 0 <= self.port < 65_535:
             raise ConfigError(f"port {self.port} cannot be used; give 0 for free ports, or 1 to 65534")
-        if self.threads is not None and self.threads < 1:
-            raise ConfigError(f"{self.threads} threads cannot train; give at least 1")
+        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
+            raise ConfigError(f"{self.threads} threads cannot train; give 1 to {MAX_THREADS}")
 
     @property
     def embedded(self) -> bool:

@@ -7,10 +7,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from p2pgan.journal import Journal, UnitLine
+from p2pgan.journal import UnitLine
 from p2pgan.peer.database import Database
 from p2pgan.peer.inbox import ContributionReady, Inbox, Item, SnapshotRead, SpanTrained, ThreadDied
 from p2pgan.peer.log import Log
+from p2pgan.peer.memory import Memory
 from p2pgan.peer.perform import Performer
 from p2pgan.peer.training import TrainingThread
 from p2pgan.peer.vectors import Snapshot, Vectors
@@ -39,20 +40,19 @@ class Peer:
 
     def __init__(
         self,
-        run: str,
         machine: Machine,
         performer: Performer,
         vectors: Vectors,
         training: TrainingThread,
         database: Database,
-        journal: Journal,
+        memory: Memory,
         inbox: Inbox,
         log: Log,
         refused: Callable[[], Mapping[PeerId, int]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._run, self._machine, self._performer, self._vectors = run, machine, performer, vectors
-        self._training, self._database, self._journal = training, database, journal
+        self._machine, self._performer, self._vectors = machine, performer, vectors
+        self._training, self._database, self._memory = training, database, memory
         self._inbox, self._log, self._clock = inbox, log, clock
         self._refused = refused
         """What the transport refused, by sender, as often as it did so far."""
@@ -131,8 +131,7 @@ class Peer:
     def _span_trained(self, item: SpanTrained) -> None:
         stats = item.stats
         self._log.unit(stats)
-        self._journal.add_unit(
-            self._run,
+        self._memory.add_unit(
             UnitLine(
                 epoch=item.span.epoch,
                 unit=item.span.unit,

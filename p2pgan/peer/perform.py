@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from p2pgan.averaging.digest import blob_digest
 from p2pgan.errors import PeerFault, WeightsError
-from p2pgan.journal import Journal, RoundLine
+from p2pgan.failpoints import pass_by
+from p2pgan.journal import RoundLine
 from p2pgan.peer.database import Database
-from p2pgan.peer.failpoints import pass_by
 from p2pgan.peer.inbox import Inbox
 from p2pgan.peer.log import Log
+from p2pgan.peer.memory import Memory
 from p2pgan.peer.training import TrainingThread
 from p2pgan.peer.vectors import Payload, Rejected, Vectors
 from p2pgan.protocol.effects import (
@@ -45,7 +46,7 @@ from p2pgan.protocol.events import (
     SnapshotInstalled,
 )
 from p2pgan.protocol.ids import CHUNK_BYTES, PeerId, SnapshotManifest
-from p2pgan.protocol.messages import BlobHeader, BlobKind, ChunkMissing, Welcome
+from p2pgan.protocol.messages import BlobHeader, BlobKind, ChunkMissing, Plan, Welcome
 from p2pgan.transport import BlobArrived, Transport
 
 KINDS_FOR_EVERYONE = frozenset({"leader", "peer", "database", "catch-up", "leaving"})
@@ -71,14 +72,14 @@ class Performer:
         training: TrainingThread,
         transport: Transport,
         database: Database,
-        journal: Journal,
+        memory: Memory,
         inbox: Inbox,
         log: Log,
         accepts: Callable[[int, int], bool],
     ) -> None:
         self._run, self._me = run, me
         self._vectors, self._training, self._transport = vectors, training, transport
-        self._database, self._journal, self._inbox, self._log = database, journal, inbox, log
+        self._database, self._memory, self._inbox, self._log = database, memory, inbox, log
         self._accepts = accepts
         self._fetched: Fetched | None = None
         self._applied_at = time.monotonic()
@@ -91,6 +92,8 @@ class Performer:
         match effect:
             case Send(to, message):
                 self._transport.send(to, message)
+                if isinstance(message, Plan):
+                    pass_by("planning")
             case Note(kind, text):
                 self._note(kind, text)
             case Train(ticket, spans):
@@ -127,7 +130,7 @@ class Performer:
 
     def _note(self, kind: str, text: str) -> None:
         self._log.note(kind, text)
-        self._journal.add_event(self._run, kind, text)
+        self._memory.add_event(kind, text)
         if kind in KINDS_FOR_EVERYONE:
             self._database.note(kind, text)
 
@@ -138,13 +141,13 @@ class Performer:
         fresh = self._vectors.apply(effect)
         if effect.keep_training:
             self._training.rebase(fresh.theta)
-        self._journal.add_version(self._run, record)
+        self._memory.add_version(record)
         now = time.monotonic()
         counted = sum(c.images for c in record.contributions)
         members, seconds = len(record.contributions), now - self._applied_at
         self._applied_at = now
         line = RoundLine(record.version, record.attempt, record.term, members, counted, seconds, "committed")
-        self._journal.add_round(self._run, line)
+        self._memory.add_round(line)
         self._log.version(record, members, counted, seconds)
 
     def _send_slice(self, e: SendSlice) -> None:

@@ -23,6 +23,7 @@ from p2pgan.peer.device import pick_device
 from p2pgan.peer.identity import take_identity
 from p2pgan.peer.inbox import Inbox
 from p2pgan.peer.log import Log
+from p2pgan.peer.memory import Memory
 from p2pgan.peer.options import JoinOptions, LeadOptions, PeerOptions
 from p2pgan.peer.peer import Peer
 from p2pgan.peer.perform import Performer
@@ -31,6 +32,7 @@ from p2pgan.peer.vectors import Snapshot, Vectors
 from p2pgan.protocol.config import ProtocolConfig
 from p2pgan.protocol.ids import CHUNK_BYTES, PeerId
 from p2pgan.protocol.machine import Machine
+from p2pgan.protocol.texts import SHORT_ID, counted
 from p2pgan.rendezvous import Dataset, PeerRegistration, Rendezvous, RunRow, open_rendezvous
 from p2pgan.transport import BulkLimits, Transport, load_keys
 
@@ -40,8 +42,8 @@ END_S = 5.0
 """Each thread has so long to end."""
 
 
-def lead(options: LeadOptions, log: Log, departure: Departure) -> None:
-    """As :func:`p2pgan.peer.start.lead`; KeyboardInterrupt if it is to leave before it takes part."""
+def lead(options: LeadOptions, log: Log, departure: Departure) -> str:
+    """As :func:`p2pgan.peer.start.lead`; why it ended, or KeyboardInterrupt if it was before it took part."""
     _set_threads(options)
     with open_rendezvous(options.rendezvous, create=True) as rendezvous:
         rendezvous.migrate()
@@ -58,11 +60,11 @@ def lead(options: LeadOptions, log: Log, departure: Departure) -> None:
             check_requested(config, options.requested)
             images = _images(config, options)
         place = _Place(rendezvous, run, config, images)
-        _take_part(place, options, not options.no_train, log, departure)
+        return _take_part(place, options, not options.no_train, log, departure)
 
 
-def join(options: JoinOptions, log: Log, departure: Departure) -> None:
-    """As :func:`p2pgan.peer.start.join`; KeyboardInterrupt if it is to leave before it takes part."""
+def join(options: JoinOptions, log: Log, departure: Departure) -> str:
+    """As :func:`p2pgan.peer.start.join`; why it ended, or KeyboardInterrupt if it was before it took part."""
     _set_threads(options)
     with open_rendezvous(options.rendezvous) as rendezvous:
         rendezvous.check_schema()
@@ -71,7 +73,7 @@ def join(options: JoinOptions, log: Log, departure: Departure) -> None:
             raise RunError(f"the run {run.name} has finished: draw from it with p2pgan generate")
         config = stored_config(run.config)
         place = _Place(rendezvous, run, config, _images(config, options))
-        _take_part(place, options, True, log, departure)
+        return _take_part(place, options, True, log, departure)
 
 
 def _set_threads(options: PeerOptions) -> None:
@@ -127,7 +129,7 @@ def _check_images(run: RunRow, images: ImageSet) -> None:
     mine, theirs = _dataset(images), run.dataset
     if mine != theirs:
         raise DatasetError(
-            f"these are not the images of the run {run.name}: {mine['count']} images with digest "
+            f"these are not the images of the run {run.name}: {counted(mine['count'], 'image')} with digest "
             f"{mine['digest'][:12]}, not {theirs['count']} with {theirs['digest'][:12]}; "
             "point --dataset to the same images"
         )
@@ -174,7 +176,7 @@ class _Means:
     log: Log
 
 
-def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, departure: Departure) -> None:
+def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, departure: Departure) -> str:
     run, images = place.run, place.images
     _check_images(run, images)
     layout = layout_for(place.config.gan.model)
@@ -206,21 +208,25 @@ def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, depa
         )
         place.rendezvous.register_peer(run.id, registration)
         try:
-            log.note("run", f"{run.name}: {images.count} images at {images.resolution} px, {device.type}")
-            log.note("peer", f"{options.name} is {keys.public[:8]}, listens on {address.control}")
+            log.note(
+                "run",
+                f"{run.name}: {counted(images.count, 'image')} at {images.resolution} px, {device.type}",
+            )
+            log.note("peer", f"{options.name} is {keys.public[:SHORT_ID]}, listens on {address.control}")
             means = _Means(registration, layout, device, transport, journal, inbox, log)
             reason = _run_peer(place, means, trains, departure)
         except KeyboardInterrupt:
             _say_goodbye(place, keys.public, log)
             raise
         _say_goodbye(place, keys.public, log)
-        log.note("leaving", reason)
+        return reason
 
 
 def _run_peer(place: _Place, means: _Means, trains: bool, departure: Departure) -> str:
     """Put a peer together and run it until it has left; the reason."""
     run, config = place.run, place.config
-    inbox, journal, log = means.inbox, means.journal, means.log
+    inbox, log = means.inbox, means.log
+    memory = Memory(means.journal, run.name, log)
     settings = _protocol_config(run, config, means.layout.size)
     me = means.registration.id
     machine = Machine(settings, me, run.name, trains=trains)
@@ -228,21 +234,20 @@ def _run_peer(place: _Place, means: _Means, trains: bool, departure: Departure) 
         training = TrainingThread(Trainer(config.gan, place.images, means.device), inbox)
         stack.callback(training.end, END_S)
         database = Database(
-            place.rendezvous, run, means.registration, settings, config.gan, journal, inbox,
+            place.rendezvous, run, means.registration, settings, config.gan, memory, inbox,
             means.transport.set_peers, config.sample_every,
         )  # fmt: skip
         # Nothing that is still queued may contradict the goodbye.
         stack.callback(database.end, END_S)
         vectors = Vectors(means.layout, config.sync.alpha, config.gan.ema_half_life_images)
         performer = Performer(
-            run.name, me, vectors, training, means.transport, database, journal, inbox, log,
+            run.name, me, vectors, training, means.transport, database, memory, inbox, log,
             machine.member.accepts,
         )  # fmt: skip
         peer = Peer(
-            run.name, machine, performer, vectors, training, database, journal, inbox, log,
-            means.transport.offences,
-        )  # fmt: skip
-        _restore(peer, database, journal, run, log)
+            machine, performer, vectors, training, database, memory, inbox, log, means.transport.offences
+        )
+        _restore(peer, database, means.journal, run, log)
         departure.ask(peer.leave)
         return peer.run()
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from p2pgan.peer.departure import Departure
 from p2pgan.peer.log import Log
@@ -16,10 +15,13 @@ def lead(options: LeadOptions) -> None:
     Raises:
         P2pganError: one line that says what is wrong and what to do.
     """
-    with _beginning(options) as (log, departure):
+
+    def run(log: Log, departure: Departure) -> str:
         from p2pgan.peer.run import lead as lead_run
 
-        lead_run(options, log, departure)
+        return lead_run(options, log, departure)
+
+    _run(run, options)
 
 
 def join(options: JoinOptions) -> None:
@@ -28,18 +30,21 @@ def join(options: JoinOptions) -> None:
     Raises:
         P2pganError: one line that says what is wrong and what to do.
     """
-    with _beginning(options) as (log, departure):
+
+    def run(log: Log, departure: Departure) -> str:
         from p2pgan.peer.run import join as join_run
 
-        join_run(options, log, departure)
+        return join_run(options, log, departure)
+
+    _run(run, options)
 
 
-@contextmanager
-def _beginning(options: PeerOptions) -> Iterator[tuple[Log, Departure]]:
+def _run(run: Callable[[Log, Departure], str], options: PeerOptions) -> None:
     log, departure = Log(options.log_format), Departure()
     with departure.on_signals():
         try:
             log.note("start", "starting: loading torch takes a few seconds")
-            yield log, departure
+            reason = run(log, departure)
         except KeyboardInterrupt:
-            log.note("leaving", "left before it took part")
+            reason = "left before it took part"
+        log.note("leaving", reason)  # the last line: whoever waits for the end sees that it is there

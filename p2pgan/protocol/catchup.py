@@ -9,6 +9,7 @@ from p2pgan.protocol.effects import BeginSnapshot, InstallSnapshot, LoadFromRend
 from p2pgan.protocol.events import ChunkArrived, SnapshotFailed, SnapshotInstalled
 from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.messages import ChunkMissing, ChunkRequest, Welcome
+from p2pgan.protocol.texts import counted
 
 CHUNKS_IN_FLIGHT = 4
 """Requests outstanding to one donor."""
@@ -55,7 +56,8 @@ class CatchUp:
         core.fetching = manifest.version
         core.note(
             "catch-up",
-            f"fetching version {manifest.version}, {manifest.length / 1e6:.1f} MB from {len(donors)} donors",
+            f"fetching version {manifest.version}, {manifest.length / 1e6:.1f} MB "
+            f"from {counted(len(donors), 'donor')}",
         )
         core.emit(BeginSnapshot(manifest))
         self._ask()

@@ -55,7 +55,7 @@ class Commits:
     def refused(self, event: CommitRefused) -> None:
         """The database did not take it; nothing changed there."""
         self.under_way = False
-        self._core.note("commit", f"refused: {event.reason}")
+        self._core.note("commit", f"refused: {self._core.with_names(event.reason)}")
 
     def failed(self) -> None:
         """The database could not be reached; everything waits for the next try."""

@@ -20,6 +20,7 @@ from p2pgan.protocol.member import Member as MyPart
 from p2pgan.protocol.messages import Heartbeat, Phase, Plan, RoundCommitted
 from p2pgan.protocol.plans import Amendment, Planner
 from p2pgan.protocol.shares import straggler_deadline
+from p2pgan.protocol.texts import counted
 
 LOOK_S = 0.1
 """Between two looks at who is silent or late."""
@@ -238,8 +239,8 @@ class Conductor:
         self.watch = None
         core.note(
             "round",
-            f"round {record.version} committed: {len(record.contributions)} contributors agree, "
-            f"{sum(c.images for c in record.contributions)} images, "
+            f"round {record.version} committed: {counted(len(record.contributions), 'contributor')}, "
+            f"{counted(sum(c.images for c in record.contributions), 'image')}, "
             f"{core.now - watch.planned_at:.1f} s",
         )
         self._mine.apply(record)

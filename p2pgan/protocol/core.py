@@ -9,6 +9,7 @@ from p2pgan.protocol.effects import Effect, Note, Send
 from p2pgan.protocol.events import PeerInfo
 from p2pgan.protocol.ids import PeerId, SnapshotManifest, VersionRecord
 from p2pgan.protocol.messages import AnyMessage, Heartbeat
+from p2pgan.protocol.texts import SHORT_ID
 
 
 @dataclass
@@ -20,6 +21,8 @@ class PeerView:
     beat: Heartbeat | None = None
     version: int = 0
     digest: str = ""
+    left: bool = False
+    """It said that it leaves."""
 
 
 @dataclass
@@ -48,6 +51,8 @@ class Core:
     # membership
     peers: dict[PeerId, PeerView] = field(default_factory=dict)
     """In the order of their identities."""
+    shared_names: frozenset[str] = frozenset()
+    """Names that several peers have."""
     peers_generation: int = -1
     offences: tuple[tuple[PeerId, int], ...] = ()
     """Who sent this peer what no peer may send, how often; the worst first."""
@@ -66,8 +71,20 @@ class Core:
             self.emit(Send(to, message))
 
     def name(self, peer: PeerId) -> str:
-        """Short form of an identity for texts."""
-        return "this peer" if peer == self.me else peer[:8]
+        """What people call a peer, for texts; its short identity where that says nothing or too much."""
+        if peer == self.me:
+            return "this peer"
+        view, short = self.peers.get(peer), peer[:SHORT_ID]
+        name = view.info.name if view is not None else ""
+        if not name:
+            return short
+        return f"{name} ({short})" if name in self.shared_names else name
+
+    def with_names(self, text: str) -> str:
+        """``text`` of the database, with names in place of whole identities."""
+        for peer in (self.me, *self.peers):
+            text = text.replace(peer, self.name(peer))
+        return text
 
     @property
     def has_weights(self) -> bool:

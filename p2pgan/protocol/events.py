@@ -29,6 +29,8 @@ class PeerInfo:
     can_lead: bool
     gone: bool
     """It left, or was not seen for long."""
+    name: str = ""
+    """What people call it; empty if nobody said."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from p2pgan.protocol.ids import PeerId, Span, VersionRecord
+from p2pgan.protocol.texts import counted
 
 
 class Chain:
@@ -42,7 +43,9 @@ class Chain:
         if record.images != self._images and not self._miscounted:
             # All later versions would say so too.
             self._miscounted = True
-            text = f"version {record.version} says {record.images} images, its history {self._images}"
+            text = (
+                f"version {record.version} says {counted(record.images, 'image')}, its history {self._images}"
+            )
             problems.append(text)
         return problems
 
@@ -66,11 +69,11 @@ class Tally:
 
     def _count(self, span: Span) -> list[str]:
         if span.stop > self._images:
-            return [f"epoch {span.epoch} counts position {span.stop} of {self._images} images"]
-        counted = self._spans[span.epoch]
-        index = bisect(counted, (span.start, span.stop))
-        counted.insert(index, (span.start, span.stop, span))
-        around = [entry[2] for entry in counted[max(0, index - 1) : index + 2]]
+            return [f"epoch {span.epoch} counts position {span.stop} of {counted(self._images, 'image')}"]
+        spans = self._spans[span.epoch]
+        index = bisect(spans, (span.start, span.stop))
+        spans.insert(index, (span.start, span.stop, span))
+        around = [entry[2] for entry in spans[max(0, index - 1) : index + 2]]
         return [
             f"images counted twice: {a} and {b}"
             for a, b in zip(around, around[1:], strict=False)
@@ -91,9 +94,9 @@ class Tally:
         """The first ``complete_epochs`` epochs that lack images."""
         problems = []
         for epoch in range(complete_epochs):
-            counted = sum(stop - start for start, stop, _ in self._spans[epoch])
-            if counted != self._images:
-                problems.append(f"epoch {epoch} counts {counted} of {self._images} images")
+            seen = sum(stop - start for start, stop, _ in self._spans[epoch])
+            if seen != self._images:
+                problems.append(f"epoch {epoch} counts {seen} of {counted(self._images, 'image')}")
         return problems
 
 

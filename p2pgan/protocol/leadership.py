@@ -48,6 +48,8 @@ class Leadership:
         self._next_renewal = 0.0
         self._renewing = False
         self.releasing = False
+        self._named = True
+        """The log has said who leads."""
         self.database_failed = False
         """The last renewal did not reach the database."""
 
@@ -81,6 +83,7 @@ class Leadership:
 
     def tick(self) -> None:
         core = self._core
+        self._name_leader()
         if self.is_leader:
             if not self._renewing and not self.releasing and core.now >= self._next_renewal:
                 self._renewing = True
@@ -117,10 +120,17 @@ class Leadership:
             if self.is_leader:
                 self.step_down(f"the lease row carries term {term}")
             core.term, core.leader = term, holder
-            if holder is not None:
-                core.note("leader", f"{core.name(holder)} holds the pen of term {term}")
+            self._named = holder is None
+            self._name_leader()
         elif term == core.term and holder != core.leader and not self.is_leader:
             core.leader = holder
+
+    def _name_leader(self) -> None:
+        """Say who leads, once the table of peers says what it is called."""
+        core = self._core
+        if not self._named and core.leader in core.peers:
+            self._named = True
+            core.note("leader", f"{core.name(core.leader)} holds the pen of term {core.term}")
 
     def _stand(self, row: LeaseRead) -> None:
         """Take the lease when it is free, each candidate after its own delay."""
@@ -128,7 +138,7 @@ class Leadership:
         if not core.can_lead or core.leaving:
             return
         if row.successor == core.me:
-            self._acquire("named as successor")
+            self._acquire("named as successor: asking for the pen")
             return
         if row.expires_in_s > 0:
             self._expired_since = None
@@ -136,7 +146,14 @@ class Leadership:
         if self._expired_since is None:
             self._expired_since = core.now
         if core.now - self._expired_since >= self._delay():
-            self._acquire("the lease has run out")
+            self._acquire(self._why_free(row))
+
+    def _why_free(self, row: LeaseRead) -> str:
+        if row.term == 0:
+            return "no one holds the pen yet: asking for it"
+        if row.holder is None:
+            return "the pen was laid down: asking for it"
+        return f"the lease of {self._core.name(row.holder)} has run out: asking for the pen"
 
     def _delay(self) -> float:
         core = self._core
@@ -149,11 +166,11 @@ class Leadership:
             delay += core.config.takeover_grace_s
         return delay
 
-    def _acquire(self, reason: str) -> None:
+    def _acquire(self, text: str) -> None:
         core = self._core
         self._asking = True
         self._requested_at = core.now
-        core.note("leader", f"asking for the pen: {reason}")
+        core.note("leader", text)
         core.emit(AcquireLease())
 
     # -- holding it --------------------------------------------------------------------------
@@ -164,6 +181,7 @@ class Leadership:
         self._expired_since = None
         self.role = Role.GATHERING
         core.term, core.leader = event.term, core.me
+        self._named = True
         self._trust()
         core.note("leader", f"this peer holds the pen of term {event.term}")
 

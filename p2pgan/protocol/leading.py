@@ -17,6 +17,7 @@ from p2pgan.protocol.member import Member
 from p2pgan.protocol.messages import ContributionRejected, Handover, RunFinished
 from p2pgan.protocol.plans import Amendment
 from p2pgan.protocol.shares import by_rendezvous_hash
+from p2pgan.protocol.texts import counted
 
 MOST_COUNTED = 2**53
 """Beyond it JSON's readers lose digits."""
@@ -75,7 +76,9 @@ class Leading:
             return True
         every, successor = core.config.rotate_every, self.successor()
         if every and self.commits.done_in_term >= every and not self.commits.under_way and successor:
-            core.note("leader", f"{every} commits in this term: the pen goes to {core.name(successor)}")
+            core.note(
+                "leader", f"{counted(every, 'commit')} in this term: the pen goes to {core.name(successor)}"
+            )
             self._leadership.release(successor)
             return True
         return False

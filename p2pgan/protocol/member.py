@@ -18,6 +18,7 @@ from p2pgan.protocol.events import CandidateReady, Reduced, ResultArrived, Slice
 from p2pgan.protocol.exchange import Exchange
 from p2pgan.protocol.ids import Contribution, PeerId, Span, VersionRecord
 from p2pgan.protocol.messages import Phase, Plan, ResultRequest, RoundCommitted, SliceRequest
+from p2pgan.protocol.texts import counted
 
 ROUNDS_AHEAD = 64
 """Rounds beyond its version that a catching-up peer stores."""
@@ -144,7 +145,7 @@ class Member:
     def drop_training(self, reason: str) -> None:
         """Forget unaveraged training; its spans are somebody else's."""
         if self.held:
-            self._core.note("training", f"dropped {len(self.held)} spans: {reason}")
+            self._core.note("training", f"dropped {counted(len(self.held), 'span')}: {reason}")
             self._train(())
 
     def training_done(self, event: TrainingDone) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from p2pgan.protocol.core import Core, PeerView
 from p2pgan.protocol.effects import ReadPeers
 from p2pgan.protocol.events import PeersRead
@@ -48,9 +50,12 @@ class Membership:
         self._reading = False
         core.peers_generation = max(core.peers_generation, event.generation)
         known = {info.id: info for info in event.peers if info.id != core.me}
+        names = Counter(info.name for info in event.peers)
+        core.shared_names = frozenset(name for name, peers in names.items() if peers > 1)
         for peer in [p for p in core.peers if p not in known]:
+            if not core.peers[peer].left:
+                core.note("peer", f"{core.name(peer)} is not registered any more")
             del core.peers[peer]
-            core.note("peer", f"{core.name(peer)} is not registered any more")
         for peer in known.keys() & core.peers.keys():
             core.peers[peer].info = known[peer]
         if new := known.keys() - core.peers.keys():
@@ -66,7 +71,7 @@ class Membership:
         """It said that it leaves: not alive any more, without waiting for silence."""
         view = self._core.peers.get(peer)
         if view is not None:
-            view.heard_at, view.beat = None, None
+            view.heard_at, view.beat, view.left = None, None, True
         self._wanted = True
 
     def heard(self, sender: PeerId, beat: Heartbeat | None) -> None:
@@ -74,6 +79,6 @@ class Membership:
         if view is None:
             self._wanted = True
             return
-        view.heard_at = self._core.now
+        view.heard_at, view.left = self._core.now, False
         if beat is not None:
             view.beat, view.version, view.digest = beat, beat.version, beat.digest

@@ -11,6 +11,7 @@ from p2pgan.protocol.ids import PeerId, images_in
 from p2pgan.protocol.member import Member as MyPart
 from p2pgan.protocol.messages import Member, Phase, Plan, Shard
 from p2pgan.protocol.shares import cut_shards, work_images
+from p2pgan.protocol.texts import counted
 from p2pgan.protocol.units import UnitPool
 
 SPEED_MEMORY = 0.5
@@ -94,7 +95,8 @@ class Planner:
         claims = self.pool.claims()
         if claims:
             core.emit(ClaimUnits(core.term, claims))
-        reason = f"{len(contributors)} contributors, {sum(images_in(m.spans) for m in contributors)} images"
+        images = sum(images_in(m.spans) for m in contributors)
+        reason = f"{counted(len(contributors), 'contributor')}, {counted(images, 'image')}"
         plan = self._plan(None, tuple(members + riders), shards, reason)
         return plan, frozenset(m.peer for m in contributors if m.peer not in holding)
 

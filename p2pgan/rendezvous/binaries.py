@@ -74,14 +74,14 @@ def _reachable(account: Account, bin_folder: Path) -> Path:
 
 def _major(folder: Path) -> int:
     program = folder / "postgres"
-    try:
-        said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    except (FileNotFoundError, NotADirectoryError) as error:
+    if not program.is_file():
         raise ConfigError(
             f"there are no Postgres programs in {folder}: set {BIN_FOLDER_VARIABLE} to their folder"
-        ) from error
+        )
+    try:
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        # They are there: this machine may be out of processes or memory, and have some again later.
+        # It is there: this machine may be out of processes or memory, and have some again later.
         raise RendezvousUnavailable(f"the embedded Postgres: {program} cannot be run: {error}") from error
     match = re.search(r"(\d+)", said)
     if match is None:

@@ -116,6 +116,19 @@ class EmbeddedPostgres:
         with self._alone():
             self._halt("immediate")
 
+    def end_connections(self) -> None:
+        """End every connection of p2pgan, as an administrator may.
+
+        Raises:
+            RendezvousUnavailable: it does not run.
+        """
+        line = Line(self.dsn, Limits(statement="5s", lock="5s"))
+        try:
+            with line.call() as session:
+                session.value("end_others", {})
+        finally:
+            line.close()
+
     def __enter__(self) -> EmbeddedPostgres:
         self.start()
         return self

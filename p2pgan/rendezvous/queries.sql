@@ -40,6 +40,10 @@ select settle_roles()
 -- name: count_others
 select count(*) from pg_stat_activity where application_name = 'p2pgan' and pid <> pg_backend_pid()
 
+-- name: end_others
+select count(pg_terminate_backend(pid)) from pg_stat_activity
+where application_name = 'p2pgan' and pid <> pg_backend_pid()
+
 -- Logins ---------------------------------------------------------------------------------------
 
 -- name: admit_login
@@ -229,6 +233,9 @@ select json_build_object(
 ) as status
 from runs r join leases l on l.run_id = r.id
 where r.id = %(run_id)s
+
+-- name: count_handed_out_again
+select coalesce(sum(attempt - 1), 0) from units where run_id = %(run_id)s and attempt > 1
 
 -- name: write_sample
 select write_sample(%(run_id)s, %(version)s, %(png)b)

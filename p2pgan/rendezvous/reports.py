@@ -27,6 +27,11 @@ class ReportCalls(Calls):
             raise RunError("the run does not exist")
         return cast(StatusSnapshot, status)
 
+    def handed_out_again(self, run_id: int) -> int:
+        """How often a unit was handed out anew, because its lease was lost with a peer or a leader."""
+        with self._line.call() as session:
+            return int(cast(int, session.value("count_handed_out_again", {"run_id": run_id})))
+
     def write_sample(self, run_id: int, version: int, png: bytes) -> None:
         """Store the grid of samples of a version; a second one replaces the first."""
         with self._line.call() as session:

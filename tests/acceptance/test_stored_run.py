@@ -112,7 +112,7 @@ def test_what_is_not_there_is_one_clear_line(dsn: str, tmp_path: Path) -> None:
         (("generate", "--version", "7", "--out", out), dsn, "version 7"),
         (("status",), dsn.replace(password, "guess"), "password"),
         (("status",), dsn.replace("/postgres", "/cats"), "cats"),
-        (("export", "--out", out), "nonsense", "not a valid DSN"),
+        (("export", "--out", str(tmp_path / "x")), "nonsense", "not a valid DSN"),
     ):
         refused = _p2pgan(*arguments, dsn=place)
         assert refused.returncode == 2, refused.stderr

@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from p2pgan.lab.fleet import PeerProcess
-from p2pgan.peer.failpoints import VARIABLE, Moment
+from p2pgan.lab.process import PeerProcess
 
 DEADLINE_S = 120.0
 """For anything that should take seconds: long enough for a machine with other things to do."""
@@ -69,7 +68,6 @@ class Peers:
                 program = [*launcher, sys.executable, "-m", "p2pgan", command]
                 known = self.peers[name] = self._new(name, program, arguments, dsn or self.dsn)
             assert not known.alive, f"{name} runs already"
-            self._fail_file(known).unlink(missing_ok=True)
             known.start()
         return [self.peers[name] for name in names]
 
@@ -83,26 +81,13 @@ class Peers:
                 *("--state-dir", str(folder / "state"), "--threads", "1"),
                 *("--bind", "127.0.0.1", "--advertise", "127.0.0.1", *arguments),
             ],
-            environment={**environment(dsn), VARIABLE: str(folder / "fail-at")},
+            environment=environment(dsn),
         )
-
-    def _fail_file(self, peer: PeerProcess) -> Path:
-        return peer.folder / "fail-at"
-
-    def arm(self, peer: PeerProcess, moment: Moment, sent: signal.Signals = signal.SIGKILL) -> None:
-        """Have ``peer`` kill (or freeze) itself the next time it comes to this moment."""
-        draft = peer.folder / "fail-at.draft"
-        draft.write_text(f"{moment}:{sent.name}")
-        peer.expected_end = sent is signal.SIGKILL
-        draft.rename(self._fail_file(peer))
 
     def froze(self, peer: PeerProcess) -> None:
         """Wait until an armed peer is frozen; once it wakes up, it goes on where it was."""
-        assert peer.process is not None
-        state = Path(f"/proc/{peer.process.pid}/stat")
-        self.until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T", f"{peer.name} freezes")
-        peer.frozen = True
-        self._fail_file(peer).unlink()
+        self.until(lambda: peer.died_or_frozen, f"{peer.name} freezes")
+        assert peer.alive, f"{peer.name}: {peer.last_words()}"
 
     def died(self, peer: PeerProcess) -> float:
         """Wait for the death of an armed peer; the time, which this machine's Postgres shares."""

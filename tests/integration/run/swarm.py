@@ -10,7 +10,7 @@ from p2pgan.errors import RendezvousUnavailable
 from p2pgan.gan.data import open_images
 from p2pgan.gan.trainer import Trainer
 from p2pgan.journal import read_versions
-from p2pgan.lab.fleet import PeerProcess
+from p2pgan.lab.process import PeerProcess
 from p2pgan.peer.config import Nested, merge, run_config
 from p2pgan.peer.vectors import Snapshot
 from p2pgan.protocol.history import chain_problems, count_problems, journal_problems

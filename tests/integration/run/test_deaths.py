@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 
 import pytest
 
+from p2pgan.failpoints import Moment
 from p2pgan.journal import Journal
-from p2pgan.peer.failpoints import Moment
 from p2pgan.rendezvous import EmbeddedPostgres
 from tests.integration.run.swarm import Swarm
 
@@ -31,7 +32,7 @@ def test_another_takes_the_pen_of_a_killed_leader(swarm: Swarm, moment: Moment) 
     leader = swarm.together(*PEERS)
     term, before = swarm.status()["term"], swarm.committed
 
-    swarm.arm(leader, moment)
+    leader.arm(moment, signal.SIGKILL)
     died_at = swarm.died(leader)
     taken_at = swarm.taken_at(term + 1)
     swarm.start(leader.name)
@@ -51,7 +52,7 @@ def test_a_round_goes_on_without_a_follower_killed_in_its_exchange(swarm: Swarm,
     follower = swarm.followers()[0]
     identity = {name: peer for peer, name in swarm.names().items()}[follower.name]
 
-    swarm.arm(follower, moment)
+    follower.arm(moment, signal.SIGKILL)
     died_at = swarm.died(follower)
     swarm.start(follower.name)
 

@@ -25,7 +25,7 @@ def test_it_commits_nothing_in_its_old_term(swarm: Swarm) -> None:
     leader = swarm.together("ada", "ben")
     term = swarm.status()["term"]
 
-    swarm.arm(leader, "commit", signal.SIGSTOP)
+    leader.arm("commit", signal.SIGSTOP)
     swarm.froze(leader)
     swarm.taken_at(term + 1)
     swarm.grow(2)

@@ -10,7 +10,7 @@ from statistics import median
 import pytest
 
 from p2pgan.journal import Journal
-from p2pgan.lab.fleet import PeerProcess
+from p2pgan.lab.process import PeerProcess
 from p2pgan.protocol.messages import Heartbeat, Phase
 from p2pgan.rendezvous import EmbeddedPostgres, PeerRegistration
 from p2pgan.transport import Arrival, MessageArrived, PeerAddress, Tally, Transport, new_keys

@@ -68,7 +68,7 @@ def test_the_leader_hands_over_the_pen(swarm: Swarm) -> None:
     assert swarm.taken_at(term + 1) - asked_at < HANDOVER_S
     assert swarm.leader() in heirs
     texts = [e.text for e in swarm.database.events(swarm.run_id) if e.at > asked_at]
-    assert "asking for the pen: named as successor" in texts
+    assert "named as successor: asking for the pen" in texts
     swarm.until(lambda: swarm.committed >= before + 3, "versions under the new leader")
     assert swarm.problems() == []
 

@@ -9,12 +9,44 @@ from p2pgan.cli import main
 from p2pgan.errors import P2pganError, RendezvousRefused
 
 COMMANDS = ["lead", "join", "generate", "status", "export", "train", "lab", "invite", "revoke", "peers"]
+COMMANDS += ["simulate", "audit"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_each_command_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run([command, "--help"]) == 0
     assert f"p2pgan {command}" in capsys.readouterr().out.partition("Example:")[2]
+
+
+@pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)])
+def test_a_flag_without_a_value_shows_none(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run([*command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "--debug" in text
+    assert "bool" not in text
+
+
+def test_a_bare_call_gets_the_help_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run([]) == 2
+    shown = capsys.readouterr()
+    assert all(command in shown.out for command in COMMANDS)
+    assert shown.err == ""
+
+
+@pytest.mark.parametrize("value", ["lab-pc", "lab-pc.example.org", "192.0.2.7", "::1", "[2001:db8::7]", "*"])
+def test_hosts_are_taken(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+    monkeypatch.setattr("p2pgan.peer.start.join", taken.append)
+    assert main.run(["join", "--rendezvous", "embedded:x", "--advertise", value, "--bind", value]) == 0
+    assert taken[0].advertise == taken[0].bind == value.strip("[]")
+
+
+def test_a_weights_file_beside_a_dsn_of_the_environment_is_no_contradiction(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("P2PGAN_RENDEZVOUS", "embedded:x")
+    assert main.run(["generate", "--weights", "/does/not/exist", "--out", "x.png"]) == 2
+    assert "/does/not/exist cannot be read" in capsys.readouterr().err
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,13 +64,32 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["train", "--epochs", "none"], "--epochs"),
         (["train", "--set", "gan.model.width"], "KEY=VALUE"),
         (["train", "--set", "gan.model.widht=64"], "did you mean 'gan.model.width'"),
+        (["train", "--set", "width=64"], "did you mean gan.model.width?"),
+        (["train", "--set", "versions=64"], "did you mean goal.versions?"),
+        (["train", "--set", "name=mlp"], "did you mean gan.model.name or gan.loss.name?"),
         (["train", "--dataset", "folder:/does/not/exist"], "/does/not/exist"),
         (["train", "--device", "abacus"], "abacus"),
         (["generate", "--out", "x.png"], "--weights"),
         (["generate", "--weights", "/does/not/exist", "--out", "x.png"], "cannot be read"),
         (["generate", "--weights", "a", "--version", "1", "--out", "x.png"], "--version"),
+        (["generate", "--weights", "a", "--rendezvous", "embedded:x", "--out", "x.png"], "leave one out"),
+        (["generate", "--weights", "a", "--run", "x", "--out", "x.png"], "leave one out"),
+        (["generate", "--weights", "a", "--out", "x.jpg"], "write x.png for one grid"),
+        (["generate", "--weights", "a", "--out", "x.png", "-n", "5000000"], "at most 10,000 images"),
+        (["export", "--rendezvous", "embedded:x", "--out", "x.png"], "write x.safetensors"),
         (["lead", "--rendezvous", "postgresql://db/gan", "--config", "/does/not/exist"], "/does/not/exist"),
-        (["join", "--rendezvous", "postgresql://db/gan", "--name", "a/b"], "name"),
+        (["join", "--rendezvous", "postgresql://db/gan", "--name", "a/b"], "leave out the /"),
+        (["join", "--rendezvous", "postgresql://db/gan", "--name", ""], "1 to 63 printable characters"),
+        (["join", "--rendezvous", "postgresql://db/gan", "--name", "x" * 64], "1 to 63 printable"),
+        (["join", "--rendezvous", "postgresql://db/gan", "--advertise", "lab-pc:4000"], "--port"),
+        (["lead", "--rendezvous", "embedded:x", "--advertise", "192.0.2.7:4000"], "leave out the port"),
+        (["lead", "--rendezvous", "embedded:x", "--advertise", "[::1]:4000"], "leave out the port"),
+        (["lead", "--rendezvous", "embedded:x", "--advertise", "tcp://lab-pc"], "is not a host"),
+        (["lead", "--rendezvous", "embedded:x", "--advertise", "lab pc"], "is not a host"),
+        (["lead", "--rendezvous", "embedded:x", "--advertise", ""], "is not a host"),
+        (["invite", "alice", "--rendezvous", "embedded:x", "--host", "db:5432"], "leave out the port"),
+        (["lead", "--rendezvous", "embedded:x", "--bind", "0.0.0.0:4000"], "leave out the port"),
+        (["lead", "--rendezvous", "embedded:x", "--threads", "100000"], "less than or equal to 256"),
         (["lab", "--scenario", "/does/not/exist"], "/does/not/exist"),
         (["lab", "--minutes", "-1"], "minutes"),
         (["lab", "--set", "gan.model.widht=64"], "did you mean"),

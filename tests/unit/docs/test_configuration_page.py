@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pytest
+
 from p2pgan.peer.config import RunConfig
-from scripts.document_settings import PAGE, tables, updated
+from scripts.document_settings import PAGE, table_cell, tables, updated
 
 
 def test_the_tables_of_settings_are_up_to_date() -> None:
@@ -18,3 +20,15 @@ def test_every_setting_is_in_the_tables() -> None:
 
     text = tables()
     assert [name for name in leaves(RunConfig().model_dump()) if f"| `{name}` |" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("description", "cell"),
+    [
+        ("Ends with a full stop.", "Ends with a full stop"),
+        ("digits, folder:PATH, ...", "digits, folder:PATH, ..."),
+        ("one|other, <bool>", "one\\|other, &lt;bool>"),
+    ],
+)
+def test_nothing_of_a_meaning_gets_lost_in_its_cell(description: str, cell: str) -> None:
+    assert table_cell(description) == cell

@@ -27,6 +27,15 @@ def test_an_image_depends_on_seed_and_index_alone(config: GanConfig, vector: tor
     assert torch.equal(Generator(config, vector).sample(66, seed=3), many[:66])
     assert not torch.equal(generator.sample(5, seed=4), many[:5])
     assert len({image.numpy().tobytes() for image in many}) == 70
+    assert [len(batch) for batch in generator.batches(70, seed=3)] == [64, 6]
+    assert torch.equal(torch.cat(list(generator.batches(70, seed=3))), many)
+
+
+def test_single_images_are_written_as_they_are_drawn(config: GanConfig, vector: torch.Tensor, tmp_path: Path):
+    """More than fit into memory: nothing is drawn before the last batch is written."""
+    paths = write_images(Generator(config, vector).batches(5_000_000), tmp_path, 5_000_000)
+    assert [next(paths).name for _ in range(3)] == ["0000000.png", "0000001.png", "0000002.png"]
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_the_weights_are_copied(config: GanConfig, vector: torch.Tensor):
@@ -58,7 +67,7 @@ def test_files(tmp_path: Path):
     images = torch.randint(0, 256, (3, 3, 8, 8), dtype=torch.uint8)
     write_grid(images, tmp_path / "new" / "grid.png")
     assert (tmp_path / "new" / "grid.png").read_bytes() == grid_png(images)
-    paths = write_images(images, tmp_path / "singles")
+    paths = list(write_images([images[:2], images[2:]], tmp_path / "singles", 3))
     assert [path.name for path in paths] == ["000000.png", "000001.png", "000002.png"]
     with Image.open(paths[1]) as single:
         assert single.getpixel((3, 5)) == tuple(images[1, :, 5, 3].tolist())

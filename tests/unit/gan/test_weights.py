@@ -1,5 +1,7 @@
 import json
+import os
 import pickle
+import stat
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,17 @@ def refused(path: Path, content: bytes, line: str) -> None:
     with pytest.raises(WeightsError, match=line) as caught:
         load_generator(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_saved_file_has_the_permissions_that_the_user_gives(
+    config: GanConfig, vector: torch.Tensor, tmp_path: Path
+):
+    before = os.umask(0o027)
+    try:
+        save_generator(tmp_path / "generator.safetensors", config, vector, {})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "generator.safetensors").stat().st_mode) == 0o640
 
 
 def test_what_is_saved_comes_back(config: GanConfig, vector: torch.Tensor, tmp_path: Path):

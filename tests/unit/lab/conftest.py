@@ -14,7 +14,7 @@ def make_status() -> MakeStatus:
     """Statuses of a run whose peers are called by ``names``; a peer's id is ``id-`` and its name."""
 
     def make(
-        names: Sequence[str], leader: str | None = None, version: int = 0, term: int = 1
+        names: Sequence[str], leader: str | None = None, version: int = 0, term: int = 1, age: float = 1.0
     ) -> StatusSnapshot:
         return StatusSnapshot(
             run="lab",
@@ -26,7 +26,7 @@ def make_status() -> MakeStatus:
             epoch=0,
             images=1000 * version,
             images_per_s=250.0,
-            last_commit_age_s=1.0,
+            last_commit_age_s=age,
             units={"open": 1, "leased": 2, "done": 3},
             peers=[
                 {

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 
 from p2pgan.errors import ConfigError
-from p2pgan.lab.fleet import Fleet, PeerProcess
+from p2pgan.lab.fleet import Fleet
+from p2pgan.lab.process import LEFT_EARLY, NOT_YET_WORDS, PeerProcess
+from p2pgan.peer import start
+from p2pgan.peer.departure import Departure
+from p2pgan.peer.log import Log
+from p2pgan.peer.options import JoinOptions
 
 # Says that it is up by opening the pipe, then lives until it is told to end.
 OBEDIENT = """
@@ -71,6 +78,48 @@ def test_a_peer_that_ends_by_itself_has_died_unasked(tmp_path: Path, pipe: Path)
     assert peer.wait(30)
     assert peer.died_unasked
     assert peer.last_words() == "p2pgan: the reason"
+
+
+def test_a_peer_takes_part_once_it_applied_a_version_since_it_started(tmp_path: Path, pipe: Path) -> None:
+    peer = _peer(tmp_path, pipe, OBEDIENT)
+    peer.folder.mkdir()
+    peer.log.write_text("20:37:31 version   version 7: 448 images of 1 peer in 2.8 s, 3141 in all\n")
+    _start(peer, pipe)
+    assert not peer.takes_part()
+    with peer.log.open("a") as log:
+        log.write("20:37:33 commit    version 8 is in the database\n")
+    assert not peer.takes_part()
+    with peer.log.open("a") as log:
+        log.write("20:37:34 version   version 9: 448 images of 1 peer in 2.8 s, 3141 in all\n")
+    assert peer.takes_part()
+    peer.kill()
+    _start(peer, pipe)
+    assert not peer.takes_part()
+    peer.kill()
+
+
+@pytest.mark.parametrize(
+    ("code", "end"), [("sys.exit(130)", LEFT_EARLY), (f"sys.exit(print('{NOT_YET_WORDS}'))", LEFT_EARLY)]
+)
+def test_a_peer_that_left_while_it_started_is_known(
+    tmp_path: Path, pipe: Path, fleet: Fleet, code: str, end: str
+) -> None:
+    peer = _peer(tmp_path, pipe, OBEDIENT.replace('print("leaving")', code))
+    _start(peer, pipe)
+    assert fleet.leave([peer]) == []
+    assert peer.end == end
+
+
+def test_a_peer_that_is_asked_to_leave_before_it_took_part_says_so() -> None:
+    """The lab knows such an end by its words, which it cannot import."""
+    said = io.StringIO()
+
+    def interrupted(log: Log, departure: Departure) -> str:
+        raise KeyboardInterrupt
+
+    with redirect_stdout(said):
+        start._run(interrupted, JoinOptions(rendezvous="embedded:x"))
+    assert said.getvalue().splitlines()[-1].endswith(NOT_YET_WORDS)
 
 
 def test_a_killed_peer_starts_again(tmp_path: Path, pipe: Path) -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from p2pgan.journal import Journal, UnitLine, read_versions
-from p2pgan.lab.fleet import PeerProcess
 from p2pgan.lab.journals import read_units
+from p2pgan.lab.process import PeerProcess
 from p2pgan.peer.options import JoinOptions
 from p2pgan.protocol.history import last_lineage
 from p2pgan.protocol.ids import VersionRecord

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
@@ -28,7 +29,9 @@ REPORT = LabReport(
     images_per_s=200.0,
     peers=(PeerReport("peer-1", "killed", 5, 4_000, "log"), PeerReport("peer-2", "left", 12, 8_000, "log")),
     faults=(FaultRecord(30.0, "kill leader (peer-1)", 5, 1, 7.5),),
+    handed_out_again=3,
     failures=(),
+    interrupted=False,
     picture="out/generated.png",
     losses=None,
     samples=None,
@@ -52,10 +55,33 @@ def test_failures_come_first_and_a_version_that_never_came_is_told() -> None:
     assert "| never |" in page
 
 
+def test_a_lab_without_a_scenario_has_no_name_and_one_of_a_thing_is_singular() -> None:
+    page = replace(REPORT, scenario=None, versions=1, terms=1, failures=("x",)).as_markdown()
+    assert page.startswith("# Lab: 1 failure\n")
+    assert "1 version in 60 s" in page
+    assert "1 term." in page
+
+
+def test_an_interrupted_lab_says_so_and_has_not_passed() -> None:
+    interrupted = replace(REPORT, interrupted=True)
+    assert interrupted.as_markdown().startswith("# Lab kill-leader: interrupted; what there was held\n")
+    assert json.loads(interrupted.as_json())["passed"] is False
+    both = replace(interrupted, failures=("x", "y"))
+    assert both.as_markdown().startswith("# Lab kill-leader: 2 failures, interrupted\n")
+
+
 def test_the_json_says_whether_it_passed() -> None:
     told = json.loads(REPORT.as_json())
     assert told["passed"] is True
     assert told["faults"][0]["recovered_s"] == 7.5
+    assert told["recovery"] == {
+        "faults": 1,
+        "recoveries": 1,
+        "p50_s": 7.5,
+        "p95_s": 7.5,
+        "handed_out_again": 3,
+        "violations": 0,
+    }
     assert json.loads(replace(REPORT, failures=("x",)).as_json())["passed"] is False
 
 
@@ -84,3 +110,27 @@ def test_on_a_terminal_there_is_a_panel(make_status: Callable[..., StatusSnapsho
     with View(Console(file=text, width=120, force_terminal=True)) as view:
         view.show(1, 0.5, make_status(["peer-1"], "peer-1", version=3))
     assert "peer-1 (leads)" in text.getvalue()
+
+
+def test_percentiles_are_times_that_were_measured() -> None:
+    times = [*map(float, range(20, 0, -1)), None]
+    faults = tuple(FaultRecord(0.0, "x", 1, 1, seconds) for seconds in times)
+    recovery = replace(REPORT, faults=faults).recovery
+    assert (recovery.faults, recovery.recoveries, recovery.p50_s, recovery.p95_s) == (21, 20, 10.0, 19.0)
+
+
+@pytest.mark.parametrize("columns", [80, 100, 130])
+def test_the_panel_fits_a_terminal_and_never_says_more_than_all(
+    columns: int, make_status: Callable[..., StatusSnapshot]
+) -> None:
+    text = StringIO()
+    with View(Console(file=text, width=columns, force_terminal=True, color_system=None)) as view:
+        view.show(184, 1.02, make_status([f"peer-{number}" for number in range(1, 5)], "peer-2", version=123))
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).rstrip() for line in text.getvalue().splitlines()]
+    first = next(index for index, line in enumerate(lines) if "100%" in line)
+    assert "3:04" in lines[first]
+    assert lines[first].endswith("━")
+    assert lines[first + 1].startswith("version 123, term 1, led by peer-2, 4 peers, ")
+    assert lines[first + 2].split() == ["peer", "state", "images/s", "version", "digest"]
+    assert all(len(line) < columns for line in lines)
+    assert "102%" not in text.getvalue()

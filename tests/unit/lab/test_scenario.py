@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from p2pgan.errors import ConfigError
-from p2pgan.lab.scenario import Action, parse_scenario, read_scenario
+from p2pgan.lab.fault import Action
+from p2pgan.lab.scenario import parse_scenario, read_scenario
 
 SCENARIOS = Path(__file__).parents[3] / "scripts" / "labs"
 
 
-@pytest.mark.parametrize("name", ["quick", "kill-leader", "late-joiner", "restart-everything"])
+@pytest.mark.parametrize("name", ["quick", "kill-leader", "late-joiner", "restart-everything", "faces"])
 def test_the_scenarios_that_come_with_p2pgan_are_valid(name: str) -> None:
     scenario = read_scenario(SCENARIOS / f"{name}.yaml")
     assert scenario.name == name
@@ -37,6 +38,10 @@ def test_a_fault_is_due_at_its_time_or_at_its_version() -> None:
         ({"faults": [{"do": "join", "target": "leader", "at_s": 1}]}, "join needs a peer's name"),
         ({"faults": [{"do": "kill", "target": "peer-9", "at_s": 1}]}, "never joins"),
         ({"faults": [{"do": "explode", "at_s": 1}]}, "faults.0.do"),
+        ({"faults": [{"do": "leave", "target": "leader", "at_s": 1, "point": "commit"}]}, "no point"),
+        ({"faults": [{"do": "leave", "target": "leader", "at_s": 1, "for_s": 1}]}, "cannot be undone"),
+        ({"faults": [{"do": "kill", "target": "leader", "at_s": 1, "repeat": 2}]}, "for_s must say"),
+        ({"clocks": {"peer-7": 5}}, "peer-7"),
         ({"peers": 0}, "peers"),
         ({"minute": 3}, "minute"),
         ([1], "is not valid"),

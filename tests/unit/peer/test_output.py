@@ -74,3 +74,11 @@ def test_a_log_line_has_time_kind_and_text(capsys: pytest.CaptureFixture[str]) -
     Log("json").note("peer", "ada listens")
     said = json.loads(capsys.readouterr().out)
     assert (said["kind"], said["event"]) == ("peer", "ada listens")
+
+
+def test_nothing_in_a_log_line_reaches_the_terminal_as_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for form in ("lines", "json"):
+        Log(form).note("peer", "\x1b[2Jben\nada leaves")
+        said = capsys.readouterr().out
+        assert "\x1b" not in said
+        assert said.count("\n") == 1

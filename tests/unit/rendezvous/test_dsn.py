@@ -77,7 +77,7 @@ PASSWORDS = [
     "abc@",
     "abc?x@yz",
     "abc?x/yz",
-    "123/xyz",
+    "54321/xyz",
     "abc@xyz,qrs",
     "abc@[xyz",
     "abc%xyz",
@@ -92,11 +92,31 @@ def test_no_piece_of_a_password_that_was_not_encoded_is_shown(
 ) -> None:
     assert run([command, "--rendezvous", f"postgresql://me:{password}@db.invalid/gan"]) == 2
     shown = capsys.readouterr()
-    assert shown.out == ""
     assert shown.err.count("\n") == 1
     assert "not a valid DSN" in shown.err
     assert "%40 for @, %2F for /" in shown.err
-    assert not any(piece in shown.err for piece in ("abc", "xyz", "qrs", "123"))
+    assert not any(piece in shown.out + shown.err for piece in ("abc", "xyz", "qrs", "54321"))
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("class", "or embedded:class for a Postgres"),
+        ("~/my/class-1", "or embedded:~/my/class-1 for a Postgres"),
+        ("embedded:", "embedded: lacks a folder: write embedded:PATH"),
+        ("embedded: ", "embedded: lacks a folder: write embedded:PATH"),
+        ("me:abc@db.invalid/gan", "%40 for @"),
+    ],
+)
+@pytest.mark.parametrize("command", [["status"], ["join"], ["generate", "--out", "x.png"]])
+def test_a_place_that_is_no_dsn_is_answered_with_one_that_is(
+    command: list[str], place: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*command, "--rendezvous", place]) == 2
+    shown = capsys.readouterr().err
+    assert says in shown
+    assert shown.count("\n") == 1
+    assert "abc" not in shown
 
 
 def test_a_user_with_an_at_sign_is_refused_as_well() -> None:

@@ -15,6 +15,7 @@ from typing import Literal
 VARIABLE = "P2PGAN_FAIL_AT"
 
 Moment = Literal[
+    "planning",  # a plan is on its way to one member, others have not got it
     "training",  # spans were just handed to the training thread
     "exchange",  # a slice of the contribution is on its way, others are still to go
     "result",  # a reduced shard is on its way to one member, others still wait for it

@@ -1,0 +1,79 @@
+"""Runs the fault suite, one lab after another, and writes a table of how each went on.
+
+Example: python scripts/measure_reliability.py --out reliability
+A look in a few minutes: python scripts/measure_reliability.py --out look --times 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import yaml
+
+SUITE = Path(__file__).parent / "labs" / "suite"
+HEAD = (
+    "| scenario | faults | recoveries | next version: p50 | p95 | units handed out again | violations |\n"
+    "|---|---|---|---|---|---|---|"
+)
+
+
+def main() -> int:
+    """Exit code 1 if an invariant was violated or a lab failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for the labs and the table; new")
+    parser.add_argument("--times", type=int, help="repeat each fault so often at most")
+    parser.add_argument("names", nargs="*", help="scenarios of the suite; all if none is named")
+    told = parser.parse_args()
+    files = [SUITE / f"{name}.yaml" for name in told.names] or sorted(SUITE.glob("*.yaml"))
+    told.out.mkdir(parents=True)
+    rows, sound = [HEAD], True
+    print(HEAD, flush=True)
+    for file in files:
+        report = run(file, told.out, told.times)
+        rows.append(row(file.stem, report))
+        sound &= report is not None and bool(report["passed"])
+        print(rows[-1], flush=True)
+        machine = report["machine"] if report else "?"
+    (told.out / "table.md").write_text("\n".join([*rows, "", f"{date.today()}, {machine}"]) + "\n")
+    return 0 if sound else 1
+
+
+def run(file: Path, out: Path, times: int | None) -> dict[str, object] | None:
+    """The report of one lab; None if it did not get so far."""
+    scenario = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for fault in scenario["faults"]:
+        if times is not None:
+            fault["repeat"] = min(times, fault.get("repeat", 1))
+    chosen, report = out / file.name, out / f"{file.stem}.json"
+    chosen.write_text(yaml.safe_dump(scenario), encoding="utf-8")
+    with (out / f"{file.stem}.txt").open("w") as log:
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "p2pgan", "lab", "--scenario", str(chosen)),
+                *("--out", str(out / file.stem), "--json", str(report)),
+            ],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    return json.loads(report.read_text()) if report.exists() else None
+
+
+def row(name: str, report: dict[str, object] | None) -> str:
+    """A line of the table."""
+    if report is None:
+        return f"| {name} | the lab did not end; see its log |" + " |" * 5
+    told = report["recovery"]
+    assert isinstance(told, dict)
+    seconds = [f"{told[key]:.1f} s" if told[key] is not None else "-" for key in ("p50_s", "p95_s")]
+    cells = [name, told["faults"], told["recoveries"], *seconds, told["handed_out_again"], told["violations"]]
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from p2pgan.cli.interrupt import asked_to_end
+from p2pgan.errors import UserError
+from p2pgan.lab.choose import choose_scenario
+from p2pgan.lab.lab import LabOptions
+from p2pgan.lab.run import run_lab
+from p2pgan.lab.view import View
+
+
+def _options(out: Path, dataset: str = "digits", rendezvous: str | None = None) -> LabOptions:
+    return LabOptions(
+        scenario=choose_scenario("restart-everything"),
+        out=out,
+        rendezvous=rendezvous,
+        run="lab",
+        dataset=dataset,
+        requested={},
+        command="p2pgan lab",
+    )
+
+
+def _used(tmp_path: Path) -> LabOptions:
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "report.md").touch()
+    return _options(tmp_path / "used")
+
+
+def _file(tmp_path: Path) -> LabOptions:
+    (tmp_path / "file").touch()
+    return _options(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (_used, "used is not empty"),
+        (_file, "file is a file, not a folder"),
+        (lambda tmp: _options(tmp / "new", dataset="folder:nope"), "no folder at nope"),
+        (lambda tmp: _options(tmp / "new", rendezvous="postgresql://db/gan"), "stops Postgres"),
+    ],
+)
+def test_what_cannot_go_well_is_refused_before_anything_is_made(make, line: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    options = make(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=line):
+        run_lab(options, View(Console(file=StringIO())), asked_to_end)
+    assert sorted(tmp_path.rglob("*")) == before
