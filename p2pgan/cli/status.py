@@ -56,6 +56,10 @@ def _print(snapshot: StatusSnapshot, state: RunState) -> None:
             peer["digest"][:8],
         )
     console.print(table)
+    for peer in snapshot["peers"]:
+        if peer["offences"]:
+            sent = counted(peer["offences"], "offence")
+            console.print(f"{peer['name']}: {sent}, things sent that no peer may send", markup=False)
 
 
 def _active(snapshot: StatusSnapshot) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
+from socket import gethostname
 from typing import TypeVar
 
 from p2pgan.errors import ConfigError
@@ -35,6 +37,13 @@ class StateFolder:
             raise ConfigError(
                 f"another peer uses {path}: give this one its own --name or --state-dir"
             ) from error
+
+    @property
+    def instance(self) -> str:
+        """The same for every process that uses this folder, and another in a copy of it elsewhere."""
+        facts = os.fstat(self._lock)
+        place = f"{gethostname()} {facts.st_dev} {facts.st_ino} {facts.st_ctime_ns}"
+        return hashlib.blake2b(place.encode(), digest_size=16).hexdigest()
 
     def release(self) -> None:
         """Let another process have it."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import queue
+import threading
+from collections import Counter
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -10,8 +12,13 @@ from torch import Tensor
 from p2pgan.gan.train import UnitStats
 from p2pgan.peer.vectors import Snapshot
 from p2pgan.protocol.events import Event
-from p2pgan.protocol.ids import Span
-from p2pgan.transport import Arrival
+from p2pgan.protocol.ids import PeerId, Span
+from p2pgan.transport import Arrival, BlobArrived, MessageArrived
+
+MOST_WAITING = 512
+"""Messages and blobs of one sender that wait to be looked at."""
+MOST_WAITING_BYTES = 256 << 20
+"""Their payloads; a single larger one may wait as well."""
 
 
 @dataclass(frozen=True)
@@ -47,4 +54,52 @@ class ThreadDied:
 
 
 Item = Event | Arrival | SpanTrained | ContributionReady | SnapshotRead | ThreadDied
-Inbox = queue.SimpleQueue[Item]
+
+
+class Inbox:
+    """The queue between the peer's threads and its loop; what one other peer can put into it is bounded."""
+
+    def __init__(self) -> None:
+        self.floods: Counter[PeerId] = Counter()
+        """Messages and blobs that were dropped because too much of their sender was waiting."""
+        self._items: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._waiting: Counter[PeerId] = Counter()
+        self._waiting_bytes: Counter[PeerId] = Counter()
+
+    def put(self, item: Item) -> None:
+        """Add an item of this process, which is never dropped."""
+        self._items.put(item)
+
+    def deliver(self, arrival: Arrival) -> None:
+        """Add what came from another peer, if there is room for it."""
+        if isinstance(arrival, MessageArrived | BlobArrived) and not self._admit(arrival):
+            return
+        self._items.put(arrival)
+
+    def empty(self) -> bool:
+        return self._items.empty()
+
+    def get(self, timeout: float = 0.0) -> Item:
+        """The next item. Raises queue.Empty if none comes within ``timeout`` seconds."""
+        item = self._items.get(timeout=timeout)
+        if isinstance(item, MessageArrived | BlobArrived):
+            with self._lock:
+                self._waiting[item.sender] -= 1
+                self._waiting_bytes[item.sender] -= _size(item)
+        return item
+
+    def _admit(self, arrival: MessageArrived | BlobArrived) -> bool:
+        sender, size = arrival.sender, _size(arrival)
+        with self._lock:
+            waiting = self._waiting_bytes[sender]
+            if self._waiting[sender] >= MOST_WAITING or (waiting and waiting + size > MOST_WAITING_BYTES):
+                self.floods[sender] += 1
+                return False
+            self._waiting[sender] += 1
+            self._waiting_bytes[sender] += size
+        return True
+
+
+def _size(arrival: MessageArrived | BlobArrived) -> int:
+    return len(arrival.payload) if isinstance(arrival, BlobArrived) else 0

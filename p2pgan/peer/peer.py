@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 
 from p2pgan.journal import UnitLine
 from p2pgan.peer.database import Database
@@ -17,18 +18,21 @@ from p2pgan.peer.vectors import Snapshot, Vectors
 from p2pgan.protocol.events import (
     Event,
     LeaveRequested,
+    OffencesCounted,
     Received,
     SnapshotInstalled,
     StrangerSeen,
     Tick,
     TrainingDone,
 )
-from p2pgan.protocol.ids import VersionRecord
+from p2pgan.protocol.ids import PeerId, VersionRecord
 from p2pgan.protocol.machine import Machine
+from p2pgan.protocol.messages import MAX_OFFENDERS
 from p2pgan.transport import BlobArrived, MessageArrived
 from p2pgan.transport import StrangerSeen as StrangerArrived
 
 TICK_S = 0.1
+COUNT_EVERY_S = 1.0
 
 
 class Peer:
@@ -44,11 +48,16 @@ class Peer:
         memory: Memory,
         inbox: Inbox,
         log: Log,
+        refused: Callable[[], Mapping[PeerId, int]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._machine, self._performer, self._vectors = machine, performer, vectors
         self._training, self._database, self._memory = training, database, memory
         self._inbox, self._log, self._clock = inbox, log, clock
+        self._refused = refused
+        """What the transport refused, by sender, as often as it did so far."""
+        self._offences: Counter[PeerId] = Counter()
+        self._next_count = 0.0
 
     def leave(self) -> None:
         """Ask the peer to leave cleanly; may be called from a signal handler."""
@@ -71,6 +80,7 @@ class Peer:
             now = self._clock()
             if now >= next_tick:
                 next_tick = now + TICK_S
+                self._count_offences(now)
                 self._handle(Tick())
             try:
                 item = self._inbox.get(timeout=max(0.0, next_tick - self._clock()))
@@ -100,6 +110,15 @@ class Peer:
                 raise error
             case _:
                 self._handle(item)
+
+    def _count_offences(self, now: float) -> None:
+        if now < self._next_count:
+            return
+        self._next_count = now + COUNT_EVERY_S
+        counts = Counter(self._refused()) + self._performer.offences + self._inbox.floods
+        if counts != self._offences:
+            self._offences = counts
+            self._handle(OffencesCounted(tuple(counts.most_common(MAX_OFFENDERS))))
 
     def _handle(self, event: Event) -> None:
         for effect in self._machine.handle(self._clock(), event):

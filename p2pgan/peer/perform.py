@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -82,6 +83,8 @@ class Performer:
         self._accepts = accepts
         self._fetched: Fetched | None = None
         self._applied_at = time.monotonic()
+        self.offences: Counter[PeerId] = Counter()
+        """What each peer sent whose seal and form held and that still cannot be: a slice, a chunk."""
         self.finished: str | None = None
         """The reason, once the state machine is done."""
 
@@ -162,6 +165,7 @@ class Performer:
         try:
             self._vectors.reduce(e)
         except Rejected as fault:
+            self.offences[fault.peer] += 1
             self._inbox.put(ReduceRejected(e.term, e.round, e.attempt, e.index, fault.peer, str(fault)))
         else:
             self._inbox.put(Reduced(e.term, e.round, e.attempt, e.index))
@@ -205,6 +209,7 @@ class Performer:
         """Store a bulk transfer that the state machine has a use for."""
         header, sender = arrival.header, arrival.sender
         if header.run != self._run:
+            self.offences[sender] += 1
             return
         if header.kind is BlobKind.CHUNK:
             self._chunk_arrived(sender, header, arrival.payload)
@@ -246,7 +251,9 @@ class Performer:
             return
         manifest, index = fetched.manifest, header.index
         valid = index < len(manifest.chunks) and header.digest == manifest.chunks[index]
-        if valid:
+        if not valid:
+            self.offences[sender] += 1
+        else:
             fetched.blob[index * CHUNK_BYTES : index * CHUNK_BYTES + len(payload)] = payload
         self._inbox.put(ChunkArrived(sender, manifest.version, manifest.digest, index, valid))
 

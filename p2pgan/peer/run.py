@@ -30,11 +30,11 @@ from p2pgan.peer.perform import Performer
 from p2pgan.peer.training import TrainingThread
 from p2pgan.peer.vectors import Snapshot, Vectors
 from p2pgan.protocol.config import ProtocolConfig
-from p2pgan.protocol.ids import PeerId
+from p2pgan.protocol.ids import CHUNK_BYTES, PeerId
 from p2pgan.protocol.machine import Machine
 from p2pgan.protocol.texts import SHORT_ID, counted
 from p2pgan.rendezvous import Dataset, PeerRegistration, Rendezvous, RunRow, open_rendezvous
-from p2pgan.transport import Transport, load_keys
+from p2pgan.transport import BulkLimits, Transport, load_keys
 
 FIRST_RUN = "gan"
 """Name of a run that nobody named."""
@@ -193,16 +193,18 @@ def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, depa
             log.note("journal", journal.notice)
         transport = Transport(
             keys,
-            deliver=inbox.put,
+            deliver=inbox.deliver,
             bind_host=options.bind_host,
             advertise_host=options.advertise,
             control_port=options.port,
             bulk_port=options.port + 1 if options.port else 0,
+            # Nothing longer than a whole uncompressed vector is ever sent.
+            limits=BulkLimits(max_blob_bytes=max(CHUNK_BYTES, 4 * layout.size)),
         )
         address = transport.start()
         stack.callback(transport.close)
         registration = PeerRegistration(
-            keys.public, options.name, device.type, address.control, address.bulk, True
+            keys.public, options.name, device.type, address.control, address.bulk, True, folder.instance
         )
         place.rendezvous.register_peer(run.id, registration)
         try:
@@ -242,7 +244,9 @@ def _run_peer(place: _Place, means: _Means, trains: bool, departure: Departure) 
             run.name, me, vectors, training, means.transport, database, memory, inbox, log,
             machine.member.accepts,
         )  # fmt: skip
-        peer = Peer(machine, performer, vectors, training, database, memory, inbox, log)
+        peer = Peer(
+            machine, performer, vectors, training, database, memory, inbox, log, means.transport.offences
+        )
         _restore(peer, database, means.journal, run, log)
         departure.ask(peer.leave)
         return peer.run()

@@ -163,10 +163,13 @@ class Vectors:
             return True
         return False
 
-    def _has_room(self, sender: PeerId, size: int) -> bool:
+    def stored_bytes(self, sender: PeerId) -> int:
+        """Slices and results of ``sender`` that wait for their round."""
         everything = (*self._slices.items(), *self._results.items())
-        stored = sum(len(payload) for key, payload in everything if key[4] == sender)
-        return stored + size <= STORED_VECTORS_PER_SENDER * 4 * self.layout.size
+        return sum(len(payload) for key, payload in everything if key[4] == sender)
+
+    def _has_room(self, sender: PeerId, size: int) -> bool:
+        return self.stored_bytes(sender) + size <= STORED_VECTORS_PER_SENDER * 4 * self.layout.size
 
     def reduce(self, effect: Reduce) -> None:
         """The weighted mean of a shard, encoded once for everyone.

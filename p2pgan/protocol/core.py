@@ -54,6 +54,8 @@ class Core:
     shared_names: frozenset[str] = frozenset()
     """Names that several peers have."""
     peers_generation: int = -1
+    offences: tuple[tuple[PeerId, int], ...] = ()
+    """Who sent this peer what no peer may send, how often; the worst first."""
     leaving: bool = False
     leaving_since: float = 0.0
     finished: bool = False

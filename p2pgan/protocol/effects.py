@@ -101,6 +101,8 @@ class PeerStat:
     images_per_s: float
     version: int
     digest: str
+    offences: int = 0
+    """How often it sent what no peer may send, by all whose heartbeats say so."""
 
 
 @dataclass(frozen=True)

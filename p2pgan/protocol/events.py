@@ -42,6 +42,13 @@ class PeersRead:
 
 
 @dataclass(frozen=True)
+class OffencesCounted:
+    """Who has sent this peer what no peer may send, and how often so far; the worst first."""
+
+    counts: tuple[tuple[PeerId, int], ...]
+
+
+@dataclass(frozen=True)
 class StrangerSeen:
     """A key that is not registered tried to connect: perhaps a new peer."""
 
@@ -237,6 +244,7 @@ Event = (
     Tick
     | Received
     | PeersRead
+    | OffencesCounted
     | StrangerSeen
     | LeaseRead
     | LeaseAcquired

@@ -87,4 +87,5 @@ class Heartbeats:
             committed_version=core.committed_version,
             peers_generation=max(0, core.peers_generation),
             lease_held=self._leadership.trusted,
+            offences=() if self._leadership.is_leader else core.offences,
         )

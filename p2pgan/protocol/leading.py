@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from p2pgan.protocol.catchup import CatchUp
 from p2pgan.protocol.commits import Commits
 from p2pgan.protocol.conduct import Conductor
@@ -16,6 +18,9 @@ from p2pgan.protocol.messages import ContributionRejected, Handover, RunFinished
 from p2pgan.protocol.plans import Amendment
 from p2pgan.protocol.shares import by_rendezvous_hash
 from p2pgan.protocol.texts import counted
+
+MOST_COUNTED = 2**53
+"""Beyond it JSON's readers lose digits."""
 
 
 class Leading:
@@ -141,10 +146,20 @@ class Leading:
         self._next_rollup = core.now + core.config.rollup_s
         alive = set(core.alive())
         speed = conductor.planner.speed
-        mine = PeerStat(core.me, True, speed(core.me), core.version, core.digest)
+        offences = self._offences()
+        mine = PeerStat(core.me, True, speed(core.me), core.version, core.digest, offences=offences[core.me])
         others = [
-            PeerStat(p, p in alive, speed(p), view.version, view.digest)
+            PeerStat(p, p in alive, speed(p), view.version, view.digest, offences=offences[p])
             for p, view in core.peers.items()
-            if p in alive or (view.heard_at is not None and not view.info.gone)
+            if p in alive or offences[p] or (view.heard_at is not None and not view.info.gone)
         ]
         core.emit(RollUp(core.term, (mine, *others)))
+
+    def _offences(self) -> Counter[PeerId]:
+        """What all say together; nothing is decided by it, since a peer may slander another."""
+        counts = Counter(dict(self._core.offences))
+        for view in self._core.peers.values():
+            if view.beat is not None:
+                for offender, count in view.beat.offences:
+                    counts[offender] = min(counts[offender] + count, MOST_COUNTED)
+        return counts

@@ -26,6 +26,7 @@ from p2pgan.protocol.events import (
     LeaseReleased,
     LeaseRenewed,
     LeaveRequested,
+    OffencesCounted,
     PeersRead,
     ProgressRead,
     Received,
@@ -47,6 +48,7 @@ from p2pgan.protocol.leaving import Leaver
 from p2pgan.protocol.member import Member
 from p2pgan.protocol.membership import Membership
 from p2pgan.protocol.messages import (
+    MAX_OFFENDERS,
     ChunkMissing,
     ChunkRequest,
     ContributionRejected,
@@ -133,6 +135,8 @@ class Machine:
                 self.membership.read(event)
             case StrangerSeen():
                 self.membership.want()
+            case OffencesCounted(counts):
+                self.core.offences = counts[:MAX_OFFENDERS]
             case LeaveRequested():
                 self.leaver.request()
             case _:

@@ -19,6 +19,7 @@ Name = Annotated[str, msgspec.Meta(max_length=200)]
 Rate = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
 MAX_MEMBERS = 4096
 MAX_SPANS = 65_536
+MAX_OFFENDERS = 16
 
 
 class Phase(StrEnum):
@@ -61,6 +62,8 @@ class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
     peers_generation: Count = 0
     lease_held: bool = False
     """Only from a leader: its lease is renewed in time."""
+    offences: Annotated[tuple[tuple[PeerId, Count], ...], msgspec.Meta(max_length=MAX_OFFENDERS)] = ()
+    """To the leader: who sent the sender what no peer may send, how often; the worst if there are many."""
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):

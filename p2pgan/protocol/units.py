@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from p2pgan.protocol.effects import UnitClaim
 from p2pgan.protocol.events import EpochDone
-from p2pgan.protocol.ids import PeerId, Span
+from p2pgan.protocol.ids import PeerId, Span, images_in
 
 
 def complement(done: Sequence[tuple[int, int]], length: int) -> list[tuple[int, int]]:
@@ -25,6 +25,10 @@ def complement(done: Sequence[tuple[int, int]], length: int) -> list[tuple[int, 
     if position < length:
         gaps.append((position, length))
     return gaps
+
+
+MOST_UNITS_ON_THE_WAY = 32_768
+"""Units handed out and not in a version yet, over all peers; the rendezvous opens no epoch beyond."""
 
 
 class UnitPool:
@@ -78,9 +82,11 @@ class UnitPool:
         self.give_back(peer)
         taken: list[Span] = []
         missing = images
+        room: int | None = None
         while missing > 0:
             if not self._open:
-                if self.exhausted:
+                room = self._room() if room is None else room
+                if self.exhausted or images - missing >= room:
                     break
                 self._open_epoch(self._next_epoch, [(0, self._images)])
             span = self._open.pop(0)
@@ -93,6 +99,11 @@ class UnitPool:
             missing -= span.images
         self._held[peer] = tuple(taken)
         return self._held[peer]
+
+    def _room(self) -> int:
+        """Images that may be handed out yet: what a peer says of its speed must not fill our memory."""
+        on_the_way = sum(images_in(spans) for spans in self._held.values())
+        return MOST_UNITS_ON_THE_WAY * min(self._unit_images, self._images) - on_the_way
 
     def take_exactly(self, peer: PeerId, spans: tuple[Span, ...]) -> bool:
         """Let ``peer`` go on with spans it reports to hold, if all of them are its own or open."""

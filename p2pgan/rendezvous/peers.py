@@ -9,7 +9,7 @@ from typing import Any, cast
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from p2pgan.errors import InternalError, RunError
+from p2pgan.errors import ConfigError, InternalError, RunError
 from p2pgan.protocol.ids import PeerId
 from p2pgan.rendezvous.calls import Calls
 from p2pgan.rendezvous.rows import PeerList, PeerRegistration, PeerRow, PeerStat, PeerState
@@ -26,10 +26,17 @@ class PeerCalls(Calls):
 
         Raises:
             RunError: the run does not exist or has finished.
+            ConfigError: a process elsewhere takes part under this identity.
             RendezvousRefused: the peer was registered by another login.
         """
         with self._line.transaction() as session:
-            if not session.value("register_peer", {"run_id": run_id, **asdict(registration)}):
+            answer = session.value("register_peer", {"run_id": run_id, **asdict(registration)})
+            if answer == "in use":
+                raise ConfigError(
+                    f"another process takes part as {registration.id[:8]}, with a copy of this peer's key: "
+                    "give this one its own --name or --state-dir, or end the other and try again in 15 s"
+                )
+            if answer != "registered":
                 raise RunError("the run does not exist or has finished: nobody can join it")
             return cast(int, session.value("read_generation", {"run_id": run_id}))
 

@@ -14,7 +14,8 @@ select set_config('search_path', 'p2pgan, pg_temp', false),
 select pg_advisory_xact_lock(hashtext('p2pgan.migrations'))
 
 -- name: find_migrations
-select to_regclass('p2pgan.migrations') is not null as found
+-- Not by to_regclass: that remembers that the table was not there while this session waited for the lock.
+select exists (select from pg_tables where schemaname = 'p2pgan' and tablename = 'migrations') as found
 
 -- name: create_migrations
 create schema if not exists p2pgan;
@@ -97,7 +98,7 @@ select finish_run(%(run_id)s, %(peer)s, %(term)s)
 
 -- name: register_peer
 select register_peer(%(run_id)s, %(id)s, %(name)s, %(device)s, %(control_address)s, %(bulk_address)s,
-                     %(can_lead)s)
+                     %(can_lead)s, %(instance)s)
 
 -- name: read_generation
 select peers_generation from runs where id = %(run_id)s
@@ -114,7 +115,8 @@ where r.id = %(run_id)s
 order by p.state in ('joining', 'active') desc, p.id
 
 -- name: roll_up
-select roll_up(%(run_id)s, %(peer)s, %(term)s, %(stats)s, %(metrics)s)
+select case when roll_up(%(run_id)s, %(peer)s, %(term)s, %(stats)s, %(metrics)s)
+            then note_offences(%(run_id)s, %(peer)s, %(term)s, %(stats)s) else false end
 
 -- The pen --------------------------------------------------------------------------------------
 
@@ -226,7 +228,7 @@ select json_build_object(
                   'id', p.id, 'name', p.name, 'state', p.state, 'device', p.device,
                   'images_per_s', case when live then p.images_per_s else 0 end,
                   'last_seen_s', extract(epoch from clock_timestamp() - p.last_seen),
-                  'version', p.version, 'digest', p.digest) order by live desc, p.name, p.id)
+                  'version', p.version, 'digest', p.digest, 'offences', p.offences) order by live desc, p.name, p.id)
               from peers p join live using (id) where p.run_id = r.id), '[]'::json)
 ) as status
 from runs r join leases l on l.run_id = r.id

@@ -46,6 +46,8 @@ class PeerRegistration:
     control_address: str
     bulk_address: str
     can_lead: bool
+    instance: str = ""
+    """Tells where its key is kept from a copy elsewhere; empty: anybody with the key may come instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ class PeerStat:
     images_per_s: float
     version: int
     digest: Digest
+    offences: int = 0
+    """How often it sent what no peer may send, by all who refused something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +210,7 @@ class PeerStatus(TypedDict):
     last_seen_s: float
     version: int
     digest: str
+    offences: int
 
 
 class StatusSnapshot(TypedDict):

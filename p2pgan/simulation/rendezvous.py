@@ -12,6 +12,7 @@ from p2pgan.errors import InternalError, RunError
 from p2pgan.protocol.effects import UnitClaim
 from p2pgan.protocol.events import EpochDone, LeaseRead, PeerInfo, PeersRead, ProgressRead
 from p2pgan.protocol.ids import PeerId, VersionRecord
+from p2pgan.protocol.units import MOST_UNITS_ON_THE_WAY
 
 RESERVE_S = 2.0
 """Head start of a named successor."""
@@ -146,8 +147,13 @@ class ModelRendezvous:
     def claim(self, peer: PeerId, term: int, units: tuple[UnitClaim, ...]) -> bool:
         if not self._holds(peer, term):
             return False
-        self._open(max((unit.epoch for unit in units), default=-1))
+        self._open(max((unit.epoch for unit in units if self._near(unit.epoch, self.images)), default=-1))
         return True
+
+    def _near(self, epoch: int, counted: int) -> bool:
+        """Whether the work may have come to this epoch when so many images are counted."""
+        on_the_way = MOST_UNITS_ON_THE_WAY * min(self._unit_images, self._images)
+        return epoch * self._images <= counted + on_the_way + 2 * self._images
 
     def _open(self, epoch: int) -> None:
         """Begin an epoch and those before it."""
@@ -191,6 +197,8 @@ class ModelRendezvous:
             version, digest = record.version, record.digest
             fresh.append(record)
         counted = self._counted(fresh)
+        if not all(self._near(epoch, images) for epoch in counted):
+            raise InternalError(f"epoch {max(counted)} is too far ahead of {images} images counted")
         self._open(max(counted, default=-1))
         self._done.update(counted)
         self.history += fresh

@@ -14,14 +14,15 @@ from p2pgan.protocol.messages import BlobHeader
 from p2pgan.transport import codec, sockets, zap
 from p2pgan.transport.arrivals import Arrival, MessageArrived, PeerAddress, StrangerSeen
 from p2pgan.transport.curve import Keys
+from p2pgan.transport.door import Door
 from p2pgan.transport.inbound import Inbound
 from p2pgan.transport.keying import Credit, SealAccepted, SealOffer
-from p2pgan.transport.limits import BulkLimits
+from p2pgan.transport.limits import FRAME_BYTES, BulkLimits
 from p2pgan.transport.link import Link
 from p2pgan.transport.outbound import Blob
 from p2pgan.transport.seal import parse_header
 from p2pgan.transport.sockets import Socket
-from p2pgan.transport.tally import Refused, Tally
+from p2pgan.transport.tally import OFFENCES, Refused, Tally
 
 TICK_MS = 100
 """Longest sleep: offers, retries and the stall clock move on at this pace."""
@@ -29,6 +30,11 @@ MESSAGES_PER_TURN = 64
 FRAMES_PER_TURN = 8
 CLOSE_LINGER_MS = 300
 STRANGER_EVERY_S = 1.0
+BAR_S = 60.0
+"""Who sent a message without an end is not let in for so long."""
+MOST_CONTROL_UNFINISHED = 4 * codec.MAX_MESSAGE_BYTES
+MOST_BULK_UNFINISHED = 8 * FRAME_BYTES
+"""Bytes of messages that have not ended, per connection: more than libzmq queues of whole messages."""
 
 _log = structlog.get_logger(__name__)
 
@@ -38,6 +44,10 @@ class Plane:
 
     def __init__(self, keys: Keys, deliver: Callable[[Arrival], None], limits: BulkLimits) -> None:
         self.tally: Counter[Tally] = Counter()
+        self.offences: Counter[PeerId] = Counter()
+        """What each peer sent that was refused; see ``tally.OFFENCES``."""
+        self._barred: dict[PeerId, float] = {}
+        """Until when a peer is kept out."""
         self._keys = keys
         self._deliver = deliver
         self._limits = limits
@@ -51,9 +61,11 @@ class Plane:
         self._context.set(zmq.MAX_SOCKETS, 16_384)
         self._poller = zmq.Poller()
         self._gate = sockets.gate(self._context)
-        self._control = sockets.control_router(self._context, keys)
-        self._bulk = sockets.bulk_router(self._context)
-        for socket in (self._gate, self._control, self._bulk):
+        most = MOST_CONTROL_UNFINISHED
+        control, bulk = sockets.control_router(self._context, keys), sockets.bulk_router(self._context)
+        self._control = Door(control, most, 4 * most, self.tally)
+        self._bulk = Door(bulk, MOST_BULK_UNFINISHED, 8 * MOST_BULK_UNFINISHED, self.tally)
+        for socket in (self._gate, control, bulk):
             self._poller.register(socket, zmq.POLLIN)
 
     def bind(self, host: str, advertise_host: str | None, control_port: int, bulk_port: int) -> PeerAddress:
@@ -63,8 +75,7 @@ class Plane:
             ConfigError: a port is taken, or the address is not this machine's.
         """
         told = sockets.advertised(host, advertise_host)
-        control = sockets.bind(self._control, host, control_port)
-        bulk = sockets.bind(self._bulk, host, bulk_port)
+        control, bulk = self._control.bind(host, control_port), self._bulk.bind(host, bulk_port)
         return PeerAddress(f"tcp://{told}:{control}", f"tcp://{told}:{bulk}")
 
     def run(self, wake: int, obey: Callable[[], None]) -> None:
@@ -84,8 +95,9 @@ class Plane:
         for link in self._links.values():
             link.close(now, CLOSE_LINGER_MS)
         self._links.clear()
-        for socket in (self._control, self._bulk, self._gate):
-            socket.close(linger=0)
+        self._control.close()
+        self._bulk.close()
+        self._gate.close(linger=0)
         self._context.term()
 
     # Commands of the owner, run by ``obey``.
@@ -130,29 +142,36 @@ class Plane:
             self._gate.send_multipart(
                 zap.answer(self._gate.recv_multipart(), self._admit_key, self._admit_bulk)
             )
-        if self._control in ready:
+        if self._control.socket in ready:
             self._drain(self._control, MESSAGES_PER_TURN, self._on_message)
-        if self._bulk in ready:
+        if self._bulk.socket in ready:
             self._drain(self._bulk, FRAMES_PER_TURN, self._on_frame)
         now = time.monotonic()
+        for door in (self._control, self._bulk):
+            for offender in door.offenders(now, len(self._links)):
+                self.offences[offender] += 1
+                self._barred[offender] = now + BAR_S
         for link in self._links.values():
             if link.control in ready:
                 link.flush(now)
             if link.monitor is not None and link.monitor in ready:
                 link.hang_up_bulk(now)
 
-    def _drain(self, socket: Socket, limit: int, handle: Callable[[zmq.Frame], None]) -> None:
+    def _drain(self, door: Door, limit: int, handle: Callable[[PeerId, memoryview], None]) -> None:
         for _ in range(limit):
-            try:
-                frames = socket.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
+            letter = door.receive()
+            if letter is None:
                 return
             try:
-                if len(frames) != 2:
-                    raise Refused(Tally.MALFORMED, f"{len(frames) - 1} frames where there is one")
-                handle(frames[1])
+                if self._is_barred(letter.sender):
+                    raise Refused(Tally.BARRED, "a message of a peer that was cut off")
+                if not letter.whole:
+                    raise Refused(Tally.MALFORMED, "several frames where there is one")
+                handle(letter.sender, letter.body)
             except Refused as refused:
                 self.tally[refused.reason] += 1
+                if refused.reason in OFFENCES:
+                    self.offences[letter.sender] += 1
 
     def _pump(self) -> bool:
         now = time.monotonic()
@@ -163,12 +182,11 @@ class Plane:
 
     # What others send.
 
-    def _on_message(self, frame: zmq.Frame) -> None:
-        sender = str(frame.get("User-Id"))
+    def _on_message(self, sender: PeerId, data: memoryview) -> None:
         link = self._links.get(sender)
         if link is None:
             raise Refused(Tally.REVOKED, "a message under a revoked key")
-        message = codec.decode(frame.buffer)
+        message = codec.decode(data)
         match message:
             case SealOffer():
                 self._on_offer(link, message)
@@ -197,13 +215,14 @@ class Plane:
             del self._inbound[link.inbound.key_id]
             link.inbound = None
 
-    def _on_frame(self, frame: zmq.Frame) -> None:
-        raw = frame.buffer
+    def _on_frame(self, sender: PeerId, raw: memoryview) -> None:
         self.tally[Tally.FRAME_BYTES_RECEIVED] += len(raw)
         header = parse_header(raw)
         inbound = self._inbound.get(header.key_id)
         if inbound is None:
             raise Refused(Tally.FRAME_UNKNOWN_KEY, "a frame under no live key")
+        if inbound.sender != sender:
+            raise Refused(Tally.FRAME_FORGED, "a frame under another peer's key")
         try:
             blob = inbound.receive(raw, header)
         finally:
@@ -220,6 +239,9 @@ class Plane:
     def _admit_key(self, key: PeerId) -> bool:
         now = time.monotonic()
         link = self._links.get(key)
+        if self._is_barred(key):
+            self.tally[Tally.BARRED] += 1
+            return False
         if link is not None:
             link.knocked(now)
             return True
@@ -229,16 +251,23 @@ class Plane:
             self._deliver(StrangerSeen(key))
         return False
 
-    def _admit_bulk(self, password: bytes) -> bool:
+    def _admit_bulk(self, password: bytes) -> PeerId | None:
         try:
             inbound = self._inbound.get(bytes.fromhex(password.decode("ascii")))
         except ValueError:
             inbound = None
-        if inbound is None or inbound.connected:
+        if inbound is None or inbound.connected or self._is_barred(inbound.sender):
             self.tally[Tally.BULK_DENIED] += 1
-            return False
+            return None
         inbound.connected = True
-        return True
+        return inbound.sender
+
+    def _is_barred(self, peer: PeerId) -> bool:
+        until = self._barred.get(peer)
+        if until is not None and time.monotonic() >= until:
+            del self._barred[peer]
+            return False
+        return until is not None
 
     def _usable(self, peer: PeerId, address: PeerAddress) -> bool:
         if peer == self._keys.public:

@@ -36,6 +36,12 @@ class Tally(StrEnum):
     """A bulk connection without a live, unused key id."""
     REVOKED = "revoked"
     """A message over a connection whose key is no longer allowed."""
+    BARRED = "barred"
+    """A message or connection of a peer that was cut off a moment ago."""
+    CROWD_DENIED = "crowd_denied"
+    """The oldest of too many connections that have said nothing."""
+    ENDLESS = "endless"
+    """A connection cut off because its message goes on and on."""
     MALFORMED = "malformed"
     FRAME_UNKNOWN_KEY = "frame_unknown_key"
     FRAME_REPLAYED = "frame_replayed"
@@ -44,6 +50,20 @@ class Tally(StrEnum):
     BLOB_INTERRUPTED = "blob_interrupted"
     BLOB_CORRUPT = "blob_corrupt"
     """Its BLAKE3 is not the one its header promised."""
+
+
+OFFENCES = frozenset(
+    {
+        Tally.MALFORMED,
+        Tally.ENDLESS,
+        Tally.FRAME_REPLAYED,
+        Tally.FRAME_FORGED,
+        Tally.BLOB_TOO_LONG,
+        Tally.BLOB_CORRUPT,
+    }
+)
+"""What no peer sends that keeps to the protocol, whatever was lost, delayed or restarted. It is also
+counted by peer. Someone on the way can bring a peer into disrepute for what is forged or replayed on bulk."""
 
 
 class Refused(PeerFault):

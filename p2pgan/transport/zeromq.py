@@ -106,6 +106,10 @@ class Transport:
         """What was sent, received and dropped so far, by the names in :class:`Tally`."""
         return {str(name): count for name, count in self._started().tally.copy().items()}
 
+    def offences(self) -> dict[PeerId, int]:
+        """How often each peer sent what no peer may send and was refused; nobody who sent nothing of it."""
+        return dict(self._started().offences.copy())
+
     def close(self) -> None:
         """Stop the thread and close all sockets; messages already sent have a moment to leave.
 

@@ -21,6 +21,8 @@ from p2pgan.simulation.rendezvous import ModelRendezvous
 from tests.contract.rendezvous.scenes import digest_of, make_snapshot, registration
 
 IMAGES, UNIT = 100, 30
+FAR = 1 << 20
+"""An epoch that nobody can have come to."""
 TTL_S, RESERVE_S = 100.0, 45.0
 """No multiple of ``STEP_S``, so that the seconds a test takes do not matter."""
 STEP_S = 30.0
@@ -135,7 +137,7 @@ class SideBySide(RuleBasedStateMachine):
 
     # -- work and weights --------------------------------------------------------------------
 
-    @rule(epoch=st.integers(0, 4), unit=st.integers(0, 3), old=behind)
+    @rule(epoch=st.sampled_from([0, 1, 2, 3, 4, FAR]), unit=st.integers(0, 3), old=behind)
     def claim(self, epoch: int, unit: int, old: int) -> None:
         peer, term = self.holder(old)
         claim = UnitClaim(epoch, unit, unit * UNIT, min((unit + 1) * UNIT, IMAGES))
@@ -182,7 +184,7 @@ class SideBySide(RuleBasedStateMachine):
     def both_commit(self, peer: str, term: int, records: tuple[VersionRecord, ...]) -> None:
         last = records[-1]
         manifest, chunks = make_snapshot(last.version, last.digest, last.images)
-        self.rendezvous.stage_chunks(self.run, chunks)
+        self.rendezvous.stage_chunks(self.run, peer, term, chunks)
         outcomes: list[bool] = []
         with same_refusal() as tried:
             tried(

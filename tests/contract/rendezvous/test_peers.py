@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import psycopg
 import pytest
 
-from p2pgan.errors import InternalError, RunError
+from p2pgan.errors import ConfigError, InternalError, RunError
 from p2pgan.rendezvous import PeerStat, PeerState
 from tests.contract.rendezvous.scenes import Scene, registration
 
@@ -76,3 +79,39 @@ def test_unknown_peers_and_runs_are_refused(scene: Scene) -> None:
         scene.rendezvous.register_peer(-1, registration("A"))
     with pytest.raises(RunError):
         scene.rendezvous.list_peers(-1)
+
+
+def test_an_identity_is_one_places_at_a_time(scene: Scene) -> None:
+    rendezvous, run = scene.rendezvous, scene.run.id
+    here, copy = (replace(registration("C"), instance=place) for place in ("here", "a copy"))
+    rendezvous.register_peer(run, here)
+    rendezvous.register_peer(run, here)
+    with pytest.raises(ConfigError, match="another process takes part as C.*--state-dir.*15 s"):
+        rendezvous.register_peer(run, copy)
+    assert next(p for p in rendezvous.list_peers(run).peers if p.id == "C").state == "joining"
+
+    rendezvous.set_peer_state(run, "C", "left")
+    rendezvous.register_peer(run, copy)
+    with pytest.raises(ConfigError):
+        rendezvous.register_peer(run, here)
+
+
+def test_a_place_that_is_silent_gives_way(scene: Scene, server: str) -> None:
+    rendezvous, run = scene.rendezvous, scene.run.id
+    rendezvous.register_peer(run, replace(registration("C"), instance="here"))
+    with psycopg.connect(server) as admin:
+        admin.execute("update p2pgan.peers set last_seen = last_seen - interval '16 s' where id = 'C'")
+    rendezvous.register_peer(run, replace(registration("C"), instance="a copy"))
+
+
+def test_offences_only_grow_and_are_fenced(scene: Scene) -> None:
+    rendezvous, run = scene.rendezvous, scene.run.id
+
+    def offences() -> int:
+        return next(p["offences"] for p in rendezvous.status(run)["peers"] if p["id"] == "B")
+
+    for told, kept in ((0, 0), (7, 7), (3, 7), (9, 9)):
+        assert rendezvous.roll_up(run, "A", 1, [PeerStat("B", "active", 1.0, 0, "", offences=told)], [])
+        assert offences() == kept
+    assert not rendezvous.roll_up(run, "A", 2, [PeerStat("B", "active", 1.0, 0, "", offences=99)], [])
+    assert offences() == 9

@@ -34,6 +34,7 @@ def test_the_keys_of_a_status_stay(scene: Scene) -> None:
         "last_seen_s",
         "version",
         "digest",
+        "offences",
     ]
 
 

@@ -119,6 +119,8 @@ def test_a_revoked_key_is_cut_off_at_its_next_message(pair: tuple[Party, Party],
     assert bytes(target.next_blob().payload) == b""
 
     target.know(honest)
+    target.transport.send(raw.id, note())
+    target.wait_for_count(Tally.UNKNOWN_PEER)  # so the table has changed
     control.send(codec.encode(note(2)))
     bulk.send(frames(sealer, b"evil")[0])
     target.wait_for_count(Tally.REVOKED)

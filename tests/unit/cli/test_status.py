@@ -37,6 +37,7 @@ ADA = PeerStatus(
     last_seen_s=1.0,
     version=41,
     digest="0123456789",
+    offences=3,
 )
 
 
@@ -61,6 +62,7 @@ def test_a_run_that_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         "units: 1 open, 2 leased, 30 done",
     ]
     assert any("ada" in line and "01234567" in line for line in lines[4:])
+    assert lines[-1] == "ada: 3 offences, things sent that no peer may send"
 
 
 def test_a_run_that_has_finished_says_so_and_nothing_of_leaders_and_leases(

@@ -74,6 +74,8 @@ def test_longer_than_it_says(sound: bytes, tmp_path: Path):
         (2).to_bytes(8, "little") + b"[]",
         (4).to_bytes(8, "little") + b"null" + bytes(20),
         (40_000).to_bytes(8, "little") + b"[" * 40_000,
+        (1 << 62).to_bytes(8, "little") + b"{}",
+        (2 << 20).to_bytes(8, "little") + b'{"__metadata__":{"x":"' + b" " * (2 << 20) + b'"}}',
     ],
 )
 def test_other_formats(tmp_path: Path, content: bytes):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from p2pgan.protocol.effects import AcquireLease, Finish, ReadLease, ReleaseLease, RenewLease
+from p2pgan.protocol.effects import AcquireLease, Finish, ReadLease, ReleaseLease, RenewLease, RollUp
 from p2pgan.protocol.events import (
     DatabaseFailed,
     LeaseAcquired,
@@ -11,9 +11,10 @@ from p2pgan.protocol.events import (
     LeaseReleased,
     LeaseRenewed,
     LeaveRequested,
+    OffencesCounted,
 )
 from p2pgan.protocol.leadership import Role
-from p2pgan.protocol.messages import Handover, Leaving
+from p2pgan.protocol.messages import MAX_OFFENDERS, Handover, Heartbeat, Leaving
 from tests.unit.protocol.steps import Driver
 
 
@@ -180,3 +181,27 @@ def test_of_two_terms_the_higher_row_wins() -> None:
 
     assert driver.machine.leadership.role is Role.FOLLOWER
     assert driver.machine.core.leader == "b"
+
+
+def test_the_leader_adds_up_what_all_have_refused() -> None:
+    driver = Driver()
+    driver.lead("b", "c")
+    driver.give(OffencesCounted((("c", 3),)))
+    driver.beat("b", offences=(("c", 4), ("a", 1)))
+    driver.tick(5.0)
+    assert {s.peer: s.offences for s in driver.of(RollUp)[-1].stats} == {"a": 1, "b": 0, "c": 7}
+
+
+def test_a_follower_tells_its_leader_what_it_has_refused() -> None:
+    driver = Driver()
+    driver.follow("b")
+    driver.give(OffencesCounted(tuple((f"p{n}", n) for n in range(MAX_OFFENDERS + 5))))
+    assert driver.sent(Heartbeat, "b")[-1].offences == tuple((f"p{n}", n) for n in range(MAX_OFFENDERS))
+
+
+def test_who_only_offends_and_never_says_a_word_is_reported_as_well() -> None:
+    driver = Driver()
+    driver.lead("b")
+    driver.give(OffencesCounted((("c", 3),)))
+    driver.tick(5.0)
+    assert {s.peer: s.offences for s in driver.of(RollUp)[-1].stats} == {"a": 0, "b": 0, "c": 3}

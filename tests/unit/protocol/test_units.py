@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from p2pgan.protocol.events import EpochDone
 from p2pgan.protocol.ids import Span, images_in
-from p2pgan.protocol.units import UnitPool, complement
+from p2pgan.protocol.units import MOST_UNITS_ON_THE_WAY, UnitPool, complement
 
 
 def pool(images: int = 100, unit: int = 32, microbatch: int = 8, goal: int | None = None) -> UnitPool:
@@ -128,3 +128,13 @@ def test_no_image_is_ever_with_two_peers_or_lost(images, unit, microbatch, steps
 
     assert images_in(tuple(everything)) == 2 * images
     assert not any(a.overlaps(b) for a, b in zip(everything, everything[1:], strict=False))
+
+
+def test_a_peer_that_boasts_of_its_speed_does_not_open_epochs_without_end() -> None:
+    made = pool(images=100, unit=32)
+    taken = made.take("mallory", 10**12)
+    bound = MOST_UNITS_ON_THE_WAY * 32
+    assert bound <= images_in(taken) <= bound + 100
+    assert made.take("honest", 40) == ()
+    made.done("mallory")
+    assert images_in(made.take("honest", 40)) == 40

@@ -11,15 +11,16 @@ KEY_ID = b"69" * 16
 
 def asked(domain: bytes, mechanism: bytes, *credentials: bytes, version: bytes = b"1.0") -> list[bytes]:
     request = [version, b"1", domain, b"127.0.0.1", b"", mechanism, *credentials]
-    return answer(request, lambda key: key == KEY, lambda password: password == KEY_ID)
+    return answer(request, lambda key: key == KEY, lambda password: KEY if password == KEY_ID else None)
 
 
 def test_an_allowed_key_gets_in_and_names_the_connection() -> None:
     assert asked(b"control", b"CURVE", RAW_KEY) == [b"1.0", b"1", b"200", b"", KEY.encode(), b""]
 
 
-def test_a_live_key_id_gets_in() -> None:
-    assert asked(b"bulk", b"PLAIN", b"p2pgan", KEY_ID)[2] == b"200"
+def test_a_live_key_id_gets_in_and_names_the_peer_it_belongs_to() -> None:
+    reply = asked(b"bulk", b"PLAIN", b"p2pgan", KEY_ID)
+    assert reply == [b"1.0", b"1", b"200", b"", KEY.encode(), b""]
 
 
 @pytest.mark.parametrize(

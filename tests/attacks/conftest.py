@@ -1,0 +1,3 @@
+from tests.contract.transport.conftest import party, raw
+
+__all__ = ["party", "raw"]
