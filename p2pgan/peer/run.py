@@ -12,6 +12,7 @@ import torch
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from p2pgan.averaging.digest import chunk
+from p2pgan.averaging.rules import rule
 from p2pgan.errors import DatasetError, RendezvousUnavailable, RunError, SchemaMismatch, WeightsError
 from p2pgan.gan.data import ImageSet, open_images
 from p2pgan.gan.models import layout_for
@@ -202,7 +203,9 @@ def _take_part(
             config.sample_every,
         )  # fmt: skip
         stack.callback(database.end, END_S)
-        vectors = Vectors(layout, config.sync.alpha, config.gan.ema_half_life_images)
+        vectors = Vectors(
+            layout, config.sync.alpha, config.gan.ema_half_life_images, rule(config.sync.aggregation)
+        )
         performer = Performer(
             run.name, keys.public, vectors, training, transport, database, journal, inbox, log,
             machine.member.accepts,
