@@ -53,7 +53,7 @@ def _print(snapshot: StatusSnapshot) -> None:
     for peer in snapshot["peers"]:
         table.add_row(
             escape(peer["name"]),
-            peer["state"],
+            "set aside" if peer["set_aside"] else peer["state"],
             peer["device"],
             f"{peer['images_per_s']:,.0f}",
             f"{peer['last_seen_s']:.0f} s ago",
@@ -61,3 +61,6 @@ def _print(snapshot: StatusSnapshot) -> None:
             peer["digest"][:8],
         )
     console.print(table)
+    for peer in snapshot["peers"]:
+        if peer["set_aside"]:
+            console.print(f"{peer['name']} is set aside: {peer['set_aside']}", markup=False)

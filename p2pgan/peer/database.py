@@ -183,7 +183,9 @@ class Database:
 
     def _roll_up(self, effect: RollUp) -> None:
         stats = [
-            PeerStat(s.peer, "active" if s.alive else "lost", s.images_per_s, s.version, s.digest)
+            PeerStat(
+                s.peer, "active" if s.alive else "lost", s.images_per_s, s.version, s.digest, s.set_aside
+            )
             for s in effect.stats
         ]
         self._db.roll_up(self._run.id, self._me, effect.term, stats, [])

@@ -101,6 +101,8 @@ class PeerStat:
     images_per_s: float
     version: int
     digest: str
+    set_aside: str = ""
+    """Why it gets no work in this term; empty if it does."""
 
 
 @dataclass(frozen=True)

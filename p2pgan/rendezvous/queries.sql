@@ -221,7 +221,7 @@ select json_build_object(
                   'id', p.id, 'name', p.name, 'state', p.state, 'device', p.device,
                   'images_per_s', p.images_per_s,
                   'last_seen_s', extract(epoch from clock_timestamp() - p.last_seen),
-                  'version', p.version, 'digest', p.digest) order by live desc, p.name, p.id)
+                  'version', p.version, 'digest', p.digest, 'set_aside', p.set_aside) order by live desc, p.name, p.id)
               from peers p join live using (id) where p.run_id = r.id), '[]'::json)
 ) as status
 from runs r join leases l on l.run_id = r.id

@@ -103,6 +103,8 @@ class PeerStat:
     images_per_s: float
     version: int
     digest: Digest
+    set_aside: str = ""
+    """Why it gets no work in this term; empty if it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,8 @@ class PeerStatus(TypedDict):
     last_seen_s: float
     version: int
     digest: str
+    set_aside: str
+    """Why the leader gives it no work; empty if it does."""
 
 
 class StatusSnapshot(TypedDict):
