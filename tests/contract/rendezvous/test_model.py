@@ -182,7 +182,7 @@ class SideBySide(RuleBasedStateMachine):
     def both_commit(self, peer: str, term: int, records: tuple[VersionRecord, ...]) -> None:
         last = records[-1]
         manifest, chunks = make_snapshot(last.version, last.digest, last.images)
-        self.rendezvous.stage_chunks(self.run, chunks)
+        self.rendezvous.stage_chunks(self.run, peer, term, chunks)
         outcomes: list[bool] = []
         with same_refusal() as tried:
             tried(
