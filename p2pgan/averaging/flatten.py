@@ -58,6 +58,12 @@ class Layout:
         entries = self.entries_of(network)
         return slice(entries[0].start, entries[-1].stop) if entries else slice(0, 0)
 
+    def parts_of(self, start: int, stop: int) -> tuple[slice, ...]:
+        """The elements ``[start, stop)`` by network, counted from ``start``, without empty parts."""
+        border = min(max(self.slice_of("G").stop, start), stop)
+        parts = slice(0, border - start), slice(border - start, stop - start)
+        return tuple(part for part in parts if part.stop > part.start)
+
 
 def layout_of(generator: nn.Module, discriminator: nn.Module) -> Layout:
     """The layout of a pair of networks, in ``state_dict`` order.

@@ -22,6 +22,7 @@ def lead(
     resolution: o.Resolution = None,
     seed: o.Seed = None,
     epochs: o.Epochs = None,
+    aggregation: o.Aggregation = None,
     settings: o.Settings = None,
     no_train: Annotated[
         bool, typer.Option("--no-train", help="Hold the pen and serve weights, but train nothing.")
@@ -54,6 +55,7 @@ def lead(
             "gan.model.resolution": resolution,
             "gan.seed": seed,
             "goal.epochs": epochs,
+            "sync.aggregation": aggregation,
         },
     )
     options = LeadOptions(

@@ -161,3 +161,12 @@ Epochs = Annotated[
         "--epochs", metavar="N", min=1, help="End after so many passes over the data.", rich_help_panel=RUN
     ),
 ]
+Aggregation = Annotated[
+    str | None,
+    typer.Option(
+        "--aggregation",
+        metavar="RULE",
+        help="How deltas become one: clip, mean, trimmed-mean, median, multi-krum or centered-clip.",
+        rich_help_panel=RUN,
+    ),
+]

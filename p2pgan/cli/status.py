@@ -48,7 +48,7 @@ def _print(snapshot: StatusSnapshot, state: RunState) -> None:
     for peer in snapshot["peers"]:
         table.add_row(
             escape(peer["name"]),
-            peer["state"],
+            "set aside" if peer["set_aside"] else peer["state"],
             peer["device"],
             f"{peer['images_per_s']:,.0f}",
             f"{peer['last_seen_s']:.0f} s ago",
@@ -57,6 +57,8 @@ def _print(snapshot: StatusSnapshot, state: RunState) -> None:
         )
     console.print(table)
     for peer in snapshot["peers"]:
+        if peer["set_aside"]:
+            console.print(f"{peer['name']} is set aside: {peer['set_aside']}", markup=False)
         if peer["offences"]:
             sent = counted(peer["offences"], "offence")
             console.print(f"{peer['name']}: {sent}, things sent that no peer may send", markup=False)

@@ -71,7 +71,7 @@ def _panel(elapsed_s: float, done: float, status: StatusSnapshot) -> RenderableT
     for peer in status["peers"]:
         table.add_row(
             peer["name"] + (" (leads)" if peer["id"] == status["leader"] else ""),
-            peer["state"],
+            "set aside" if peer["set_aside"] else peer["state"],
             f"{peer['images_per_s']:,.0f}",
             str(peer["version"]),
             peer["digest"][:8],

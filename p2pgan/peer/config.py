@@ -31,6 +31,9 @@ class SyncConfig(_Frozen):
     codec: Literal["fp32", "fp16"] = Field("fp16", description="number format on the wire")
     round_seconds: float = Field(5.0, ge=0.2, le=3600, description="local training between two averagings")
     alpha: float = Field(1.0, gt=0, le=2, description="outer step: theta + alpha * mean of the deltas")
+    aggregation: Literal["mean", "clip", "trimmed-mean", "median", "multi-krum", "centered-clip"] = Field(
+        "clip", description="rule by which the deltas become one; see aggregation.md"
+    )
 
 
 class LeadershipConfig(_Frozen):

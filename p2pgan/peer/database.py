@@ -191,7 +191,8 @@ class Database:
                 s.images_per_s,
                 s.version,
                 s.digest,
-                offences=s.offences,
+                s.set_aside,
+                s.offences,
             )
             for s in effect.stats
         ]

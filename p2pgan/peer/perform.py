@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from p2pgan.averaging.digest import blob_digest
+from p2pgan.averaging.reduce import Rejected
 from p2pgan.errors import PeerFault, WeightsError
 from p2pgan.failpoints import pass_by
 from p2pgan.journal import RoundLine
@@ -16,7 +17,7 @@ from p2pgan.peer.inbox import Inbox
 from p2pgan.peer.log import Log
 from p2pgan.peer.memory import Memory
 from p2pgan.peer.training import TrainingThread
-from p2pgan.peer.vectors import Payload, Rejected, Vectors
+from p2pgan.peer.vectors import Payload, Vectors
 from p2pgan.protocol.effects import (
     Apply,
     BeginSnapshot,

@@ -11,6 +11,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from p2pgan.averaging.digest import chunk
 from p2pgan.averaging.flatten import Layout
+from p2pgan.averaging.rules import rule
 from p2pgan.errors import DatasetError, RendezvousUnavailable, RunError, SchemaMismatch, WeightsError
 from p2pgan.gan.data import ImageSet, open_images
 from p2pgan.gan.models import layout_for
@@ -239,7 +240,12 @@ def _run_peer(place: _Place, means: _Means, trains: bool, departure: Departure) 
         )  # fmt: skip
         # Nothing that is still queued may contradict the goodbye.
         stack.callback(database.end, END_S)
-        vectors = Vectors(means.layout, config.sync.alpha, config.gan.ema_half_life_images)
+        vectors = Vectors(
+            means.layout,
+            config.sync.alpha,
+            config.gan.ema_half_life_images,
+            rule(config.sync.aggregation),
+        )
         performer = Performer(
             run.name, me, vectors, training, means.transport, database, memory, inbox, log,
             machine.member.accepts,

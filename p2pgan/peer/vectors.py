@@ -15,7 +15,8 @@ from p2pgan.averaging.codec import codec
 from p2pgan.averaging.digest import vector_digest
 from p2pgan.averaging.flatten import Layout
 from p2pgan.averaging.outer import outer_step
-from p2pgan.averaging.reduce import weighted_mean
+from p2pgan.averaging.reduce import Rejected, aggregate
+from p2pgan.averaging.rules import Rule
 from p2pgan.errors import InternalError, PeerFault
 from p2pgan.gan.ema import ema_update, half_life_at
 from p2pgan.peer.snapshot import encode_snapshot, name_snapshot
@@ -36,14 +37,6 @@ SliceKey = tuple[int, int, int, int, PeerId]
 ResultKey = tuple[int, int, int, int, PeerId]
 """(term, round, attempt, shard, owner): what another peer sends under the same numbers stays apart"""
 Payload = memoryview | bytes | bytearray
-
-
-class Rejected(PeerFault):
-    """A contributor's slice cannot enter a mean."""
-
-    def __init__(self, peer: PeerId, reason: str) -> None:
-        super().__init__(reason)
-        self.peer = peer
 
 
 @dataclass
@@ -81,6 +74,8 @@ class Vectors:
     layout: Layout
     alpha: float
     half_life: float
+    rule: Rule
+    """How contributions become one vector."""
     current: Snapshot | None = None
     contribution: Tensor | None = None
     clock: Callable[[], float] = time.monotonic
@@ -172,22 +167,23 @@ class Vectors:
         return self.stored_bytes(sender) + size <= STORED_VECTORS_PER_SENDER * 4 * self.layout.size
 
     def reduce(self, effect: Reduce) -> None:
-        """The weighted mean of a shard, encoded once for everyone.
+        """What the rule makes of a shard's slices, encoded once for everyone.
 
         Raises:
             Rejected: names the contributor whose slice is not valid.
         """
-        elements = effect.shard.stop - effect.shard.start
+        shard = effect.shard
         decoded = {}
         for peer, _ in effect.weights:
             key = (effect.term, effect.round, effect.first_attempt, effect.index, peer)
             try:
-                decoded[peer] = codec(effect.codec).decode(self._slices[key], elements)
+                decoded[peer] = codec(effect.codec).decode(self._slices[key], shard.stop - shard.start)
             except PeerFault as error:
                 raise Rejected(peer, str(error)) from error
-        mean = weighted_mean(decoded, dict(effect.weights))
-        place = (effect.term, effect.round, effect.attempt, effect.index, effect.shard.owner)
-        self._results[place] = codec(effect.codec).encode(mean)
+        parts = self.layout.parts_of(shard.start, shard.stop)
+        reduced = aggregate(self.rule, decoded, dict(effect.weights), parts)
+        place = (effect.term, effect.round, effect.attempt, effect.index, shard.owner)
+        self._results[place] = codec(effect.codec).encode(reduced)
 
     def result(self, key: ResultKey) -> Payload | None:
         """A reduced shard as encoded by its owner."""

@@ -187,7 +187,7 @@ class Conductor:
             self._core.note("round", f"round {watch.plan.round} aborted: nobody is left ({change.reason})")
             self.watch = None
             return
-        left = change.gone | change.late
+        left = change.gone | change.late | change.rejected
         anew = Watch(
             amended,
             watch.planned_at,

@@ -48,6 +48,8 @@ class ProtocolConfig:
     """How long followers leave an expired lease to a leader they still hear."""
     leave_s: float = 5.0
     """A leaver waits at most this long for the exchange it takes part in."""
+    set_aside_s: float = 120.0
+    """A peer whose contributions are not valid gets no work for so long, at most until the term ends."""
     rollup_s: float = 2.0
     unit_lease_s: float = 120.0
     recent_records: int = 32

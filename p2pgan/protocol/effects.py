@@ -101,6 +101,8 @@ class PeerStat:
     images_per_s: float
     version: int
     digest: str
+    set_aside: str = ""
+    """Why it gets no work in this term; empty if it does."""
     offences: int = 0
     """How often it sent what no peer may send, by all whose heartbeats say so."""
 

@@ -1,7 +1,7 @@
 """A new leader's first question: which weights does the run go on from?
 
 It compares the committed state with what the peers report, and takes the newest weights whose
-ledger leads back to the committed ones; whatever cannot show that is set aside.
+ledger leads back to the committed ones; whoever cannot show that is passed over.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Gathering:
         self._since = 0.0
         self._reading = False
         self._next_read = 0.0
-        self._set_aside: set[PeerId] = set()
+        self._passed_over: set[PeerId] = set()
         self._asked: tuple[PeerId, float] | None = None
 
     def begin(self) -> None:
@@ -47,7 +47,7 @@ class Gathering:
         self._since = self._core.now
         self._reading = False
         self._next_read = 0.0
-        self._set_aside = set()
+        self._passed_over = set()
         self._asked = None
         self._catchup.give_up("this peer leads now")
 
@@ -99,7 +99,7 @@ class Gathering:
         ahead = {
             p: report
             for p, report in self._reports().items()
-            if p not in self._set_aside and report[0] > max(core.version, progress.version)
+            if p not in self._passed_over and report[0] > max(core.version, progress.version)
         }
         mine_stands = core.extends(progress.version, progress.digest)
         if self._catchup.busy:
@@ -133,7 +133,7 @@ class Gathering:
             core.note("leader", f"{core.name(peer)} is ahead: asking it for its weights")
             core.send(peer, SnapshotRequest(run=core.run, term=core.term))
         elif core.now - self._asked[1] > ANSWER_S:
-            self._put_aside(peer, "no answer")
+            self._pass_over(peer, "no answer")
 
     def _watch(self) -> bool:
         if self._catchup.fetch is not None and self._asked is not None:
@@ -141,12 +141,12 @@ class Gathering:
             stuck = self._core.now - fetch.progress_at > PATIENCE_S
             if not fetch.installing and (stuck or self._asked[0] not in self._core.alive()):
                 self._catchup.give_up("no progress")
-                self._put_aside(self._asked[0], "no chunks")
+                self._pass_over(self._asked[0], "no chunks")
         return False
 
-    def _put_aside(self, peer: PeerId, reason: str) -> None:
+    def _pass_over(self, peer: PeerId, reason: str) -> None:
         self._core.note("leader", f"going on without the weights of {self._core.name(peer)}: {reason}")
-        self._set_aside.add(peer)
+        self._passed_over.add(peer)
         self._asked = None
 
     def welcome(self, sender: PeerId, message: Welcome) -> None:
@@ -157,4 +157,4 @@ class Gathering:
         if leads_back(message, progress.version, progress.digest):
             self._catchup.welcome(sender, message)
         else:
-            self._put_aside(sender, "its ledger does not lead back to the committed version")
+            self._pass_over(sender, "its ledger does not lead back to the committed version")

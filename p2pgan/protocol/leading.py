@@ -17,6 +17,7 @@ from p2pgan.protocol.member import Member
 from p2pgan.protocol.messages import ContributionRejected, Handover, RunFinished
 from p2pgan.protocol.plans import Amendment
 from p2pgan.protocol.shares import by_rendezvous_hash
+from p2pgan.protocol.standing import REJECTIONS
 from p2pgan.protocol.texts import counted
 
 MOST_COUNTED = 2**53
@@ -91,10 +92,13 @@ class Leading:
         return pool.exhausted and not pool.holders()
 
     def successor(self) -> PeerId | None:
-        """The next eligible peer by rendezvous hashing: alive, on these weights."""
+        """The next eligible peer by rendezvous hashing: alive, on these weights, not set aside."""
         core = self._core
+        planner = self.conductor.planner
         eligible = [
-            p for p in core.alive() if core.peers[p].info.can_lead and self.conductor.planner.is_current(p)
+            p
+            for p in core.alive()
+            if core.peers[p].info.can_lead and planner.is_current(p) and not planner.standing.is_set_aside(p)
         ]
         order = by_rendezvous_hash(core.run, core.term + 1, eligible)
         return order[0] if order else None
@@ -113,13 +117,23 @@ class Leading:
         self._leadership.lost(event.term)
 
     def contribution_rejected(self, sender: PeerId, message: ContributionRejected) -> None:
-        """An owner cannot put a member's slice into a mean: the round goes on without that member."""
-        watch = self.conductor.watch
+        """An owner cannot use a member's slice. Another's word makes the leader reduce all and see."""
+        watch, peer = self.conductor.watch, message.peer
         if watch is None or (watch.plan.round, watch.plan.attempt) != (message.round, message.attempt):
             return
-        if sender in {s.owner for s in watch.plan.shards} and watch.plan.member(message.peer) is not None:
-            reason = f"without {self._core.name(message.peer)}: {message.reason}"
-            self.conductor.amend(watch, Amendment(reason, gone=frozenset({message.peer})))
+        member = watch.plan.member(peer)
+        if sender not in {s.owner for s in watch.plan.shards} or member is None or not member.contributes:
+            return
+        name, reason = self._core.name(peer), message.reason
+        if sender != self._core.me:
+            text = f"{self._core.name(sender)} rejects the slice of {name}: the leader reduces all"
+            self.conductor.amend(watch, Amendment(text, leader_reduces=True))
+            return
+        if peer != self._core.me and self.conductor.planner.standing.rejected(peer, reason):
+            seconds = self._core.config.set_aside_s
+            text = f"set aside for {seconds:g} s, rejected {REJECTIONS} times in a row, last: {reason}"
+            self._core.note("peer", f"{name} is {text}")
+        self.conductor.amend(watch, Amendment(f"without {name}: {reason}", rejected=frozenset({peer})))
 
     def finish_done(self) -> None:
         """The run is closed in the rendezvous: tell everyone, and stop."""
@@ -145,11 +159,10 @@ class Leading:
             return
         self._next_rollup = core.now + core.config.rollup_s
         alive = set(core.alive())
-        speed = conductor.planner.speed
-        offences = self._offences()
-        mine = PeerStat(core.me, True, speed(core.me), core.version, core.digest, offences=offences[core.me])
+        speed, why, offences = conductor.planner.speed, conductor.planner.standing.why, self._offences()
+        mine = PeerStat(core.me, True, speed(core.me), core.version, core.digest, "", offences[core.me])
         others = [
-            PeerStat(p, p in alive, speed(p), view.version, view.digest, offences=offences[p])
+            PeerStat(p, p in alive, speed(p), view.version, view.digest, why(p), offences[p])
             for p, view in core.peers.items()
             if p in alive or offences[p] or (view.heard_at is not None and not view.info.gone)
         ]

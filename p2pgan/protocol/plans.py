@@ -11,6 +11,7 @@ from p2pgan.protocol.ids import PeerId, images_in
 from p2pgan.protocol.member import Member as MyPart
 from p2pgan.protocol.messages import Member, Phase, Plan, Shard
 from p2pgan.protocol.shares import cut_shards, work_images
+from p2pgan.protocol.standing import Standing
 from p2pgan.protocol.texts import counted
 from p2pgan.protocol.units import UnitPool
 
@@ -29,6 +30,8 @@ class Amendment:
     """They leave the round; their spans open again."""
     late: frozenset[PeerId] = frozenset()
     """They ride along and keep their spans."""
+    rejected: frozenset[PeerId] = frozenset()
+    """They ride along, so that they are there for the next round; their spans open again."""
     leader_reduces: bool = False
     """The leader becomes the owner of all shards."""
 
@@ -40,6 +43,7 @@ class Planner:
         self._core, self._mine = core, mine
         config = core.config
         self.pool = UnitPool(config.images, config.unit_images, config.microbatch, config.goal_epochs)
+        self.standing = Standing(core)
         self._speeds: dict[PeerId, float] = {}
         self._previous: dict[PeerId, int] = {}
         """Images of each peer's last work."""
@@ -53,6 +57,7 @@ class Planner:
         core = self._core
         uncommitted = [s for r in core.uncommitted() for c in r.contributions for s in c.spans]
         self.pool.restore(progress.epochs, uncommitted)
+        self.standing.begin()
         self._previous = {c.peer: c.images for r in core.ledger for c in r.contributions}
         self._last_members = frozenset()
         self._attempt = 0
@@ -61,6 +66,7 @@ class Planner:
         """The plan's round has become a version: its work is done."""
         for member in plan.contributors:
             self.pool.done(member.peer)
+        self.standing.counted(m.peer for m in plan.contributors)
         self._last_members = frozenset(m.peer for m in plan.members)
         self._attempt = 0
 
@@ -91,7 +97,8 @@ class Planner:
         self._welcome(riders, current)
         if not contributors:
             return None
-        shards = cut_shards(core.config.vector_size, sorted({core.me, *current}))
+        owners = {core.me, *(p for p in current if not self.standing.is_set_aside(p))}
+        shards = cut_shards(core.config.vector_size, sorted(owners))
         claims = self.pool.claims()
         if claims:
             core.emit(ClaimUnits(core.term, claims))
@@ -118,7 +125,7 @@ class Planner:
         if peer == self._core.me:
             return self._core.trains
         beat = self._core.peers[peer].beat
-        return beat is not None and beat.trains
+        return beat is not None and beat.trains and not self.standing.is_set_aside(peer)
 
     def _reports_here(self, peer: PeerId) -> bool:
         beat = self._core.peers[peer].beat
@@ -175,16 +182,17 @@ class Planner:
 
     def amended(self, plan: Plan, change: Amendment) -> Plan | None:
         """``plan`` after ``change``; None if nobody is left who contributes."""
-        for peer in change.gone:
+        for peer in change.gone | change.rejected:
             self.pool.give_back(peer)
-        members = tuple(
-            Member(m.peer, m.spans, m.contributes and m.peer not in change.late)
-            for m in plan.members
-            if m.peer not in change.gone
-        )
+        members = tuple(self._after(m, change) for m in plan.members if m.peer not in change.gone)
         if not any(m.contributes for m in members):
             return None
         return self._plan(plan.first_attempt, members, self._reassigned(plan, change), change.reason)
+
+    def _after(self, member: Member, change: Amendment) -> Member:
+        if member.peer in change.rejected:
+            return Member(member.peer, (), False)
+        return Member(member.peer, member.spans, member.contributes and member.peer not in change.late)
 
     def _reassigned(self, plan: Plan, change: Amendment) -> tuple[Shard, ...]:
         """The shards of owners that are gone go to the others in turn."""

@@ -228,7 +228,8 @@ select json_build_object(
                   'id', p.id, 'name', p.name, 'state', p.state, 'device', p.device,
                   'images_per_s', case when live then p.images_per_s else 0 end,
                   'last_seen_s', extract(epoch from clock_timestamp() - p.last_seen),
-                  'version', p.version, 'digest', p.digest, 'offences', p.offences) order by live desc, p.name, p.id)
+                  'version', p.version, 'digest', p.digest, 'set_aside', p.set_aside,
+                  'offences', p.offences) order by live desc, p.name, p.id)
               from peers p join live using (id) where p.run_id = r.id), '[]'::json)
 ) as status
 from runs r join leases l on l.run_id = r.id

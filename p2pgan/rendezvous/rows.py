@@ -105,6 +105,8 @@ class PeerStat:
     images_per_s: float
     version: int
     digest: Digest
+    set_aside: str = ""
+    """Why it gets no work in this term; empty if it does."""
     offences: int = 0
     """How often it sent what no peer may send, by all who refused something."""
 
@@ -210,6 +212,8 @@ class PeerStatus(TypedDict):
     last_seen_s: float
     version: int
     digest: str
+    set_aside: str
+    """Why the leader gives it no work; empty if it does."""
     offences: int
 
 

@@ -20,6 +20,7 @@ from p2pgan.simulation.scenario import (
     Partition,
     SlowLink,
     SlowPeer,
+    Spoil,
     Weather,
 )
 from p2pgan.simulation.world import World
@@ -45,7 +46,7 @@ class Faults:
 
     def _happen(self, fault: AnyFault) -> None:
         match fault:
-            case Crash() | Freeze() | Leave() | SlowPeer() | CutDatabase():
+            case Crash() | Freeze() | Leave() | SlowPeer() | CutDatabase() | Spoil():
                 peer = self._target(fault.target)
                 if peer is not None:
                     self._befall(fault, peer)
@@ -65,7 +66,9 @@ class Faults:
         peer = self._peers.get((self._world.rendezvous.holder or "") if name == LEADER else name)
         return peer if peer is not None and peer.running and not peer.frozen else None
 
-    def _befall(self, fault: Crash | Freeze | Leave | SlowPeer | CutDatabase, peer: SimulatedPeer) -> None:
+    def _befall(
+        self, fault: Crash | Freeze | Leave | SlowPeer | CutDatabase | Spoil, peer: SimulatedPeer
+    ) -> None:
         match fault:
             case Crash(point=None):
                 peer.crash()
@@ -85,6 +88,10 @@ class Faults:
                 self._mend(fault.seconds, lambda: self._speed_up(peer))
             case CutDatabase():
                 self._cut({(peer.me, DATABASE)}, fault.seconds)
+            case Spoil():
+                self._world.note(peer.me, "spoils its contributions")
+                peer.spoils = True
+                self._mend(fault.seconds, lambda: self._come_to_reason(peer))
 
     def _mend(self, seconds: float, action: Callable[[], None]) -> None:
         self._world.at(min(self._world.now + seconds, self._mended_at), action)
@@ -104,6 +111,9 @@ class Faults:
 
     def _speed_up(self, peer: SimulatedPeer) -> None:
         peer.slower = 1.0
+
+    def _come_to_reason(self, peer: SimulatedPeer) -> None:
+        peer.spoils = False
 
     def _crash_all(self, fault: CrashAll) -> None:
         self._world.note("!!", "everything is killed")

@@ -28,6 +28,8 @@ class SimulatedPeer:
         self._full_speed = setup.images_per_s
         self.slower = 1.0
         """How many times slower than usual it trains."""
+        self.spoils = False
+        """Whether its contributions are not valid."""
         self.alive = self.frozen = self.finished = False
         self.outbox: tuple[tuple[VersionRecord, ...], State] | None = None
         """The commit that its journal keeps: it outlives a crash."""

@@ -28,6 +28,7 @@ from p2pgan.protocol.events import (
     DatabaseFailed,
     Event,
     Reduced,
+    ReduceRejected,
     TrainingDone,
 )
 from p2pgan.protocol.ids import Contribution, Span
@@ -68,9 +69,10 @@ class Performer:
             case Apply():
                 self._apply(effect)
             case Reduce():
-                vectors.reduce(effect)
+                rejected = vectors.reduce(effect)
                 key = (effect.term, effect.round, effect.attempt, effect.index)
-                self._peer.answer(0.001, Reduced(*key))
+                bad = None if rejected is None else ReduceRejected(*key, rejected, "not valid")
+                self._peer.answer(0.001, bad or Reduced(*key))
             case BuildCandidate():
                 digest = vectors.build(effect)
                 ready = CandidateReady(effect.term, effect.round, effect.attempt, digest)

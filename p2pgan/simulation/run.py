@@ -31,6 +31,7 @@ CONFIG = ProtocolConfig(
     round_s=1.5,
     commit_s=2.0,
     rotate_every=4,
+    set_aside_s=15.0,
 )
 """Small epochs and short rounds, so that a minute holds many of both."""
 

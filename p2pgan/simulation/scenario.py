@@ -129,6 +129,13 @@ class SlowPeer(Fault, frozen=True, kw_only=True, tag="slow-peer"):
     factor: Annotated[float, msgspec.Meta(ge=1)]
 
 
+class Spoil(Fault, frozen=True, kw_only=True, tag="spoil"):
+    """What a peer sends of its contributions is not valid."""
+
+    target: Name
+    seconds: Seconds
+
+
 AnyFault = (
     Crash
     | CrashAll
@@ -141,6 +148,7 @@ AnyFault = (
     | Weather
     | SlowLink
     | SlowPeer
+    | Spoil
 )
 
 

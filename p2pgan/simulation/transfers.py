@@ -71,6 +71,8 @@ class Transfers:
         peer = self._peer
         contribution = peer.vectors.contribution
         assert contribution is not None
+        if peer.spoils:
+            contribution = None
         key: SliceKey = (e.term, e.round, e.first_attempt, e.index, peer.me)
         if e.shard.owner == peer.me:
             peer.later(0.0, partial(_store_slice, peer, key, contribution))
@@ -139,7 +141,7 @@ class Transfers:
         peer.later(INSTALL_S, installed)
 
 
-def _store_slice(owner: SimulatedPeer, key: SliceKey, contribution: Contribution) -> None:
+def _store_slice(owner: SimulatedPeer, key: SliceKey, contribution: Contribution | None) -> None:
     if owner.alive and owner.machine.member.accepts(key[0], key[1]):
         owner.vectors.slices[key] = contribution
         owner.take(SliceArrived(key[4], key[0], key[1], key[2], key[3]))

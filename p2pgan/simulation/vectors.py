@@ -38,7 +38,8 @@ class SymbolicVectors:
         self._state: State | None = None
         self.contribution: Contribution | None = None
         self.snapshots: dict[str, State] = {}
-        self.slices: dict[SliceKey, Contribution] = {}
+        self.slices: dict[SliceKey, Contribution | None] = {}
+        """None is what is not valid."""
         self.results: dict[ResultKey, Result] = {}
         self.result_elements: dict[ResultKey, int] = {}
         """Sizes of the shards that this peer has reduced."""
@@ -78,12 +79,14 @@ class SymbolicVectors:
         if sorted(state.contributions) != sorted(record.contributions):
             self._world.violated(EXACTLY_ONCE, f"{self._me}: contributions differ from {record}")
 
-    def reduce(self, effect: Reduce) -> None:
-        """The mean of a shard: here, the list of what is in it."""
+    def reduce(self, effect: Reduce) -> PeerId | None:
+        """The mean of a shard: here, the list of what is in it. Or else whose slice is not valid."""
         contributions = []
         for peer, images in effect.weights:
             key = (effect.term, effect.round, effect.first_attempt, effect.index, peer)
             contribution = self.slices[key]
+            if contribution is None:
+                return peer
             if contribution.images != images:
                 self._world.violated(EXACTLY_ONCE, f"{peer} weighs {images} for {contribution}")
             contributions.append(contribution)
@@ -92,6 +95,7 @@ class SymbolicVectors:
         made = (effect.term, effect.round, effect.attempt, effect.index)
         self.results[made] = result
         self.result_elements[made] = effect.shard.stop - effect.shard.start
+        return None
 
     def build(self, effect: BuildCandidate) -> str:
         """The weights after the round; all shards must hold the same contributions."""

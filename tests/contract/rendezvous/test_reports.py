@@ -34,6 +34,7 @@ def test_the_keys_of_a_status_stay(scene: Scene) -> None:
         "last_seen_s",
         "version",
         "digest",
+        "set_aside",
         "offences",
     ]
 
@@ -67,6 +68,16 @@ def test_who_left_trains_nothing_and_after_the_end_nobody_leads_or_works(scene: 
     assert rendezvous.finish_run(run, "A", 1)
     status = rendezvous.status(run)
     assert (status["leader"], status["units"]) == (None, {"open": 4, "leased": 0, "done": 0})
+
+
+def test_who_is_set_aside_shows_until_the_leader_says_otherwise(scene: Scene) -> None:
+    def reasons() -> dict[str, str]:
+        return {p["id"]: p["set_aside"] for p in scene.rendezvous.status(scene.run.id)["peers"]}
+
+    for why, shown in (("sent\x1b[2J nonsense", "sent [2J nonsense"), ("", "")):
+        stats = [PeerStat("A", "active", 1.0, 1, "v1"), PeerStat("B", "active", 1.0, 1, "v1", why)]
+        assert scene.rendezvous.roll_up(scene.run.id, "A", 1, stats, [])
+        assert reasons() == {"A": "", "B": shown}
 
 
 def test_nobody_leads_once_the_lease_ran_out(scene: Scene) -> None:

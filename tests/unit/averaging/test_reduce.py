@@ -4,8 +4,14 @@ import pytest
 import torch
 
 from p2pgan.averaging.outer import outer_step
-from p2pgan.averaging.reduce import weighted_mean
-from p2pgan.errors import InternalError, PeerFault
+from p2pgan.averaging.reduce import Rejected, aggregate
+from p2pgan.averaging.rules import rule
+from p2pgan.errors import InternalError
+
+
+def weighted_mean(slices, weights):
+    length = len(next(iter(slices.values()), []))
+    return aggregate(rule("mean"), slices, weights, [slice(0, length)])
 
 
 def test_images_weigh():
@@ -44,13 +50,15 @@ def test_it_is_the_mean_over_the_joint_images():
         (torch.tensor([float("inf"), 0.0]), 1, "not finite"),
         (torch.tensor([1.0]), 1, "shape"),
         (torch.tensor([1.0, 2.0], dtype=torch.float64), 1, "float64"),
+        (torch.tensor([1.0, -2e30]), 1, "beyond 1e\\+30"),
         (torch.tensor([1.0, 2.0]), 0, "weight 0"),
         (torch.tensor([1.0, 2.0]), -5, "weight -5"),
     ],
 )
 def test_a_faulty_contribution_names_its_peer(vector: torch.Tensor, weight: int, what: str):
-    with pytest.raises(PeerFault, match=f"peer bad .*{what}"):
+    with pytest.raises(Rejected, match=f"peer bad .*{what}") as caught:
         weighted_mean({"a": torch.zeros(2), "bad": vector}, {"a": 1, "bad": weight})
+    assert caught.value.peer == "bad"
 
 
 def test_vectors_without_weights_are_a_defect():

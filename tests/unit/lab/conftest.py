@@ -38,6 +38,7 @@ def make_status() -> MakeStatus:
                     "last_seen_s": 0.5,
                     "version": version,
                     "digest": "ab" * 32,
+                    "set_aside": "",
                 }
                 for name in names
             ],

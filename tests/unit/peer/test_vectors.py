@@ -7,6 +7,8 @@ import torch
 
 from p2pgan.averaging.codec import codec
 from p2pgan.averaging.digest import vector_digest
+from p2pgan.averaging.reduce import Rejected
+from p2pgan.averaging.rules import rule
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.models import layout_for
 from p2pgan.peer.vectors import (
@@ -14,7 +16,6 @@ from p2pgan.peer.vectors import (
     SNAPSHOTS_KEPT,
     SNAPSHOTS_LENT,
     STORED_VECTORS_PER_SENDER,
-    Rejected,
     Snapshot,
     Vectors,
 )
@@ -27,8 +28,8 @@ LAYOUT = layout_for(CONFIG.model)
 HALF = LAYOUT.size // 2
 
 
-def vectors() -> Vectors:
-    made = Vectors(LAYOUT, alpha=1.0, half_life=1000.0)
+def vectors(aggregation: str = "clip") -> Vectors:
+    made = Vectors(LAYOUT, alpha=1.0, half_life=1000.0, rule=rule(aggregation))
     theta = torch.randn(LAYOUT.size, generator=torch.Generator().manual_seed(1))
     ema = theta[LAYOUT.slice_of("G")].clone()
     made.install(Snapshot(LAYOUT, 0, vector_digest(theta), 0, theta, ema))
@@ -66,6 +67,23 @@ def test_a_slice_that_cannot_enter_a_mean_names_its_sender(payload: bytes) -> No
         made.reduce(reduce_effect(("a", 1), ("mallory", 1)))
 
     assert caught.value.peer == "mallory"
+
+
+def test_the_rule_sees_the_generator_and_the_discriminator_apart() -> None:
+    made = vectors("clip")
+    g, d = LAYOUT.slice_of("G"), LAYOUT.slice_of("D")
+    for peer, in_g, in_d in (("a", 1.0, 1.0), ("b", 1.0, 1.0), ("mallory", 1.0, 1e6)):
+        vector = torch.full((LAYOUT.size,), in_g)
+        vector[d] = in_d
+        made.store_slice((1, 1, 1, 0, peer), codec("fp32").encode(vector))
+
+    made.reduce(reduce_effect(("a", 1), ("b", 1), ("mallory", 1)))
+
+    payload = made.result((1, 1, 1, 0, "a"))
+    assert payload is not None
+    mean = codec("fp32").decode(payload, LAYOUT.size)
+    torch.testing.assert_close(mean[g], torch.ones(g.stop - g.start))
+    torch.testing.assert_close(mean[d], torch.ones(d.stop - d.start))
 
 
 def test_another_peer_cannot_put_its_bytes_in_the_place_of_an_owners_result() -> None:
