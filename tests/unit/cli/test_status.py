@@ -37,6 +37,7 @@ ADA = PeerStatus(
     last_seen_s=1.0,
     version=41,
     digest="0123456789",
+    set_aside="",
     offences=3,
 )
 
