@@ -76,7 +76,8 @@ class ModelRendezvous:
             self.peers = dict(sorted(self.peers.items()))
 
     def leave(self, peer: PeerId) -> None:
-        self._enter(self.peers[peer], "left")
+        if peer in self.peers:  # it may not have got so far as to register
+            self._enter(self.peers[peer], "left")
 
     def _enter(self, entry: PeerEntry, state: str) -> None:
         if entry.state != state:
