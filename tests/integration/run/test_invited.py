@@ -12,7 +12,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from p2pgan.peer.config import merge
 from p2pgan.rendezvous import EmbeddedPostgres
-from tests.integration.run.swarm import SMALL, Swarm, start_command
+from tests.integration.run.processes import start_command
+from tests.integration.run.swarm import SMALL, Swarm
 
 
 def run_command(swarm: Swarm, *arguments: str) -> str:
