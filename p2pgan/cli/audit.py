@@ -9,6 +9,7 @@ import typer
 
 from p2pgan.cli import options as o
 from p2pgan.errors import ConfigError
+from p2pgan.protocol.texts import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,12 +48,12 @@ def audit(
         journals = {str(path): read_applied(path, row.name) for path in paths}
         history, problems = _look(database, row, journals)
     for problem in problems:
-        typer.echo(problem)
+        typer.echo(printable(problem))
     for name, ahead in _ahead(history, journals).items():
         typer.echo(f"note: {name} had {ahead} versions at its end that are not committed (yet)")
     if problems:
         raise typer.Exit(1)
-    typer.echo(f"{row.name}: {len(history)} versions and {len(journals)} journals, no problem")
+    typer.echo(f"{printable(row.name)}: {len(history)} versions and {len(journals)} journals, no problem")
 
 
 def _journal(path: Path) -> Path:

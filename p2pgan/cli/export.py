@@ -9,6 +9,7 @@ import typer
 
 from p2pgan.cli import options as o
 from p2pgan.errors import ConfigError
+from p2pgan.protocol.texts import printable
 
 SUFFIX = ".safetensors"
 
@@ -43,4 +44,4 @@ def export(
         "images": str(stored.images),
     }
     save_generator(out, stored.config, stored.ema, facts)
-    typer.echo(f"{out}: version {stored.version} of {stored.run}, {stored.images:,} images")
+    typer.echo(f"{out}: version {stored.version} of {printable(stored.run)}, {stored.images:,} images")

@@ -31,6 +31,7 @@ from p2pgan.cli.options import Debug
 from p2pgan.errors import P2pganError
 from p2pgan.peer.departure import INTERRUPTED
 from p2pgan.peer.output import Output, open_standard_streams
+from p2pgan.protocol.texts import printable
 
 FAILED = 1
 WRONG_USE = 2
@@ -119,7 +120,7 @@ def _report(text: str, exit_code: int, debug: bool) -> int:
     stderr = Output(sys.stderr)
     if debug:
         stderr.line(traceback.format_exc())
-    stderr.line(f"p2pgan: {' '.join(text.split())}")
+    stderr.line(f"p2pgan: {printable(' '.join(text.split()))}")
     return exit_code
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from p2pgan.cli import options as o
+from p2pgan.protocol.texts import SHORT_ID, printable
 
 if TYPE_CHECKING:
     from p2pgan.rendezvous import LoginRow
@@ -16,8 +17,8 @@ def peers(rendezvous: o.Rendezvous, debug: o.Debug = False) -> None:
     Example: p2pgan peers --rendezvous postgresql://me:secret@db.example.org/gan
     """
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     from p2pgan.rendezvous import open_rendezvous
 
@@ -25,7 +26,7 @@ def peers(rendezvous: o.Rendezvous, debug: o.Debug = False) -> None:
         rows = database.list_logins()
     table = Table("login", "run", "peer", "key", "state", "last sign")
     for row in rows:
-        table.add_row(*(escape(cell) for cell in _cells(row)))
+        table.add_row(*(Text(printable(cell)) for cell in _cells(row)))  # what others chose is no markup
     Console(highlight=False).print(table)
 
 
@@ -34,4 +35,4 @@ def _cells(row: LoginRow) -> tuple[str, ...]:
     if row.peer is None or row.last_seen_s is None:
         return (login, "-", "-", "-", "-", "-")
     seen = f"{row.last_seen_s:.0f} s ago"
-    return (login, row.run or "", row.name or "", row.peer[:8], row.state or "", seen)
+    return (login, row.run or "", row.name or "", row.peer[:SHORT_ID], row.state or "", seen)

@@ -60,7 +60,9 @@ select dismiss_peers(%(login)s)
 
 -- name: list_logins
 select coalesce(i.login, p.login)::text as login, coalesce(i.enabled, true) as enabled, r.name as run, p.id as peer,
-       p.name, p.state::text, extract(epoch from clock_timestamp() - p.last_seen)::float8 as last_seen_s
+       p.name, p.state::text,
+       greatest(0, extract(epoch from clock_timestamp() - greatest(least(p.last_seen, clock_timestamp()), 'epoch')))
+           ::float8 as last_seen_s
 from invited_logins() i full join (peers p join runs r on r.id = p.run_id) on p.login = i.login
 order by r.id nulls last, p.state in ('joining', 'active') desc, p.name, p.id, i.login
 
@@ -108,7 +110,9 @@ update peers set state = %(state)s where run_id = %(run_id)s and id = %(id)s
 
 -- name: list_peers
 select p.id, p.name, p.device, p.state::text, p.control_address, p.bulk_address, p.can_lead, p.images_per_s,
-       p.version, p.digest, extract(epoch from clock_timestamp() - p.last_seen)::float8 as last_seen_s,
+       p.version, p.digest,
+       greatest(0, extract(epoch from clock_timestamp() - greatest(least(p.last_seen, clock_timestamp()), 'epoch')))
+           ::float8 as last_seen_s,
        r.peers_generation
 from runs r left join peers p on p.run_id = r.id
 where r.id = %(run_id)s
@@ -199,14 +203,17 @@ order by m.version
 -- What people look at --------------------------------------------------------------------------
 
 -- name: status
-with live as (
-    select id, state in ('joining', 'active') and last_seen > clock_timestamp() - interval '15 s' as live
+-- Whoever wrote a row, its time is between 1970 and now and its speed a number: what is shown can be printed.
+with shown as (
+    select *, state in ('joining', 'active') and last_seen > clock_timestamp() - interval '15 s' as live,
+           greatest(0, extract(epoch from clock_timestamp() - greatest(least(last_seen, clock_timestamp()), 'epoch')))
+               as last_seen_s,
+           case when images_per_s between 0 and 1e9 then images_per_s else 0 end as pace
     from peers where run_id = %(run_id)s
 )
 select json_build_object(
     'run', r.name,
-    'version', greatest(r.version, (select max(p.version) from peers p join live using (id)
-                                    where p.run_id = r.id and live)),
+    'version', greatest(r.version, (select max(version) from shown where live)),
     'committed_version', r.version,
     'digest', r.digest,
     'term', l.term,
@@ -214,23 +221,25 @@ select json_build_object(
     'epoch', coalesce((select min(epoch) from units where run_id = r.id and state <> 'done'),
                       (select max(epoch) + 1 from units where run_id = r.id), 0),
     'images', r.images,
-    'images_per_s', coalesce((select sum(p.images_per_s) from peers p join live using (id)
-                              where p.run_id = r.id and live), 0),
-    'last_commit_age_s', extract(epoch from clock_timestamp() - r.committed_at),
+    'images_per_s', coalesce((select sum(pace) from shown where live), 0),
+    'last_commit_age_s',
+        greatest(0, extract(epoch from clock_timestamp()
+                                       - greatest(least(r.committed_at, clock_timestamp()), 'epoch'))),
     'units', (select json_build_object(
                   'open', count(*) filter (where state <> 'done' and not leased),
                   'leased', count(*) filter (where state <> 'done' and leased),
                   'done', count(*) filter (where state = 'done'))
               from (select state, state = 'leased' and lease_expires_at > clock_timestamp()
-                                  and r.state = 'active' as leased
+                                  -- The next leader hands out anew what an earlier one had handed out.
+                                  and leased_term = l.term and l.holder is not null
+                                  and l.expires_at > clock_timestamp() and r.state = 'active' as leased
                     from units where run_id = r.id) as u),
     'peers', coalesce((select json_agg(json_build_object(
-                  'id', p.id, 'name', p.name, 'state', p.state, 'device', p.device,
-                  'images_per_s', case when live then p.images_per_s else 0 end,
-                  'last_seen_s', extract(epoch from clock_timestamp() - p.last_seen),
-                  'version', p.version, 'digest', p.digest, 'set_aside', p.set_aside,
-                  'offences', p.offences) order by live desc, p.name, p.id)
-              from peers p join live using (id) where p.run_id = r.id), '[]'::json)
+                  'id', id, 'name', name, 'state', state, 'device', device,
+                  'images_per_s', case when live then pace else 0 end, 'last_seen_s', last_seen_s,
+                  'version', version, 'digest', digest, 'set_aside', set_aside,
+                  'offences', offences) order by live desc, name, id)
+              from shown), '[]'::json)
 ) as status
 from runs r join leases l on l.run_id = r.id
 where r.id = %(run_id)s

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import psycopg
 import pytest
 
 from p2pgan.errors import RunError
@@ -83,6 +84,39 @@ def test_who_is_set_aside_shows_until_the_leader_says_otherwise(scene: Scene) ->
 def test_nobody_leads_once_the_lease_ran_out(scene: Scene) -> None:
     assert scene.rendezvous.renew_lease(scene.run.id, "A", 1, 0) is not None
     assert scene.rendezvous.status(scene.run.id)["leader"] is None
+
+
+def test_what_an_earlier_leader_handed_out_is_open(scene: Scene) -> None:
+    rendezvous, run = scene.rendezvous, scene.run.id
+    units = {"leased": {"open": 3, "leased": 1, "done": 0}, "open": {"open": 4, "leased": 0, "done": 0}}
+    assert rendezvous.claim_units(run, 1, "A", [(0, 0, 0, UNIT)], 3600)
+    assert rendezvous.status(run)["units"] == units["leased"]
+    assert rendezvous.release_lease(run, "A", 1, None, 0)
+    assert rendezvous.status(run)["units"] == units["open"]
+    taken = rendezvous.acquire_lease(run, "B", 3600)
+    assert taken is not None
+    assert rendezvous.status(run)["units"] == units["open"]
+    assert rendezvous.claim_units(run, taken.term, "B", [(0, 0, 0, UNIT)], 3600)
+    assert rendezvous.status(run)["units"] == units["leased"]
+
+
+@pytest.mark.parametrize("time", ["infinity", "-infinity"])
+@pytest.mark.parametrize("pace", ["NaN", "Infinity", "-Infinity"])
+def test_no_time_and_no_speed_breaks_what_is_shown(server: str, scene: Scene, time: str, pace: str) -> None:
+    run = scene.run.id
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(
+            "update p2pgan.peers set last_seen = %s, images_per_s = %s where run_id = %s and id = 'B'",
+            [time, pace, run],
+        )
+        admin.execute("update p2pgan.runs set committed_at = %s where id = %s", [time, run])
+    status = scene.rendezvous.status(run)
+    shown = {peer["id"]: peer for peer in status["peers"]}["B"]
+    listed = {peer.id: peer for peer in scene.rendezvous.list_peers(run).peers}["B"]
+    login = next(r for r in scene.rendezvous.list_logins() if (r.run, r.peer) == (scene.run.name, "B"))
+    ages = [status["last_commit_age_s"], shown["last_seen_s"], listed.last_seen_s, login.last_seen_s]
+    assert all(isinstance(age, float | int) and 0 <= age < 1e12 for age in ages)
+    assert (status["images_per_s"], shown["images_per_s"]) == (0, 0)
 
 
 def test_a_run_that_is_not_there_has_no_status(scene: Scene) -> None:

@@ -80,3 +80,27 @@ def test_one_is_not_several(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     one = snapshot()
     one.update(units={"open": 0, "leased": 0, "done": 1})
     assert ", 1 unit done" in shown("finished", one, monkeypatch, capsys)
+
+
+def test_what_others_chose_is_neither_markup_nor_obeyed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hostile = PeerStatus(**ADA)
+    hostile.update(name="[/]", device="[/]\x1b[2J", digest="[/red]\x07", set_aside="[/] for \x1b]0;x\x07")
+    of = snapshot(hostile)
+    of.update(run="faces\x1b[2J\r\u202e")
+    text = shown("active", of, monkeypatch, capsys)
+    assert "[/]" in text
+    assert all(c.isprintable() or c == "\n" for c in text)
+
+
+@pytest.mark.parametrize("absence", [{"state": "left"}, {"last_seen_s": 40.0}], ids=str)
+def test_nobody_is_here(
+    absence: dict[str, object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = PeerStatus(**{**ADA, **absence})  # type: ignore[typeddict-item]  # one of its own keys
+    of = snapshot(gone)
+    of.update(leader=None)
+    text = shown("active", of, monkeypatch, capsys)
+    assert "nobody is here; the run waits at version 40" in text
+    assert "led by" not in text
