@@ -104,6 +104,7 @@ class Line:
         self._limits = limits
         self._turn = threading.Lock()
         self._connection: psycopg.Connection[TupleRow] | None = None
+        self._was_in = False
         self.place = place_of(dsn)
 
     @contextmanager
@@ -163,7 +164,8 @@ class Line:
             )
         except psycopg.Error as error:
             # The chain is cut: the original may carry the DSN's password into a traceback.
-            raise translate_connect(error, self.place) from None
+            raise translate_connect(error, self.place, self._was_in) from None
+        self._was_in = True
         try:
             connection.execute(
                 QUERIES["settle_session"],

@@ -6,9 +6,12 @@ import psycopg
 
 from p2pgan.errors import InternalError, P2pganError, RendezvousRefused, RendezvousUnavailable, SchemaMismatch
 
+_WRONG_PASSWORD = "password authentication failed"
+"""Also what Postgres says of a login that was revoked (it has no password any more) or dropped."""
+
 # While connecting, libpq gives no SQLSTATE but only the server's words.
 _REFUSALS = {
-    "password authentication failed": "wrong user or password",
+    _WRONG_PASSWORD: "wrong user or password",
     "no password supplied": "it asks for a password: put one into the DSN or ~/.pgpass",
     "pg_hba.conf": "its access rules (pg_hba.conf) do not admit this user from this address",
     "authentication failed": "it did not accept this user",
@@ -48,11 +51,19 @@ def invalid_dsn() -> RendezvousRefused:
     )
 
 
-def translate_connect(error: psycopg.Error, place: str) -> P2pganError:
-    """The p2pgan error for a connection to ``place`` (host and port, no secrets) that failed."""
+def translate_connect(error: psycopg.Error, place: str, was_in: bool = False) -> P2pganError:
+    """The p2pgan error for a connection to ``place`` (host and port, no secrets) that failed.
+
+    ``was_in``: the same user and password were good before.
+    """
     if isinstance(error, psycopg.ProgrammingError):
         return invalid_dsn()
     text = str(error)
+    if was_in and _WRONG_PASSWORD in text:
+        return RendezvousRefused(
+            f"the database at {place} refuses: this login was revoked, or has a new password: "
+            "ask whoever invited you"
+        )
     for words, advice in _REFUSALS.items():
         if words in text and (words not in _NEEDS_MISSING or "does not exist" in text):
             return RendezvousRefused(f"the database at {place} refuses: {advice}")

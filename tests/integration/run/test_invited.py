@@ -60,7 +60,7 @@ def test_invited_logins_train_lead_and_are_revoked(
     assert ben.wait(60)
     assert ben.process is not None
     assert ben.process.returncode == 2
-    assert "refuses: " in ben.log.read_text(errors="replace")
+    assert "refuses: this login was revoked" in ben.log.read_text(errors="replace")
     swarm.grow(3)
     swarm.agree(swarm.peers["ada"], swarm.peers["eve"])
     swarm.end()
