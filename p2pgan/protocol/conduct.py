@@ -175,6 +175,9 @@ class Conductor:
         missing = {p for p in self._voters(watch.plan) if p not in watch.votes} - {self._core.me}
         if watch.rearranged == 0 or not missing:
             reason, gone = "exchange took too long: the leader reduces all", set[PeerId]()
+        elif gone := self._mine.withheld() - {self._core.me}:
+            # The others wait for these as well.
+            reason = f"without {self._names(gone)}: nothing of theirs arrives"
         else:
             reason, gone = f"without {self._names(missing)}: exchange not finished", missing
         self.amend(watch, Amendment(reason, gone=frozenset(gone), leader_reduces=True))

@@ -123,6 +123,12 @@ class Exchange:
         here = state.slices[plan.first_attempt, index]
         return [m.peer for m in plan.contributors if m.peer not in here]
 
+    def withheld(self, plan: Plan) -> set[PeerId]:
+        """Contributors of whom a slice has not arrived for a shard that this peer owns."""
+        state = self._rounds[plan.round]
+        mine = [index for index, shard in enumerate(plan.shards) if shard.owner == self._core.me]
+        return {peer for index in mine for peer in self.missing_slices(plan, state, index)}
+
     def _build_if_complete(self, plan: Plan, state: RoundState) -> None:
         if len(state.results) < len(plan.shards) or plan.attempt in state.building:
             return

@@ -169,6 +169,10 @@ class Member:
             self._exchange.result_arrived(event)
             self._go_on()
 
+    def withheld(self) -> set[PeerId]:
+        """Contributors for whose slices this peer waits as an owner."""
+        return self._exchange.withheld(self.plan) if self.plan is not None else set()
+
     def slice_requested(self, sender: PeerId, message: SliceRequest) -> None:
         plan = self.plan
         if plan is not None:

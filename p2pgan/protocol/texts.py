@@ -14,3 +14,11 @@ def counted(number: int, noun: str) -> str:
 def printable(text: str) -> str:
     """``text`` on one line, without anything a terminal would obey or hide: control and format characters."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def shortened(text: str, length: int = 80) -> str:
+    """``text``, or its beginning and end if it is longer than ``length``."""
+    if len(text) <= length:
+        return text
+    half = (length - 5) // 2
+    return f"{text[:half]} ... {text[-half:]}"

@@ -8,7 +8,9 @@ from p2pgan.protocol.events import (
     CommitRefused,
     DatabaseFailed,
     LeaseAcquired,
+    LeaseRenewed,
     ProgressRead,
+    SliceArrived,
     SnapshotInstalled,
 )
 from p2pgan.protocol.ids import Span, images_in
@@ -106,6 +108,32 @@ def test_a_straggler_rides_along_and_keeps_its_spans() -> None:
     assert late is not None and not late.contributes
     assert late.spans == plan.member("c").spans
     assert driver.machine.leading.conductor.planner.pool.held("c") == late.spans
+
+
+def exchanging(driver: Driver, plan: Plan, *peers: str, seconds: float) -> None:
+    """Time passes in which ``peers`` say that they exchange."""
+    for _ in range(int(seconds * 2)):
+        driver.tick(0.5)
+        driver.give(LeaseRenewed(plan.term, peers_generation=1))
+        for peer in peers:
+            driver.beat(peer, phase=Phase.EXCHANGING, round=plan.round, attempt=plan.attempt)
+
+
+def test_who_sends_its_slices_to_nobody_is_left_out_and_nobody_else() -> None:
+    driver, plan = leading("b", "c", "d")
+    driver.train()
+    exchanging(driver, plan, "b", "c", "d", seconds=9)
+    again = driver.sent(Plan, to="b")[-1]
+    assert {s.owner for s in again.shards} == {"a"}, "first the leader tries to reduce all by itself"
+
+    for index in range(len(again.shards)):
+        for peer in ("a", "b", "c"):
+            driver.give(SliceArrived(peer, again.term, again.round, again.first_attempt, index))
+    exchanging(driver, again, "b", "c", "d", seconds=9)
+
+    last = driver.sent(Plan, to="b")[-1]
+    assert {m.peer for m in last.members} == {"a", "b", "c"}
+    assert "d: nothing of theirs arrives" in last.reason
 
 
 def test_different_digests_are_never_committed() -> None:
