@@ -69,8 +69,10 @@ def train(
     images_goal: int | None = None,
     overwrite: bool = False,
     device: str = "auto",
+    threads: int | None = None,
     data_root: str | Path | None = None,
     download: bool = False,
+    quiet: bool = False,
     callbacks: Sequence[Callbacks] = (),
 ) -> Trained:
     """Trains in this process, without a database; keeps weights, sample grids and losses in ``out``.
@@ -83,9 +85,12 @@ def train(
         images_goal: images to train on.
         overwrite: whether an earlier training in ``out`` may be replaced.
         device: ``auto``, ``cpu``, ``cuda``, ...
+        threads: processor threads while it trains; None leaves torch's own choice, which is slow where
+            other programs use the processors as well.
         data_root: where torchvision's data sets lie.
         download: whether a missing torchvision data set may be downloaded.
-        callbacks: told of units, progress and samples.
+        quiet: print no line for each unit and sample grid.
+        callbacks: told of units, progress and samples, printed or not.
 
     Raises:
         ConfigError, DatasetError: wrong values, ``out`` is in use or cannot be written; the images are
@@ -96,21 +101,23 @@ def train(
     from p2pgan.gan.data import open_images
     from p2pgan.gan.folder import TrainingFolder
     from p2pgan.gan.train import train as train_alone
-    from p2pgan.peer.device import pick_device
+    from p2pgan.peer.device import pick_device, some_threads
+    from p2pgan.peer.progress import Progress
 
     chosen = config if config is not None else GanConfig()
     root = Path(data_root) if data_root is not None else None
     place, folder = pick_device(device), TrainingFolder(Path(out), overwrite)
-    images = open_images(dataset, chosen.model.resolution, root, download)
-    return train_alone(
-        chosen,
-        images,
-        folder,
-        epochs=epochs,
-        images_goal=images_goal,
-        device=place,
-        callbacks=callbacks,
-    )
+    with some_threads(threads):
+        images = open_images(dataset, chosen.model.resolution, root, download)
+        return train_alone(
+            chosen,
+            images,
+            folder,
+            epochs=epochs,
+            images_goal=images_goal,
+            device=place,
+            callbacks=callbacks if quiet else [Progress(), *callbacks],
+        )
 
 
 def join(

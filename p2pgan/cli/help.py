@@ -1,9 +1,10 @@
-"""Help pages: a flag that takes no value shows none."""
+"""What all commands do in another way than typer: their help pages, and Ctrl-C."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 
@@ -17,6 +18,13 @@ class Command(TyperCommand):
 
 class Group(TyperGroup):
     """The program itself."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs a command. Raises typer.Abort for Ctrl-C, of which typer would make a silent exit."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise typer.Abort from error
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, ``--help`` included."""

@@ -12,7 +12,7 @@ from p2pgan.cli.interrupt import asked_to_end
 from p2pgan.cli.overrides import requested
 
 if TYPE_CHECKING:
-    from p2pgan.gan.train import Callbacks, Trained
+    from p2pgan.gan.train import Trained
 
 USUAL_EPOCHS = 60
 
@@ -40,17 +40,16 @@ def train(
     """Train in one process, without a database, with the same trainer as the peers.
 
     Keeps generator.safetensors, sample grids and losses.csv in the folder up to date. Ctrl-C ends it
-    early and keeps what was learned.
+    early and keeps what was learned. On a machine that others use as well, --threads 1 is fastest.
 
     Example: p2pgan train --dataset digits --epochs 60 --out digits
     """
-    import torch
-
     from p2pgan.gan.data import open_images
     from p2pgan.gan.folder import TrainingFolder
     from p2pgan.gan.train import train as train_alone
     from p2pgan.peer.config import run_config
-    from p2pgan.peer.device import pick_device
+    from p2pgan.peer.device import pick_device, some_threads
+    from p2pgan.peer.progress import Progress
 
     run = run_config(
         requested(
@@ -65,38 +64,23 @@ def train(
             },
         )
     )
-    if threads is not None:
-        torch.set_num_threads(threads)
     place, folder = pick_device(device), TrainingFolder(out, overwrite)
     images = open_images(run.dataset, run.gan.model.resolution, data_root, download)
-    with asked_to_end() as asked:
+    with some_threads(threads), asked_to_end() as asked:
         trained = train_alone(
             run.gan,
             images,
             folder,
             epochs=run.goal.epochs or USUAL_EPOCHS,
             device=place,
-            callbacks=[_printer()],
+            callbacks=[Progress()],
             stopping=asked.is_set,
         )
     typer.echo(_outcome(trained))
 
 
-def _printer() -> Callbacks:
-    from p2pgan.gan.train import Callbacks, UnitStats
-
-    class Printer(Callbacks):
-        def on_unit(self, stats: UnitStats) -> None:
-            typer.echo(str(stats))
-
-        def on_samples(self, images: int, path: Path) -> None:
-            typer.echo(f"{images:,} images, samples in {path}")
-
-    return Printer()
-
-
 def _outcome(trained: Trained) -> str:
-    kept = f"weights in {trained.weights}, losses in {trained.losses}"
+    kept = f"weights in {trained.weights}, samples in {trained.samples}, losses in {trained.losses}"
     if trained.images < trained.goal:
         return f"stopped after {trained.images:,} of {trained.goal:,} images; kept: {kept}"
     return f"{trained.images:,} images, {kept}"

@@ -133,6 +133,17 @@ def test_an_error_is_one_line_and_with_debug_a_traceback_too(
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_ctrl_c_in_a_command_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("p2pgan.peer.start.join", interrupted)
+    assert main.run(["join", "--rendezvous", "embedded:x"]) == 130
+    assert capsys.readouterr() == ("", "p2pgan: interrupted\n")
+
+
 def test_the_command_starts_without_torch() -> None:
     """``p2pgan --help`` must not take seconds."""
     code = "import sys, p2pgan.cli.main as m; m.run(['--help']); sys.exit('torch' in sys.modules)"
