@@ -25,7 +25,7 @@ IN_MEMORY_BYTES = 16 * 1024 * 1024
 """Sets up to this size are decoded anew each time; larger ones are cached in a file."""
 NAMES_SHOWN = 3
 """Of broken images."""
-PREPARATION = "fit-bicubic-1"
+PREPARATION = "fit-bicubic-2"
 """Part of a cached file's name: changes when images are prepared in another way."""
 
 log = logging.getLogger(__name__)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from p2pgan.errors import DatasetError
 from p2pgan.gan.files import FolderSource, NamedImage, ZipSource, listing_identity
+from p2pgan.protocol.texts import shortened
 
 
 class Source(Protocol):
@@ -95,24 +96,40 @@ TORCHVISION_NAMES = ("mnist", "fashion-mnist", "cifar10", "celeba")
 
 def open_source(spec: str, data_root: Path | None = None, download: bool = False) -> Source:
     """The images that a SPEC names; see ``data.open_images``. Raises DatasetError."""
+    try:
+        return _open_source(spec, data_root, download)
+    except OSError as error:
+        raise DatasetError(
+            f"the data set {shortened(spec)} cannot be read: {error.strerror}; check its path"
+        ) from error
+
+
+def _open_source(spec: str, data_root: Path | None, download: bool) -> Source:
     kind, _, path = spec.partition(":")
     if kind in ("folder", "zip"):
         if not path:
             raise DatasetError(f"{spec!r} lacks a path; write {kind}:PATH")
-        place = Path(path).expanduser()
+        place = _at_home(path)
         return FolderSource(place) if kind == "folder" else ZipSource(place)
     if spec == "digits":
         return DigitsSource()
     if spec in TORCHVISION_NAMES:
-        return TorchvisionSource(spec, (data_root or Path("data")).expanduser(), download)
+        return TorchvisionSource(spec, _at_home(data_root or "data"), download)
     names = ", ".join(("digits", *TORCHVISION_NAMES))
     hint = f"did you mean {near}?" if (near := _meant(spec)) else f"choose {names}, folder:PATH or zip:PATH"
-    raise DatasetError(f"unknown dataset {spec!r}; {hint}")
+    raise DatasetError(f"unknown dataset {shortened(spec)!r}; {hint}")
+
+
+def _at_home(path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise DatasetError(f"{shortened(str(path))} is in no user's home: {error}") from error
 
 
 def _meant(spec: str) -> str | None:
     """What somebody who wrote ``spec`` may have meant: a path without its kind, or a name with a slip."""
-    place = Path(spec).expanduser()
+    place = Path(spec)
     if place.is_dir():
         return f"folder:{spec}"
     if place.suffix.lower() == ".zip":

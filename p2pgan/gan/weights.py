@@ -7,6 +7,7 @@ against the networks that its own configuration describes before a tensor is use
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from p2pgan.errors import ConfigError, WeightsError
 from p2pgan.gan.config import GanConfig, parse_config
 from p2pgan.gan.models import layout_for
 from p2pgan.gan.output import write_whole
+from p2pgan.protocol.texts import shortened
 
 FORMAT = "p2pgan-generator-1"
 MAX_HEADER_BYTES = 1 << 20
@@ -90,12 +92,21 @@ def _checked(path: Path, entry: Entry, tensor: Tensor) -> Tensor:
 
 
 def _read_bounded(path: Path) -> bytes:
+    """Never more than the file said it has: a device has no end, and a pipe waits for its writer."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise WeightsError(f"{path} is no file; check --weights")
+        if facts.st_size > MAX_FILE_BYTES:
             raise WeightsError(f"{path} is larger than any generator; it is refused")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(facts.st_size + 1)
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({error.strerror}); check --weights") from error
+        name = shortened(str(path))
+        raise WeightsError(f"{name} cannot be read ({error.strerror}); check --weights") from error
+    if len(content) > facts.st_size:
+        raise WeightsError(f"{path} grows while it is read; try again when it is complete")
+    return content
 
 
 def _read_metadata(path: Path, content: bytes) -> dict[str, str]:

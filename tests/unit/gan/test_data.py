@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from p2pgan.errors import DatasetError
 from p2pgan.gan import data
@@ -174,6 +174,79 @@ def test_what_was_meant_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         open_images(spec, 32)
 
 
+def saved(image: Image.Image, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind)
+    return buffer.getvalue()
+
+
+RAMP = np.linspace(0, 1, 32, dtype=np.float32)[None, :].repeat(32, axis=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("16 bits.png", saved(Image.fromarray(np.rint(RAMP * 65535).astype(np.uint16)), "PNG")),
+        ("16 bits.tif", saved(Image.fromarray(np.rint(RAMP * 65535).astype(np.uint16)), "TIFF")),
+        ("32 bits.tif", saved(Image.fromarray(np.rint(RAMP * 65535).astype(np.int32)), "TIFF")),
+        ("32 bits of bytes.tif", saved(Image.fromarray(np.rint(RAMP * 255).astype(np.int32)), "TIFF")),
+        ("float to 1.tif", saved(Image.fromarray(RAMP), "TIFF")),
+        ("float to 255.tif", saved(Image.fromarray(RAMP * 255), "TIFF")),
+    ],
+)
+def test_deep_greys_are_scaled(tmp_path: Path, name: str, content: bytes):
+    images = open_images(f"zip:{make_zip(tmp_path / 'images.zip', {name: content})}", 32)
+    expected = torch.from_numpy(np.rint(RAMP * 255)).expand(1, 3, -1, -1)
+    difference = images.batch(torch.tensor([0])).float() - expected
+    assert difference.abs().max() <= 1
+
+
+@pytest.mark.parametrize("values", [RAMP * 1e6, RAMP - 0.5, RAMP * np.nan])
+def test_numbers_that_are_no_greys_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, values: np.ndarray
+):
+    entries = {"a.png": picture(1), "heights.tif": saved(Image.fromarray(values), "TIFF")}
+    assert open_images(f"zip:{make_zip(tmp_path / 'images.zip', entries)}", 32).count == 1
+    assert "1 broken image is left out of images.zip: heights.tif" in caplog.text
+
+
+def test_an_image_of_another_format_is_left_out_whatever_its_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    texture = bytearray(saved(Image.new("RGB", (8, 8)), "DDS"))
+    texture[80:88] = (4).to_bytes(4, "little") + b"ODD!"  # a compression that nobody knows
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(picture(1))
+    (folder / "texture.png").write_bytes(texture)
+    assert open_images(f"folder:{folder}", 32).count == 1
+    assert "1 broken image is left out of images: texture.png" in caplog.text
+
+
+def test_whatever_a_decoder_raises_only_its_image_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    transpose = ImageOps.exif_transpose
+
+    def fails_on_small_ones(image: Image.Image) -> Image.Image:
+        if image.width == 8:
+            raise NotImplementedError("an unknown kind of pixels")
+        return transpose(image)
+
+    monkeypatch.setattr(ImageOps, "exif_transpose", fails_on_small_ones)
+    entries = {"a.png": picture(1), "odd.png": picture(2, size=(8, 8))}
+    assert open_images(f"zip:{make_zip(tmp_path / 'images.zip', entries)}", 32).count == 1
+    assert "1 broken image is left out of images.zip: odd.png" in caplog.text
+
+
+def test_broken_exif_data_are_passed_over_without_a_warning(tmp_path: Path):
+    broken = b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x02\x00\x12\x01\x03\x00\xff\xff\xff\xff"
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 40), "white").save(buffer, "JPEG", exif=broken)
+    images = open_images(f"zip:{make_zip(tmp_path / 'images.zip', {'a.jpg': buffer.getvalue()})}", 32)
+    assert images.count == 1
+
+
 def test_an_entry_whose_bytes_were_changed_is_left_out(tmp_path: Path):
     path = tmp_path / "images.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
@@ -223,6 +296,10 @@ def test_an_entry_that_unpacks_to_a_thousand_times_its_size_is_refused(tmp_path:
         ("zip:{}/none.zip", "no file at"),
         ("folder:{}/none", "no folder at"),
         ("folder:{}", "no images in"),
+        ("folder:" + "a" * 5000, r"the data set folder:a+ \.\.\. a+ cannot be read: File name too long"),
+        ("zip:" + "a" * 5000, r"the data set zip:a+ \.\.\. a+ cannot be read: File name too long"),
+        ("a" * 5000, r"the data set a+ \.\.\. a+ cannot be read: File name too long"),
+        ("folder:~nobody-of-that-name/x", "is in no user's home"),
         ("cifar10", "cifar10 is not below .*; add --download"),
         ("mnist", "mnist is not below .*; add --download"),
         ("fashion-mnist", "fashion-mnist is not below .*; add --download"),

@@ -94,6 +94,27 @@ def test_a_pickle_is_never_executed(tmp_path: Path):
 def test_missing(tmp_path: Path):
     with pytest.raises(WeightsError, match="cannot be read"):
         load_generator(tmp_path / "none.safetensors")
+    with pytest.raises(WeightsError, match=r"a+ \.\.\. a+ cannot be read"):
+        load_generator(tmp_path / ("a" * 5000))
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path("/dev/zero"), tmp_path / "pipe", tmp_path):
+        with pytest.raises(WeightsError, match="is no file"):
+            load_generator(path)
+
+
+def test_a_file_that_grows_is_not_read_to_its_end(
+    sound: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(sound)
+    facts = path.stat()
+    path.write_bytes(sound * 2)
+    monkeypatch.setattr(Path, "stat", lambda self, **_: facts)
+    with pytest.raises(WeightsError, match="grows while it is read"):
+        load_generator(path)
 
 
 @pytest.mark.parametrize(
