@@ -116,12 +116,14 @@ def test_a_missing_journal_is_said_in_one_line(
         ),
         (
             "with gone as (delete from p2pgan.manifests where run_id = %s and version = 1 returning *)"
-            " delete from p2pgan.contributions c using gone g where c.run_id = g.run_id and c.version = g.version",
+            " delete from p2pgan.contributions c using gone g"
+            " where c.run_id = g.run_id and c.version = g.version",
             "the history begins with version 2",
         ),
         (
             "with gone as (delete from p2pgan.manifests where run_id = %s and version = 2 returning *)"
-            " delete from p2pgan.contributions c using gone g where c.run_id = g.run_id and c.version = g.version",
+            " delete from p2pgan.contributions c using gone g"
+            " where c.run_id = g.run_id and c.version = g.version",
             "the run is at version 2, its history ends with version 1",
         ),
     ],
