@@ -20,7 +20,9 @@ class Scenario(BaseModel):
     name: str = ""
     about: str = ""
     peers: int = Field(3, ge=1, le=64, description="peers at the start")
-    minutes: float | None = Field(None, gt=0, allow_inf_nan=False, description="how long to train")
+    minutes: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="how long, since all first peers took part"
+    )
     versions: int | None = Field(None, ge=1, description="train until this version is committed")
     until_recovered: bool = Field(
         False, description="end as soon as the run has recovered from all faults; minutes is then the most"

@@ -23,7 +23,7 @@ import signal, sys
 def leave(*_):
     print("leaving")
     sys.exit(0)
-signal.signal(signal.SIGINT, leave)
+signal.signal(signal.SIGTERM, leave)
 open(sys.argv[1], "w").close()
 signal.pause()
 """
