@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 SCENARIO = """
@@ -75,6 +76,24 @@ def test_a_lab_without_images_is_refused_before_anything_is_made(tmp_path: Path)
     assert "/does/not/exist" in lab.stderr
     assert lab.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_lab_that_is_interrupted_while_it_starts_says_so_and_leaves_no_process(tmp_path: Path) -> None:
+    lab = subprocess.Popen(
+        [sys.executable, "-m", "p2pgan", "lab", "--out", str(tmp_path / "out")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert lab.stdout is not None
+    assert "the first peer starts" in lab.stdout.readline()
+    lab.send_signal(signal.SIGINT)
+    said, errors = lab.communicate(timeout=120)
+    assert (lab.returncode, errors) == (130, "p2pgan: interrupted\n")
+    assert "interrupted before the run began: the peers are killed" in said
+    commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    assert not [command for command in commands if str(tmp_path) in " ".join(command)]
 
 
 @pytest.mark.timeout(900)
