@@ -17,7 +17,8 @@ SCENARIO = """
 name: short
 about: The leader is killed and comes back.
 peers: 2
-versions: 20
+minutes: 12
+until_recovered: true  # a number of versions may be there before the second peer is, on a busy machine
 faults:
   - {do: kill, target: peer-1, at_version: 3}
   - {do: join, target: peer-1, at_version: 6}
@@ -43,7 +44,7 @@ def test_a_lab_survives_its_leader_and_leaves_a_picture_and_a_sound_report(tmp_p
     assert lab.returncode == 0, lab.stdout + lab.stderr
     told = json.loads(report.read_text())
     assert told["failures"] == []
-    assert told["versions"] >= 20
+    assert told["versions"] > 6
     assert told["terms"] >= 2
     assert [fault["what"] for fault in told["faults"]] == ["kill peer-1", "join peer-1"]
     assert all(fault["recovered_s"] is not None for fault in told["faults"])
