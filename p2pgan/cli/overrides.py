@@ -8,8 +8,8 @@ from pathlib import Path
 
 from p2pgan.errors import ConfigError
 from p2pgan.peer.config import RunConfig, check_groups, merge, read_yaml
-from p2pgan.peer.yaml_text import MAX_DEPTH, parse_yaml
 from p2pgan.protocol.texts import shortened
+from p2pgan.yaml_text import MAX_DEPTH, parse_yaml
 
 
 def requested(

@@ -2,7 +2,7 @@
 
 from p2pgan.journal.journal import Journal
 from p2pgan.journal.lineage import read_applied, read_versions
-from p2pgan.journal.reading import JournalDamaged
+from p2pgan.journal.reading import JournalDamaged, read_rows
 from p2pgan.journal.rows import (
     EventEntry,
     RoundEntry,
@@ -24,5 +24,6 @@ __all__ = [
     "VersionEntry",
     "WaitingCommit",
     "read_applied",
+    "read_rows",
     "read_versions",
 ]

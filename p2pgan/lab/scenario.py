@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from p2pgan.errors import ConfigError
 from p2pgan.lab.fault import NETWORK, POSTGRES, ROLES, Action, Fault
+from p2pgan.yaml_text import parse_yaml
 
 
 class Scenario(BaseModel):
@@ -69,11 +69,11 @@ def parse_scenario(values: object, source: str = "the scenario") -> Scenario:
 def read_scenario(path: Path) -> Scenario:
     """Reads a scenario file. Raises ConfigError if it is missing, not YAML, or not a scenario."""
     try:
-        values: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"the scenario {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the scenario {path} is not valid YAML: {' '.join(str(error).split())}") from error
+    except ValueError as error:
+        raise ConfigError(f"the scenario {path} is not valid YAML: {error}") from error
     if isinstance(values, dict):
         values = {"name": path.stem, **values}
     return parse_scenario(values if values is not None else {}, f"the scenario {path}")

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from p2pgan.errors import ConfigError
 from p2pgan.gan.config import GanConfig
-from p2pgan.peer.yaml_text import MAX_BYTES, parse_yaml, shown
 from p2pgan.protocol.texts import shortened
+from p2pgan.yaml_text import MAX_BYTES, parse_yaml, shown
 
 Nested = Mapping[str, object]
 
