@@ -36,10 +36,9 @@ def dashboard(
     from p2pgan.dashboard.server import Dashboard
     from p2pgan.rendezvous import open_rendezvous
 
-    with asked_to_end() as asked:
-        # Kept open for as long as the page is: an embedded Postgres is stopped by the last one that leaves.
-        with open_rendezvous(rendezvous, read_only=True) as database:
-            database.check_schema()
-            with Dashboard(rendezvous, host, port) as page:
-                typer.echo(f"dashboard: {page.url}")
-                asked.wait()
+    # The database stays open for as long as the page: an embedded one is stopped by the last that leaves.
+    with asked_to_end() as asked, open_rendezvous(rendezvous, read_only=True) as database:
+        database.check_schema()
+        with Dashboard(rendezvous, host, port) as page:
+            typer.echo(f"dashboard: {page.url}")
+            asked.wait()

@@ -14,7 +14,7 @@ from p2pgan.dashboard.prometheus import exposition
 from p2pgan.dashboard.source import Source
 from p2pgan.dashboard.stream import Hub
 from p2pgan.errors import P2pganError, RendezvousError, RunError
-from p2pgan.rendezvous import Rendezvous, StatusSnapshot
+from p2pgan.rendezvous import Rendezvous, RunRow, StatusSnapshot
 
 MOST_NUMBER = 2**62
 MOST_POINTS = 2000
@@ -24,6 +24,7 @@ MOST_CELLS = 1024
 MOST_EVENTS = 200
 MOST_SAMPLES = 1000
 MOST_TEXT = 200
+MOST_RUNS = 100
 
 
 class BadRequest(Exception):
@@ -53,6 +54,7 @@ def text(request: Request, name: str) -> str | None:
 
 
 def as_json(value: object, status: int = 200) -> Response:
+    """An answer of JSON."""
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
@@ -86,9 +88,7 @@ class Api:
     async def status(self, request: Request) -> Response:
         """What ``p2pgan status --json`` prints."""
         name = text(request, "run")
-        return as_json(
-            await self.source.ask(("status", name), lambda db: db.status(db.find_run(name).id))
-        )
+        return as_json(await self.source.ask(("status", name), lambda db: db.status(db.find_run(name).id)))
 
     async def runs(self, request: Request) -> Response:
         return as_json(await self.source.ask("runs", _runs))
@@ -176,16 +176,22 @@ def _answered(
 
 
 def _runs(db: Rendezvous) -> list[dict[str, object]]:
-    """All runs, the newest first, each with its status."""
-    return [
-        {"id": run.id, "state": run.state, "newest_sample": db.overview(run.id)["newest_sample"]}
-        | {"status": {**db.status(run.id), "peers": []}, "live": _live(db.status(run.id))}
-        for run in reversed(db.list_runs()[-MOST_EVENTS:])
-    ]
+    """The newest runs first, each with what its line in the list shows."""
+    return [_in_list(db, run) for run in reversed(db.list_runs()[-MOST_RUNS:])]
 
 
-def _live(status: StatusSnapshot) -> int:
-    return sum(peer["images_per_s"] > 0 or peer["state"] == "active" for peer in status["peers"])
+def _in_list(db: Rendezvous, run: RunRow) -> dict[str, object]:
+    status, overview = db.status(run.id), db.overview(run.id)
+    shown = {"id": run.id, "name": run.name, "state": run.state, "version": status["committed_version"]}
+    return shown | {
+        "images": status["images"],
+        "images_per_s": status["images_per_s"],
+        "last_commit_age_s": status["last_commit_age_s"],
+        "peers": sum(peer["state"] in ("joining", "active") for peer in status["peers"]),
+        "dataset": overview["dataset"],
+        "created_at": overview["created_at"],
+        "newest_sample": overview["newest_sample"],
+    }
 
 
 def _statuses(db: Rendezvous) -> list[StatusSnapshot]:

@@ -62,7 +62,9 @@ class Guard:
             return PlainTextResponse("this page is for looking only", 405)
         if self._token is None:
             host = _host_name(request.headers)
-            return None if host in self._hosts else PlainTextResponse("this is not a name of this machine", 421)
+            return (
+                None if host in self._hosts else PlainTextResponse("this is not a name of this machine", 421)
+            )
         said = request.query_params.get("token")
         if said is not None and _same(said, self._token):
             return self._remember(request) if request.url.path == "/" else None

@@ -12,7 +12,9 @@ Sample = tuple[dict[str, str], float]
 
 def exposition(statuses: Sequence[StatusSnapshot] | None) -> str:
     """The text for all runs; None while the database cannot be read."""
-    lines = list(_metric("up", "gauge", "Whether the database can be read.", [({}, float(statuses is not None))]))
+    lines = list(
+        _metric("up", "gauge", "Whether the database can be read.", [({}, float(statuses is not None))])
+    )
     for name, kind, what, samples in _metrics(statuses or ()):
         lines += _metric(name, kind, what, samples)
     return "\n".join(lines) + "\n"
@@ -49,22 +51,37 @@ def _peer_metrics(
     peers: Sequence[tuple[StatusSnapshot, PeerStatus]],
 ) -> Iterator[tuple[str, str, str, list[Sample]]]:
     labelled = [({"run": s["run"], "peer": p["id"], "name": p["name"]}, s, p) for s, p in peers]
-    yield "peer_leads", "gauge", "Whether the peer holds the pen.", [
-        (labels, float(p["id"] == s["leader"])) for labels, s, p in labelled
-    ]
-    yield "peer_images_per_second", "gauge", "Its speed.", [
-        (labels, p["images_per_s"]) for labels, _, p in labelled
-    ]
-    yield "peer_last_seen_seconds", "gauge", "Time since its last sign.", [
-        (labels, p["last_seen_s"]) for labels, _, p in labelled
-    ]
+    yield (
+        "peer_leads",
+        "gauge",
+        "Whether the peer holds the pen.",
+        [(labels, float(p["id"] == s["leader"])) for labels, s, p in labelled],
+    )
+    yield (
+        "peer_images_per_second",
+        "gauge",
+        "Its speed.",
+        [(labels, p["images_per_s"]) for labels, _, p in labelled],
+    )
+    yield (
+        "peer_last_seen_seconds",
+        "gauge",
+        "Time since its last sign.",
+        [(labels, p["last_seen_s"]) for labels, _, p in labelled],
+    )
     yield "peer_version", "gauge", "Version it has.", [(labels, p["version"]) for labels, _, p in labelled]
-    yield "peer_set_aside", "gauge", "Whether it gets no work.", [
-        (labels, float(bool(p["set_aside"]))) for labels, _, p in labelled
-    ]
-    yield "peer_offences_total", "counter", "Things it sent that no peer may send.", [
-        (labels, p["offences"]) for labels, _, p in labelled
-    ]
+    yield (
+        "peer_set_aside",
+        "gauge",
+        "Whether it gets no work.",
+        [(labels, float(bool(p["set_aside"]))) for labels, _, p in labelled],
+    )
+    yield (
+        "peer_offences_total",
+        "counter",
+        "Things it sent that no peer may send.",
+        [(labels, p["offences"]) for labels, _, p in labelled],
+    )
 
 
 def _metric(name: str, kind: str, what: str, samples: Iterable[Sample]) -> Iterator[str]:

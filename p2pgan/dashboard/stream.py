@@ -47,15 +47,11 @@ class Hub:
         feed.watchers += 1
         if feed.task is None:
             feed.task = asyncio.create_task(self._look(run_id, feed))
-        seen = 0
         try:
             yield b"retry: 2000\n\n"
-            while not self._closed:
-                async with feed.changed:
-                    await feed.changed.wait_for(lambda: feed.number != seen or self._closed)
-                    seen, news = feed.number, feed.news
-                if not self._closed:
-                    yield news
+            seen = 0
+            while (seen := await self._newer(feed, seen)) and not self._closed:
+                yield feed.news
         finally:
             feed.watchers -= 1
             if feed.watchers == 0 and feed.task is not None:
@@ -68,6 +64,12 @@ class Hub:
         for feed in list(self._feeds.values()):
             async with feed.changed:
                 feed.changed.notify_all()
+
+    async def _newer(self, feed: _Feed, seen: int) -> int:
+        """The number of the newest news, once it is not ``seen`` or all ends."""
+        async with feed.changed:
+            await feed.changed.wait_for(lambda: feed.number != seen or self._closed)
+            return feed.number
 
     async def _look(self, run_id: int, feed: _Feed) -> None:
         while True:
