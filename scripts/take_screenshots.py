@@ -90,7 +90,11 @@ def _lab(minutes: float) -> Iterator[str]:
         scenario.write_text(LAB.format(minutes=minutes + 2), encoding="utf-8")
         command = [*(sys.executable, "-m", "p2pgan", "lab"), "--scenario", str(scenario)]
         lab = subprocess.Popen(
-            [*command, "--out", f"{folder}/out"], stdout=subprocess.PIPE, text=True, cwd=ROOT, encoding="utf-8"
+            [*command, "--out", f"{folder}/out"],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            encoding="utf-8",
         )
         try:
             assert lab.stdout is not None
