@@ -201,7 +201,8 @@ export function curves(run, only = null) {
   return {
     node,
     show({ status, overview }) {
-      names = new Map(status.peers.filter((peer) => isHere(peer) || picked.has(peer.id)).map((peer) => [peer.id, peer.name]));
+      const drawable = (peer) => isHere(peer) || peer.id in overview.shares || picked.has(peer.id);
+      names = new Map(status.peers.filter(drawable).map((peer) => [peer.id, peer.name]));
       if (only === null) chipsOf(names);
       const now = `${status.committed_version} ${overview.newest_mark}`;
       if (now === seen) return;

@@ -54,7 +54,19 @@ def test_lead_join_generate_export(
     swarm.agree(*swarm.peers.values())
     swarm.end()
 
+    _tells_what_training_showed(swarm)
     _draw(swarm, tmp_path)
+
+
+def _tells_what_training_showed(swarm: Swarm) -> None:
+    last = swarm.history()[-1].version
+    means = swarm.database.curves(swarm.run_id, 0, last, last + 1)
+    assert [point.version for point in means][:2] == [1, 2]
+    assert all(point.round_s and point.images_per_s for point in means)
+    told = {point.peer for point in swarm.database.peer_curves(swarm.run_id, [*swarm.names()], 0, last, 9)}
+    assert told == set(swarm.names())
+    assert all(0 < point.loss_g < 100 and 0 <= point.d_fake <= 1 for point in means if point.loss_g)
+    assert any(point.loss_g for point in means)
 
 
 def _draw(swarm: Swarm, folder: Path) -> None:
