@@ -67,7 +67,7 @@ def test_a_closer_look_at_curves_asks_for_that_part(watched: Watched, swarm: Swa
     page.wait_for_function("document.querySelector('.legend').textContent.includes('G ')")
     with page.expect_request(lambda request: "/curves" in request.url and "peer=" in request.url):
         page.locator(".peers-drawn button", has_text="two").click()
-    page.locator(".legend", has_text="two").first.wait_for()
+    page.locator(".peers-drawn button[aria-pressed=true]", has_text="two").wait_for()
     box = canvas.bounding_box()
     assert box is not None
     with page.expect_request(lambda request: "/curves" in request.url and "last=" in request.url):

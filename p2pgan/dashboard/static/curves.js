@@ -29,17 +29,31 @@ export function curves(run, only = null) {
   const zoomed = el("span", { class: "hint", role: "status" }, "");
   const chips = el("div", { class: "choices peers-drawn", role: "group", "aria-label": "Peers drawn beside the mean" });
   const key = el("p", { class: "key marks" }, ...Object.entries(KINDS).map(([kind, text]) => el("span", {}, el("i", { "data-kind": kind }), text)));
+  const pointed = el("p", { class: "pointed", "aria-live": "polite" }, "");
   const plots = PLOTS.map((plot) => plotted(plot));
   const none = el("p", { class: "hint" }, "Curves begin with the first version.");
   const node = card("Curves",
     el("div", { class: "filters" }, spans, zoomed), only === null ? chips : null, none,
-    el("div", { class: "plots" }, ...plots.map((plot) => plot.node)), key,
-    el("p", { class: "hint" }, "Drag over a curve to look closer; double-click for all of it."));
+    pointed, el("div", { class: "plots" }, ...plots.map((plot) => plot.node)), key);
+  point(null, []);
 
   function zoom(first, last, recent = 0) {
     part = { first, last, recent };
     settle();
     read();
+  }
+
+  // What is under the pointer, said once for all curves.
+  function point(version, marks) {
+    if (version === null) {
+      pointed.replaceChildren("Point at a curve for its values, drag over it to look closer, double-click for all of it.");
+      return;
+    }
+    const said = marks.map((mark) => {
+      const others = mark.number > 1 ? ` and ${mark.number - 1} more like it` : "";
+      return el("span", { class: "what", "data-kind": mark.kind }, `${mark.name} ${mark.text}${others}`);
+    });
+    pointed.replaceChildren(el("b", {}, `version ${count(version)}`), ...said);
   }
 
   function settle() {
@@ -97,21 +111,17 @@ export function curves(run, only = null) {
 
     function values(index) {
       const at = table[0]?.length ? (index ?? table[0].length - 1) : null;
-      legend.replaceChildren(...series.map(([, label, tint], i) => {
+      const spoken = series.slice(0, only === null ? plot.lines.length : series.length);
+      legend.replaceChildren(...spoken.map(([, label, tint], i) => {
         const value = at === null ? null : (index === null ? table[i + 1].findLast((each) => each !== null) : table[i + 1][at]);
         const dot = el("i", {});
         dot.style.background = tint;
         return el("span", {}, dot, `${label} ${fine(value ?? null)}`);
       }));
-      if (index !== null && at !== null) {
-        legend.append(el("span", { class: "hint" }, `version ${count(table[0][at])}`));
-        const x = chart.valToPos(table[0][at], "x");
-        const near = marks.filter((mark) => Math.abs(chart.valToPos(mark.version, "x") - x) < NEAR_PX).slice(0, 3);
-        for (const mark of near) {
-          const others = mark.number > 1 ? ` and ${mark.number - 1} more like it` : "";
-          legend.append(el("span", { class: "what", "data-kind": mark.kind }, `${mark.name} ${mark.text}${others}`));
-        }
-      }
+      if (index === null || at === null) return point(null, []);
+      const version = table[0][at];
+      const x = chart.valToPos(version, "x");
+      point(version, marks.filter((mark) => Math.abs(chart.valToPos(mark.version, "x") - x) < NEAR_PX).slice(0, 3));
     }
 
     function build() {
@@ -149,7 +159,7 @@ export function curves(run, only = null) {
         const x = Math.round(u.valToPos(mark.version, "x", true));
         if (x < bbox.left || x > bbox.left + bbox.width) continue;
         ctx.fillStyle = colour(`--kind-${mark.kind.replace(" ", "-")}`) || colour("--soft");
-        ctx.globalAlpha = 0.5;
+        ctx.globalAlpha = marks.length > 30 ? 0.22 : 0.45;
         ctx.fillRect(x, bbox.top, devicePixelRatio, bbox.height);
         ctx.globalAlpha = 1;
         ctx.fillRect(x - 2 * devicePixelRatio, bbox.top, 5 * devicePixelRatio, 5 * devicePixelRatio);
@@ -159,7 +169,7 @@ export function curves(run, only = null) {
 
     function gather({ mean, peers }) {
       const drawn = plot.mean ? [] : [...picked];
-      series = plot.lines.map(([name, label, tint]) => [name, label, colour(tint), drawn.length && only !== null ? "dash" : ""]);
+      series = plot.lines.map(([name, label, tint]) => [name, only === null || plot.mean ? label : `all ${label}`, colour(tint), ""]);
       const versions = new Set(mean.version ?? []);
       (peers.version ?? []).forEach((version) => versions.add(version));
       const xs = [...versions].sort((a, b) => a - b);
