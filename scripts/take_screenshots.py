@@ -2,8 +2,8 @@
 
     python scripts/take_screenshots.py [--rendezvous DSN] [--out docs/pictures]
 
-Without a rendezvous it runs a lab of three peers on digits, whose leader is killed and comes back, and
-takes the pictures at its end. It needs playwright (`pip install playwright`) and a chromium.
+Without a rendezvous it runs a lab of three peers on digits, whose leader is killed and in whose place
+another peer joins, and takes the pictures at its end. It needs playwright (`pip install playwright`) and a chromium.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from p2pgan.dashboard.server import Dashboard
 ROOT = Path(__file__).parents[1]
 LAB = """
 name: pictures
-about: The leader is killed and comes back while the faces emerge.
+about: The leader is killed, another peer joins, and the faces emerge.
 peers: 3
 minutes: {minutes}
 config:
@@ -36,7 +36,7 @@ config:
   sample_every: 2
 faults:
   - {{do: kill, target: leader, at_s: 40}}
-  - {{do: join, target: peer-1, at_s: 70}}
+  - {{do: join, target: peer-4, at_s: 70}}
 """
 
 
@@ -103,6 +103,8 @@ def _lab(minutes: float) -> Iterator[str]:
                 url = url or "".join(re.findall(r"http://\S+", line))
                 if re.match(rf"\s*{int(minutes)}:", line) and "%" in line:
                     break
+            else:
+                sys.exit("the lab ended before the pictures were taken")
             yield url
         finally:
             lab.terminate()
