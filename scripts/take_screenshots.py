@@ -3,7 +3,8 @@
     python scripts/take_screenshots.py [--rendezvous DSN] [--out docs/pictures]
 
 Without a rendezvous it runs a lab of three peers on digits, whose leader is killed and in whose place
-another peer joins, and takes the pictures at its end. It needs playwright (`pip install playwright`) and a chromium.
+another peer joins, and takes the pictures at its end. It needs playwright (`pip install playwright`)
+and a chromium.
 """
 
 from __future__ import annotations

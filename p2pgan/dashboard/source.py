@@ -14,7 +14,6 @@ Answer = TypeVar("Answer")
 
 FRESH_S = 1.0
 """So long an answer serves everybody who asks the same."""
-MOST_KEPT = 256
 
 
 class Source:
@@ -37,6 +36,8 @@ class Source:
         if kept is None or kept[0] < now:
             self._forget(now)
             task = asyncio.create_task(asyncio.to_thread(self._read, read))
+            # Should all who asked hang up, an error is nobody's.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
             kept = self._answers[question] = (now + FRESH_S, cast("asyncio.Task[object]", task))
         # Shielded: who asked first may hang up while others wait for the answer.
         return cast(Answer, await asyncio.shield(kept[1]))
@@ -57,5 +58,5 @@ class Source:
 
     def _forget(self, now: float) -> None:
         old = [question for question, (until, task) in self._answers.items() if until < now and task.done()]
-        for question in old if len(self._answers) >= MOST_KEPT else ():
+        for question in old:
             del self._answers[question]
