@@ -159,7 +159,8 @@ export function curves(run, only = null) {
         const x = Math.round(u.valToPos(mark.version, "x", true));
         if (x < bbox.left || x > bbox.left + bbox.width) continue;
         ctx.fillStyle = colour(`--kind-${mark.kind.replace(" ", "-")}`) || colour("--soft");
-        ctx.globalAlpha = marks.length > 30 ? 0.22 : 0.45;
+        // The pen passes on all the time in a long run: then its marks are only ticks at the top.
+        ctx.globalAlpha = mark.kind !== "pen" ? 0.45 : marks.length > 40 ? 0 : 0.25;
         ctx.fillRect(x, bbox.top, devicePixelRatio, bbox.height);
         ctx.globalAlpha = 1;
         ctx.fillRect(x - 2 * devicePixelRatio, bbox.top, 5 * devicePixelRatio, 5 * devicePixelRatio);
