@@ -45,6 +45,8 @@ class Core:
     version: int = 0
     digest: str = ""
     images: int = 0
+    version_since: float = 0.0
+    """When this peer came to its version."""
     ledger: list[VersionRecord] = field(default_factory=list)
     committed_version: int = 0
     metrics: dict[int, RoundMetric] = field(default_factory=dict)
@@ -120,11 +122,13 @@ class Core:
         """The weights are now those of ``record``, which follows on the current ones."""
         self.ledger.append(record)
         self.version, self.digest, self.images = record.version, record.digest, record.images
+        self.version_since = self.now
         self.prune_ledger()
 
     def adopt(self, manifest: SnapshotManifest, ledger: tuple[VersionRecord, ...]) -> None:
         """The weights are now those of a snapshot; ``ledger`` ends at its version or is empty."""
         self.version, self.digest, self.images = manifest.version, manifest.digest, manifest.images
+        self.version_since = self.now
         self.ledger = list(ledger)
 
     def prune_ledger(self) -> None:
