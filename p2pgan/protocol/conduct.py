@@ -249,7 +249,7 @@ class Conductor:
         )
         core.metrics[record.version] = RoundMetric(
             record.version,
-            core.now - watch.planned_at,
+            core.now - core.version_since,
             {
                 c.peer: PeerMetric(self.planner.speed(c.peer), self._losses(c.peer))
                 for c in record.contributions

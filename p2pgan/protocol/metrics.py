@@ -51,6 +51,6 @@ class RoundMetric(msgspec.Struct, frozen=True):
 
     version: Count
     seconds: float
-    """From the plan to the last vote."""
+    """Since the version before. Not since the plan: what was trained under the last leader counts as well."""
     peers: Mapping[PeerId, PeerMetric]
     """The contributors."""
