@@ -77,7 +77,7 @@ begin
         group by c.version, c.peer
     ), parts as (
         insert into peer_metrics (run_id, peer, version, images, images_per_s, loss_g, loss_d, d_real, d_fake)
-        select p_run, c.peer, c.version, c.images, (p.word->>'images_per_s')::real,
+        select p_run, c.peer, c.version, c.images, greatest(0, least(1e9, (p.word->>'images_per_s')::real)),
                (p.word#>>'{losses,0}')::real, (p.word#>>'{losses,1}')::real,
                (p.word#>>'{losses,2}')::real, (p.word#>>'{losses,3}')::real
         from told t cross join lateral jsonb_each(t.peers) as p (peer, word)
@@ -90,7 +90,7 @@ begin
         from parts where loss_g is not null group by version
     )
     insert into metrics (run_id, version, seconds, images, loss_g, loss_d, d_real, d_fake)
-    select p_run, t.version, t.seconds, (select sum(images) from counted c where c.version = t.version),
+    select p_run, t.version, greatest(0, least(1e6, t.seconds)), (select sum(images) from counted c where c.version = t.version),
            m.loss_g, m.loss_d, m.d_real, m.d_fake
     from told t left join means m on m.version = t.version
     on conflict do nothing;

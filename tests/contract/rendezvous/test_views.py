@@ -43,6 +43,14 @@ def test_curves_are_means_over_images_and_only_of_what_is_committed(scene: Scene
     assert db.curves(run, 5, 3, 500) == ()
 
 
+def test_a_round_that_waited_for_weeks_is_written_as_well(scene: Scene) -> None:
+    two_versions(scene)
+    told = RoundMetric(1, 1e12, {"A": PeerMetric(1e12, Losses(1e6, -1e6, 1.0, 0.0))})
+    scene.rendezvous.write_metrics(scene.run.id, "A", [told])
+    (point,) = scene.rendezvous.curves(scene.run.id, 0, 9, 9)
+    assert (point.round_s, point.loss_g, point.loss_d) == (1e6, 1e6, -1e6)
+
+
 def test_metrics_are_told_once_by_who_led_the_round_and_of_contributors_alone(scene: Scene) -> None:
     db, run = scene.rendezvous, scene.run.id
     two_versions(scene)
