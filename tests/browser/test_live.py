@@ -68,6 +68,7 @@ def test_a_closer_look_at_curves_asks_for_that_part(watched: Watched, swarm: Swa
     with page.expect_request(lambda request: "/curves" in request.url and "peer=" in request.url):
         page.locator(".peers-drawn button", has_text="two").click()
     page.locator(".peers-drawn button[aria-pressed=true]", has_text="two").wait_for()
+    page.locator("figure[data-lines='4']").first.wait_for()
     box = canvas.bounding_box()
     assert box is not None
     with page.expect_request(lambda request: "/curves" in request.url and "last=" in request.url):

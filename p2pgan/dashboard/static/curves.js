@@ -191,6 +191,8 @@ export function curves(run, only = null) {
     }
 
     function drawPlot(news) {
+      // Not under the hand of somebody who is dragging; the next version draws anew.
+      if (chart?.over.matches(":active")) return;
       gather(news);
       marks = news.marks;
       if (table[0].length === 0) return;
@@ -200,6 +202,7 @@ export function curves(run, only = null) {
         build();
       } else chart.setData(table);
       values(null);
+      box.dataset.lines = series.length;
       box.setAttribute("aria-label", `${plot.title}: ${[...legend.children].map((each) => each.textContent).join(", ")}`);
     }
 
