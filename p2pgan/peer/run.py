@@ -13,7 +13,7 @@ from p2pgan.averaging.digest import chunk
 from p2pgan.averaging.flatten import Layout
 from p2pgan.averaging.rules import rule
 from p2pgan.errors import DatasetError, RendezvousUnavailable, RunError, SchemaMismatch, WeightsError
-from p2pgan.gan.data import ImageSet, open_images
+from p2pgan.gan.data import ImageSet, open_images, run_fingerprint, training_images
 from p2pgan.gan.models import layout_for
 from p2pgan.gan.trainer import Trainer
 from p2pgan.journal import Journal
@@ -108,7 +108,7 @@ def _create_run(rendezvous: Rendezvous, name: str, config: RunConfig, images: Im
     return rendezvous.create_run(
         name,
         config.model_dump(mode="json"),
-        _dataset(images),
+        _dataset(config, images),
         manifest.schema_hash,
         config.unit_images,
         manifest,
@@ -116,18 +116,19 @@ def _create_run(rendezvous: Rendezvous, name: str, config: RunConfig, images: Im
     )
 
 
-def _dataset(images: ImageSet) -> Dataset:
-    fingerprint = images.fingerprint
+def _dataset(config: RunConfig, images: ImageSet) -> Dataset:
+    fingerprint = run_fingerprint(config.gan, images)
     return Dataset(count=fingerprint.count, resolution=fingerprint.resolution, digest=fingerprint.digest)
 
 
 def _images(config: RunConfig, options: PeerOptions) -> ImageSet:
     spec = options.dataset if options.dataset is not None else config.dataset
-    return open_images(spec, config.gan.model.resolution, options.data_root, options.download)
+    images = open_images(spec, config.gan.model.resolution, options.data_root, options.download)
+    return training_images(config.gan, images)
 
 
-def _check_images(run: RunRow, images: ImageSet) -> None:
-    mine, theirs = _dataset(images), run.dataset
+def _check_images(run: RunRow, config: RunConfig, images: ImageSet) -> None:
+    mine, theirs = _dataset(config, images), run.dataset
     if mine != theirs:
         raise DatasetError(
             f"these are not the images of the run {run.name}: {counted(mine['count'], 'image')} with digest "
@@ -140,7 +141,7 @@ def _protocol_config(run: RunRow, config: RunConfig, vector_size: int) -> Protoc
     return ProtocolConfig(
         images=run.dataset["count"],
         unit_images=run.unit_images,
-        microbatch=config.gan.microbatch,
+        microbatch=config.gan.step_images,
         vector_size=vector_size,
         schema_hash=run.schema_hash,
         codec=config.sync.codec,
@@ -179,7 +180,7 @@ class _Means:
 
 def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, departure: Departure) -> str:
     run, images = place.run, place.images
-    _check_images(run, images)
+    _check_images(run, place.config, images)
     layout = layout_for(place.config.gan.model)
     if layout.schema_hash != run.schema_hash:
         raise SchemaMismatch(f"the nets of the run {run.name} are of another version of p2pgan")
