@@ -9,20 +9,27 @@ from pathlib import Path
 import yaml
 
 from p2pgan.errors import ConfigError
+from p2pgan.gan.presets import preset_values
 from p2pgan.peer.config import RunConfig, merge, read_yaml
 
 
 def requested(
-    config: Path | None, settings: Iterable[str] | None, flags: Mapping[str, object | None]
+    config: Path | None,
+    settings: Iterable[str] | None,
+    flags: Mapping[str, object | None],
+    preset: str | None = None,
 ) -> dict[str, object]:
-    """The file's values, overlaid with ``KEY=VALUE`` settings, overlaid with flags that were given.
+    """The preset's and the file's values, overlaid with ``KEY=VALUE`` settings and flags that were given.
 
     ``flags`` is keyed by dotted names; None means that the flag was not given.
 
     Raises:
-        ConfigError: an unreadable file, or a setting that is not ``KEY=VALUE`` or lacks the groups it is in.
+        ConfigError: no such preset, an unreadable file, or a setting that is not
+            ``KEY=VALUE`` or lacks the groups it is in.
     """
-    said = read_yaml(config) if config is not None else {}
+    said: dict[str, object] = {} if preset is None else {"gan": preset_values(preset)}
+    if config is not None:
+        said = merge(said, read_yaml(config))
     for setting in settings or ():
         said = merge(said, _nested(*_parse(setting)))
     for key, value in flags.items():

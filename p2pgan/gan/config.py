@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from p2pgan.errors import ConfigError
 
@@ -24,6 +24,19 @@ RESOLUTIONS: Mapping[str, tuple[int, ...]] = {
 """The nets that come with p2pgan, and how large their images can be, in pixels."""
 OWN_NET = re.compile(r"[A-Za-z_]\w{0,62}@[0-9a-f]{64}")
 """Name of an own net: the class, and the digest of the file that defines it."""
+
+
+def names_a_file(net: str) -> bool:
+    """Whether a net is named as an own one is on the command line: ``path/to/file.py:CLASS``."""
+    return net.rpartition(":")[0].endswith(".py")
+
+
+def file_of_own_net(requested: Mapping[str, object]) -> str | None:
+    """The own net that nested keys of a run's configuration name by its file, if they do."""
+    gan = requested.get("gan")
+    model = gan.get("model") if isinstance(gan, Mapping) else None
+    name = model.get("name") if isinstance(model, Mapping) else None
+    return name if isinstance(name, str) and names_a_file(name) else None
 
 
 class _Frozen(BaseModel):
@@ -69,12 +82,17 @@ class ModelConfig(_Frozen):
             return {**values, "width": 64 if (name, size) == ("r3", "small") else 32}
         return {**values, "width": 32} if values.get("resolution") == 64 else values
 
+    @field_validator("name")
+    @classmethod
+    def _the_net_is_known(cls, name: str) -> str:
+        if name in RESOLUTIONS or OWN_NET.fullmatch(name):
+            return name
+        raise ValueError(
+            f"there is no net {name!r}; choose {', '.join(RESOLUTIONS)} or path/to/file.py:CLASS"
+        )
+
     @model_validator(mode="after")
     def _the_net_draws_that_size(self) -> Self:
-        if self.name not in RESOLUTIONS and not OWN_NET.fullmatch(self.name):
-            raise ValueError(
-                f"there is no net {self.name!r}; choose {', '.join(RESOLUTIONS)} or path/to/file.py:CLASS"
-            )
         sizes = RESOLUTIONS.get(self.name, (self.resolution,))
         if self.resolution not in sizes:
             others = [name for name, known in RESOLUTIONS.items() if self.resolution in known]

@@ -49,7 +49,7 @@ class Recovery:
         """Looks at a step and does what it takes; what was done, in a line for people."""
         if self._trainer.device_batch != self._device_batch:
             self._device_batch = self._trainer.device_batch
-            return f"memory ran out: {self._device_batch} images at once from now on, gradients added up to the same steps"
+            return f"memory ran out: {self._device_batch} images at once from now on; the steps stay the same"
         if stats.finite:
             self._failures = 0
             return self._calm_down(stats.images)
@@ -88,7 +88,7 @@ class Recovery:
 def warning(stats: UnitStats) -> str | None:
     """What is wrong with a unit's signals, in a line for people; None if nothing is."""
     if stats.diversity is not None and stats.diversity < COLLAPSED:
-        return f"drawn images are nearly one image (diversity {stats.diversity:.2f}): the generator has collapsed"
+        return f"drawn images are nearly one image (diversity {stats.diversity:.2f}): G has collapsed"
     if stats.sign_held_out is not None and stats.sign_real - stats.sign_held_out > BY_HEART:
         return (
             f"D knows its images by heart (sign {stats.sign_real:.2f}, held out {stats.sign_held_out:.2f}): "

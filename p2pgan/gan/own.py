@@ -16,7 +16,7 @@ from torch import nn
 
 from p2pgan.averaging.digest import blob_digest
 from p2pgan.errors import ConfigError
-from p2pgan.gan.config import ModelConfig
+from p2pgan.gan.config import ModelConfig, names_a_file
 from p2pgan.protocol.texts import shortened
 
 DIGEST_SHOWN = 12
@@ -56,11 +56,6 @@ def use_own_net(spec: str) -> str:
     return name
 
 
-def is_own(spec: str) -> bool:
-    """Whether a name is that of a class in a file, and not of a net that comes with p2pgan."""
-    return spec.rpartition(":")[0].endswith(".py")
-
-
 def find(name: str) -> OwnNet:
     """The own net of a run or a weights file.
 
@@ -84,7 +79,7 @@ def find(name: str) -> OwnNet:
 
 def _parts(spec: str) -> tuple[Path, str]:
     path, _, class_name = spec.rpartition(":")
-    if not path.endswith(".py") or not class_name.isidentifier():
+    if not names_a_file(spec) or not class_name.isidentifier():
         raise ConfigError(f"{shortened(spec)!r} is no own net; write path/to/file.py:CLASS")
     return Path(path).expanduser(), class_name
 

@@ -232,11 +232,14 @@ class Trainer:
         while True:
             adam.clear()
             scale = self._precision.scale
+            result = None
             try:
                 result = passes()
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
+            if result is None:
+                # Not above: the error holds on to what the failed pass had in memory.
                 self._halve()
                 continue
             norm = adam.unscale(scale)

@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from p2pgan.errors import ConfigError
-from p2pgan.gan.config import GanConfig
+from p2pgan.gan.config import GanConfig, file_of_own_net
 
 Nested = Mapping[str, object]
 
@@ -73,13 +73,26 @@ class RunConfig(_Frozen):
 def run_config(requested: Nested) -> RunConfig:
     """Defaults overlaid with ``requested``, nested keys of RunConfig.
 
+    An own net, named by its file, is loaded and from then on goes by its class and digest.
+
     Raises:
-        ConfigError: an unknown key or a value out of bounds; the text names the first one.
+        ConfigError: an unknown key or a value out of bounds; the text names the first one. Or an own net
+            that cannot be loaded.
     """
     try:
-        return RunConfig.model_validate(requested)
+        return RunConfig.model_validate(_with_own_net(requested))
     except ValidationError as error:
         raise ConfigError(_one_line(error)) from error
+
+
+def _with_own_net(requested: Nested) -> Nested:
+    spec = file_of_own_net(requested)
+    if spec is None:
+        return requested
+    # Imported where it is used: torch comes with it.
+    from p2pgan.gan.own import use_own_net
+
+    return merge(requested, {"gan": {"model": {"name": use_own_net(spec)}}})
 
 
 def stored_config(stored: Nested) -> RunConfig:

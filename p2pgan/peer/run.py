@@ -12,9 +12,18 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from p2pgan.averaging.digest import chunk
 from p2pgan.averaging.flatten import Layout
 from p2pgan.averaging.rules import rule
-from p2pgan.errors import DatasetError, RendezvousUnavailable, RunError, SchemaMismatch, WeightsError
+from p2pgan.errors import (
+    ConfigError,
+    DatasetError,
+    RendezvousUnavailable,
+    RunError,
+    SchemaMismatch,
+    WeightsError,
+)
 from p2pgan.gan.data import ImageSet, open_images, run_fingerprint, training_images
+from p2pgan.gan.fit import with_classes_of, with_largest_microbatch
 from p2pgan.gan.models import layout_for
+from p2pgan.gan.own import use_own_net
 from p2pgan.gan.trainer import Trainer
 from p2pgan.journal import Journal
 from p2pgan.peer.config import RunConfig, check_requested, run_config, stored_config
@@ -55,10 +64,13 @@ def lead(options: LeadOptions, log: Log, departure: Departure) -> str:
                 requested["dataset"] = options.dataset
             config = run_config(requested)
             images = _images(config, options)
+            config = _filled_in(config, options, images)
             run = _create_run(rendezvous, options.run or FIRST_RUN, config, images)
         else:
             config = stored_config(run.config)
             check_requested(config, options.requested)
+            if options.conditional and not config.gan.model.num_classes:
+                raise ConfigError("the run was created without classes; leave --conditional out")
             images = _images(config, options)
         place = _Place(rendezvous, run, config, images)
         return _take_part(place, options, not options.no_train, log, departure)
@@ -73,6 +85,8 @@ def join(options: JoinOptions, log: Log, departure: Departure) -> str:
         if run.state == "finished":
             raise RunError(f"the run {run.name} has finished: draw from it with p2pgan generate")
         config = stored_config(run.config)
+        if options.own_net is not None:
+            use_own_net(options.own_net)
         place = _Place(rendezvous, run, config, _images(config, options))
         return _take_part(place, options, True, log, departure)
 
@@ -80,6 +94,16 @@ def join(options: JoinOptions, log: Log, departure: Departure) -> str:
 def _set_threads(options: PeerOptions) -> None:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
+
+
+def _filled_in(config: RunConfig, options: LeadOptions, images: ImageSet) -> RunConfig:
+    """The configuration with what a new run takes from its images and this machine."""
+    gan = config.gan
+    if options.conditional:
+        gan = with_classes_of(gan, images)
+    if options.largest_microbatch:
+        gan = with_largest_microbatch(gan, pick_device(options.device))
+    return config.model_copy(update={"gan": gan})
 
 
 def _existing_run(rendezvous: Rendezvous, options: LeadOptions) -> RunRow | None:

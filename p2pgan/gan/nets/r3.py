@@ -6,6 +6,7 @@ which each block starts as the identity (fix-up, Zhang et al., 2019), in sizes t
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import torch
@@ -24,7 +25,9 @@ MOST_CHANNELS = 4
 BLOCKS = {"tiny": 1, "small": 2}
 """Residual blocks at each resolution."""
 LAYERS_OF_A_BLOCK = 3
-OUTPUT_SCALE = 0.4
+LINEAR = math.sqrt((1 + LEAK**2) / 2)
+"""Takes the gain for a leaky ReLU out of the initialisation where none follows."""
+OUTPUT_SCALE = LINEAR / 2
 """Keeps most of the first images within [-1, 1]."""
 
 
@@ -38,7 +41,7 @@ class R3Generator(nn.Module):
         super().__init__()
         channels = _channels(config)[::-1]
         self.noise = LabelledNoise(config)
-        self.first = nn.Linear(self.noise.width, channels[0], bias=False)
+        self.first = scaled(nn.Linear(self.noise.width, channels[0], bias=False), LINEAR)
         self.basis = _Basis(channels[0])
         layers = _blocks(config, channels[0], len(channels))
         for inner, outer in pairwise(channels):
@@ -59,15 +62,16 @@ class R3Discriminator(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         channels = _channels(config)
-        layers: list[nn.Module] = [nn.Conv2d(3, channels[0], 1, bias=False)]
+        layers: list[nn.Module] = [scaled(nn.Conv2d(3, channels[0], 1, bias=False), LINEAR)]
         for outer, inner in pairwise(channels):
             layers += _blocks(config, outer, len(channels))
             layers.append(_resampled(nn.AvgPool2d(2), outer, inner))
         inner = channels[-1]
         layers += _blocks(config, inner, len(channels))
-        layers += [nn.Conv2d(inner, inner, INNER, groups=inner, bias=False), nn.Flatten()]
+        sums = scaled(nn.Conv2d(inner, inner, INNER, groups=inner, bias=False), LINEAR)
+        layers += [sums, nn.Flatten()]
         self.layers = nn.Sequential(*layers)
-        self.last = nn.Linear(inner, 1, bias=False)
+        self.last = scaled(nn.Linear(inner, 1, bias=False), LINEAR)
         if config.num_classes:
             self.projection = Projection(config.num_classes, inner)
 
@@ -120,7 +124,7 @@ def _resampled(resample: nn.Module, inputs: int, outputs: int) -> nn.Module:
     """Another size, and other channels where their number changes, on the smaller side."""
     if inputs == outputs:
         return resample
-    mix = nn.Conv2d(inputs, outputs, 1, bias=False)
+    mix = scaled(nn.Conv2d(inputs, outputs, 1, bias=False), LINEAR)
     return nn.Sequential(mix, resample) if isinstance(resample, nn.Upsample) else nn.Sequential(resample, mix)
 
 
