@@ -22,6 +22,8 @@ TRACE = [
     (1.236760139465332, 0.8118364810943604, 0.829056978225708, 0.45352059602737427, None),
 ]
 """Losses, judgements and R1 of the defaults' first steps on digits, as of the first release."""
+ROUNDING = {"dcgan": 1e-6, "resnet": 1e-5}
+"""Of sums in another order, in float32; the deeper net has more of them behind each other."""
 PENALISED = {"r1_gamma": 1.0, "r2_gamma": 0.5, "r1_every": 2}
 
 
@@ -101,7 +103,7 @@ def test_added_up_gradients_are_those_of_one_big_batch(
     for step, of_parts in others:
         assert step.loss_d == pytest.approx(whole.loss_d, abs=1e-6, rel=1e-6)
         assert step.r1 == pytest.approx(whole.r1, rel=1e-5)
-        assert (of_parts - of_whole).norm() <= 1e-6 * of_whole.norm()
+        assert (of_parts - of_whole).norm() <= ROUNDING[net] * of_whole.norm()
         assert step.grad_g == pytest.approx(whole.grad_g, rel=1e-3)
 
 
