@@ -38,8 +38,9 @@ class FlatAdam:
         """Takes a loss's scale out of the gradients; their norm, NaN if one of them is not finite."""
         if scale != 1.0:
             self._gradient.div_(scale)
-        norm: float = torch.linalg.vector_norm(self._gradient).item()
-        return norm if math.isfinite(norm) else math.nan
+        # A dot product is several times as fast as torch's norm.
+        square: float = torch.dot(self._gradient, self._gradient).item()
+        return math.sqrt(square) if math.isfinite(square) else math.nan
 
     @torch.no_grad()
     def descend(self, factor: float) -> None:

@@ -24,7 +24,7 @@ from p2pgan.gan.data import ImageSet
 from p2pgan.gan.losses import LOSSES
 from p2pgan.gan.memory import give_memory_back, is_out_of_memory
 from p2pgan.gan.models import build, run_network
-from p2pgan.gan.nets.layers import advance, settle
+from p2pgan.gan.nets.layers import settle, spectral_layers
 from p2pgan.gan.optimizer import FlatAdam
 from p2pgan.gan.passes import Batch, Passes
 from p2pgan.gan.precision import Precision
@@ -100,6 +100,7 @@ class Trainer:
         initial = flatten(self.layout, generator, discriminator)
         self._generator = generator.to(self.device)
         self._discriminator = discriminator.to(self.device)
+        self._spectral = spectral_layers(self._discriminator)
         self._theta = initial.to(self.device, copy=True)
         gradient = torch.zeros_like(self._theta)
         bind(self.layout, self._theta, gradient, self._generator, self._discriminator)
@@ -157,7 +158,8 @@ class Trainer:
             raise InternalError(f"positions [{start}, {stop}) are not within {self.images.count} images")
         with self._lock:
             batch = self._batch(epoch, start, stop)
-            advance(self._discriminator)
+            for layer in self._spectral:
+                layer.advance()
             return self._train(batch, (start // self.config.step_images) % self.config.loss.r1_every == 0)
 
     def look(self) -> Look:

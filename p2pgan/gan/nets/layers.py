@@ -61,7 +61,7 @@ class Projection(nn.Module):
         return products.sum(dim=1)
 
 
-class _Spectral(nn.Module):
+class Spectral(nn.Module):
     """The largest singular value of a layer's weight, followed by power iteration.
 
     Miyato et al. (2018). The iteration goes on when ``advance`` is called, once a step, and not with
@@ -100,7 +100,7 @@ class _Spectral(nn.Module):
             return self.weight / value.clamp_min(TINY)
 
 
-class SpectralConv2d(_Spectral, nn.Conv2d):
+class SpectralConv2d(Spectral, nn.Conv2d):
     """A convolution whose weight, as a matrix, has norm one."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, padding: int = 0) -> None:
@@ -111,7 +111,7 @@ class SpectralConv2d(_Spectral, nn.Conv2d):
         return F.conv2d(images, self._normalised(), self.bias, padding=self.padding)
 
 
-class SpectralLinear(_Spectral, nn.Linear):
+class SpectralLinear(Spectral, nn.Linear):
     """A dense layer whose weight has norm one."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -122,18 +122,15 @@ class SpectralLinear(_Spectral, nn.Linear):
         return F.linear(features, self._normalised(), self.bias)
 
 
+def spectral_layers(network: nn.Module) -> tuple[Spectral, ...]:
+    """The layers whose norm has to follow the weights."""
+    return tuple(layer for layer in network.modules() if isinstance(layer, Spectral))
+
+
 def settle(network: nn.Module) -> None:
     """Brings what follows from the weights up to date with weights that were replaced."""
-    for module in network.modules():
-        if isinstance(module, _Spectral):
-            module.settle()
-
-
-def advance(network: nn.Module) -> None:
-    """Brings what follows from the weights up to date with weights that made one step."""
-    for module in network.modules():
-        if isinstance(module, _Spectral):
-            module.advance()
+    for layer in spectral_layers(network):
+        layer.settle()
 
 
 def norm_layer(kind: str, channels: int) -> list[nn.Module]:

@@ -5,7 +5,7 @@ from torch import nn
 from p2pgan.averaging.flatten import flatten, layout_of
 from p2pgan.gan.config import RESOLUTIONS, ModelConfig
 from p2pgan.gan.models import build, layout_for, run_network
-from p2pgan.gan.nets.layers import SpectralConv2d, SpectralLinear, advance, settle
+from p2pgan.gan.nets.layers import SpectralConv2d, SpectralLinear
 
 SHAPES = [(name, resolution) for name, sizes in RESOLUTIONS.items() for resolution in sizes]
 SMALL = [(name, resolution) for name, resolution in SHAPES if resolution < 128]
@@ -118,9 +118,8 @@ def test_spectral_layers_have_norm_one(layer: SpectralConv2d | SpectralLinear):
     source = torch.Generator().manual_seed(1)
     with torch.no_grad():
         layer.weight.copy_(torch.randn(layer.weight.shape, generator=source) * 3)
-    settle(layer)
-    for _ in range(20):
-        advance(layer)
+    layer.settle()
+    layer.advance(20)
     norm = torch.linalg.matrix_norm(layer._normalised().flatten(1), ord=2)
     assert norm.item() == pytest.approx(1.0, abs=1e-3)
 
@@ -129,8 +128,8 @@ def test_settling_depends_on_the_weights_alone():
     one, two = SpectralLinear(7, 5), SpectralLinear(7, 5)
     with torch.no_grad():
         two.weight.copy_(one.weight)
-    settle(one)
-    advance(two)
-    settle(two)
+    one.settle()
+    two.advance()
+    two.settle()
     assert torch.equal(one.direction, two.direction)
     assert list(one.state_dict()) == ["weight", "bias"]
