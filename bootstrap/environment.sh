@@ -35,7 +35,7 @@ prepare() {
     stamp="$extras $(cksum <pyproject.toml)"
     if [ "$(cat "$venv/p2pgan-installed" 2>/dev/null)" != "$stamp" ]; then
         log="$venv/install.log"
-        echo "Installing p2pgan$extras and what it needs (minutes the first time; log in $log)"
+        echo "Installing p2pgan$extras and what it needs (the first time minutes and up to 6 GB; log in $log)"
         "$venv/bin/python" -m pip install --disable-pip-version-check --editable ".$extras" >"$log" 2>&1 || {
             tail -n 5 "$log" >&2
             die "the installation failed; the whole log is in $log"

@@ -110,6 +110,7 @@ def train(
         ConfigError, DatasetError: wrong values, ``out`` is in use or cannot be written; the images are
             missing or unreadable.
         WeightsError: the training diverged.
+        P2pganError: the disk is full.
     """
     from p2pgan.gan.config import GanConfig
     from p2pgan.gan.data import open_images

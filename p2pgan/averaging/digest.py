@@ -6,17 +6,22 @@ faster than a round can use, and leaves the other cores to training.
 
 from __future__ import annotations
 
-from blake3 import blake3
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-from p2pgan.averaging.codec import little_endian_bytes
+from blake3 import blake3
+
 from p2pgan.protocol.ids import CHUNK_BYTES
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Buffer = bytes | bytearray | memoryview
 
 
 def vector_digest(vector: Tensor) -> str:
     """Digest (64 hex characters) of a float32 vector's little-endian bytes."""
+    from p2pgan.averaging.codec import little_endian_bytes  # torch, which who hashes bytes does not need
+
     return blob_digest(little_endian_bytes(vector))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from p2pgan.cli import options as o
 from p2pgan.errors import ConfigError
+from p2pgan.protocol.texts import printable
 
 if TYPE_CHECKING:
     from p2pgan.gan.sampling import Generator
@@ -67,18 +69,18 @@ def generate(
         _refuse_beside_weights({"--rendezvous": by_flag, "--run": run is not None})
         if version is not None:
             raise ConfigError("a weights file has one version only; leave --version out")
-        generator = _from_file(weights)
+        drawn = _from_file(weights)
     elif rendezvous is not None:
-        generator = _from_run(rendezvous, run, version)
+        drawn = _from_run(rendezvous, run, version)
     else:
         raise ConfigError("say whose weights to draw from: --rendezvous DSN or --weights FILE")
     if is_grid:
         from p2pgan.gan.sampling import write_grid
 
-        write_grid(generator.sample(number, seed, label), out)
+        write_grid(drawn.generator.sample(number, seed, label), out)
     else:
-        _write_single(generator, number, seed, label, out)
-    typer.echo(str(out))
+        _write_single(drawn.generator, number, seed, label, out)
+    typer.echo(f"{out}: {printable(drawn.origin)}" if drawn.origin else str(out))
 
 
 def _is_grid(out: Path) -> bool:
@@ -102,20 +104,34 @@ def _refuse_beside_weights(said: dict[str, bool]) -> None:
             raise ConfigError(f"{flag} and --weights both say whose weights to draw from; leave one out")
 
 
-def _from_file(path: Path) -> Generator:
+@dataclass(frozen=True)
+class _Drawn:
+    """What to draw from."""
+
+    generator: Generator
+    origin: str
+    """Version, run and images, for people; empty if a weights file does not tell."""
+
+
+def _from_file(path: Path) -> _Drawn:
     from p2pgan.gan.sampling import Generator
     from p2pgan.gan.weights import load_generator
 
     file = load_generator(path)
-    return Generator(file.config, file.vector)
+    told = file.facts.keys() >= {"version", "run", "images"}  # by p2pgan export, as words
+    origin = "version {version} of {run}, {images} images".format_map(file.facts) if told else ""
+    return _Drawn(Generator(file.config, file.vector), origin)
 
 
-def _from_run(rendezvous: str, run: str | None, version: int | None) -> Generator:
+def _from_run(rendezvous: str, run: str | None, version: int | None) -> _Drawn:
     from p2pgan.gan.sampling import Generator
     from p2pgan.peer.stored import read_generator
 
     stored = read_generator(rendezvous, run, version)
-    return Generator(stored.config, stored.ema)
+    origin = f"version {stored.version} of {stored.run}, {stored.images:,} images"
+    if stored.version == 0:
+        origin += ": nothing has been learned yet"
+    return _Drawn(Generator(stored.config, stored.ema), origin)
 
 
 def _write_single(generator: Generator, number: int, seed: int, label: int | None, folder: Path) -> None:

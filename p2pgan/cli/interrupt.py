@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @contextmanager
 def asked_to_end() -> Iterator[threading.Event]:
     """Within the block the first Ctrl-C, SIGTERM or closed terminal only sets the event.
 
-    The second one raises KeyboardInterrupt.
+    The second one raises KeyboardInterrupt. A signal that is ignored outside stays ignored.
     """
     asked = threading.Event()
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
-        numbers.append(signal.SIGHUP)
+    # What is ignored stays so: SIGHUP under nohup, SIGINT in the background of a script.
+    numbers = [n for n in ENDS if signal.getsignal(n) is not signal.SIG_IGN]
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         if asked.is_set():

@@ -7,6 +7,9 @@ from typing import Annotated
 import typer
 
 from p2pgan.cli import options as o
+from p2pgan.errors import ConfigError
+
+FOR_OTHERS = "for people on other machines, lead with the DSN of a Postgres server that they can reach"
 
 
 def invite(
@@ -31,11 +34,17 @@ def invite(
     Example: p2pgan invite alice --rendezvous postgresql://me:secret@db.example.org/gan
     """
     from p2pgan.rendezvous import open_rendezvous
-    from p2pgan.rendezvous.dsn import only_from_here
+    from p2pgan.rendezvous.dsn import is_local, only_from_here
+    from p2pgan.rendezvous.postgres import EMBEDDED_PREFIX
 
+    embedded = rendezvous.startswith(EMBEDDED_PREFIX)
+    if embedded and host is not None and not is_local(host):
+        raise ConfigError(f"the embedded Postgres listens on this machine only, not on {host}: {FOR_OTHERS}")
     with open_rendezvous(rendezvous) as database:
         database.migrate()
         dsn = database.invite(login, host)
     typer.echo(f'p2pgan join --rendezvous "{dsn}"')
-    if only_from_here(dsn):
+    if embedded:
+        typer.echo(f"p2pgan: the embedded Postgres listens on this machine only: {FOR_OTHERS}", err=True)
+    elif only_from_here(dsn):
         typer.echo("p2pgan: that address leads to this machine only: say --host for others", err=True)

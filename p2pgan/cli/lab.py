@@ -23,7 +23,10 @@ def lab(
     peers: Annotated[
         int | None, typer.Option("--peers", min=1, max=64, help="Peers at the start. [3]")
     ] = None,
-    minutes: Annotated[float | None, typer.Option("--minutes", help="How long to train. [3]")] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", help="How long to train, once all peers of the start take part. [3]"),
+    ] = None,
     versions: Annotated[
         int | None, typer.Option("--versions", min=1, help="Train until so many versions are committed.")
     ] = None,

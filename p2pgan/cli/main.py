@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
+import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -105,15 +105,19 @@ def run(arguments: Sequence[str]) -> int:
     return outcome if isinstance(outcome, int) else 0
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Runs the command line of this process and exits."""
     open_standard_streams()
     code = run(sys.argv[1:])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done; Python's own end need not say more
-    # The interpreter's last collection would go through all of torch, for a second or on a busy machine
-    # many: whoever pressed Ctrl-C need not wait for it.
-    gc.freeze()
-    sys.exit(code)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done; the end need not say more
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: it was closed before the process began
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # nobody reads it, or the disk is full: something was not said
+            code = code or FAILED
+    # Every command has closed what it opened. The interpreter's own end would go through all of torch, for
+    # a second or on a busy machine many, and have libraries below it (triton) complain of what they leaked.
+    os._exit(code)
 
 
 def _report(text: str, exit_code: int, debug: bool) -> int:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
-import yaml
-
 from p2pgan.errors import ConfigError
 from p2pgan.gan.presets import preset_values
-from p2pgan.peer.config import RunConfig, merge, read_yaml
+from p2pgan.peer.config import RunConfig, check_groups, merge, read_yaml
+from p2pgan.protocol.texts import shortened
+from p2pgan.yaml_text import MAX_DEPTH, parse_yaml
 
 
 def requested(
@@ -29,9 +29,13 @@ def requested(
     """
     said: dict[str, object] = {} if preset is None else {"gan": preset_values(preset)}
     if config is not None:
-        said = merge(said, read_yaml(config))
+        of_file = read_yaml(config)
+        check_groups(of_file)
+        said = merge(said, of_file)
     for setting in settings or ():
-        said = merge(said, _nested(*_parse(setting)))
+        one = _nested(*_parse(setting))
+        check_groups(one)
+        said = merge(said, one)
     for key, value in flags.items():
         if value is not None:
             said = merge(said, _nested(key, value))
@@ -40,17 +44,22 @@ def requested(
 
 def _parse(setting: str) -> tuple[str, object]:
     key, equals, text = setting.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"--set {setting} is not KEY=VALUE; for example --set gan.model.width=64")
+    parts = key.strip().split(".")
+    if not equals or not all(parts) or len(parts) > MAX_DEPTH:
+        raise ConfigError(
+            f"--set {shortened(setting)} is not KEY=VALUE; for example --set gan.model.width=64"
+        )
     try:
-        value: object = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"the value of --set {setting} cannot be read; quote it as YAML") from error
-    _check_groups(key.strip(), setting)
+        value = parse_yaml(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"the value of --set {shortened(setting)} cannot be read: {error}; quote it as YAML"
+        ) from error
+    _check_name(key.strip(), setting)
     return key.strip(), value
 
 
-def _check_groups(key: str, setting: str) -> None:
+def _check_name(key: str, setting: str) -> None:
     """Refuses the last part of a setting's name in place of all of it: ``width`` for ``gan.model.width``.
 
     Any other key that does not exist is refused with the rest of the configuration.
@@ -62,7 +71,9 @@ def _check_groups(key: str, setting: str) -> None:
     near = get_close_matches(key, lasts, n=1, cutoff=0.8)
     meant = [name for name in names if near and name.rpartition(".")[2] == near[0]]
     if meant:
-        raise ConfigError(f"--set {setting}: there is no setting {key!r}; did you mean {' or '.join(meant)}?")
+        raise ConfigError(
+            f"--set {shortened(setting)}: there is no setting {key!r}; did you mean {' or '.join(meant)}?"
+        )
 
 
 def _names(values: Mapping[str, object], prefix: str = "") -> Iterator[str]:

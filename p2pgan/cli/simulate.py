@@ -40,6 +40,7 @@ def simulate(
         Path | None,
         typer.Option("--scenario", metavar="FILE", help="Peers and faults from a file, instead."),
     ] = None,
+    trace: Annotated[bool, typer.Option("--trace", help="Print faults and changes of the leader.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     debug: o.Debug = False,
 ) -> None:
@@ -73,7 +74,7 @@ def simulate(
     if as_json:
         _print_json(outcome, shortest)
     else:
-        _print(outcome, shortest)
+        _print(outcome, shortest, trace)
     if outcome.violations:
         raise typer.Exit(1)
 
@@ -84,13 +85,13 @@ def _print_json(outcome: Outcome, shortest: Scenario | None) -> None:
     typer.echo(json.dumps({**asdict(outcome), "shortest": to_builtins(shortest)}, indent=2))
 
 
-def _print(outcome: Outcome, shortest: Scenario | None) -> None:
+def _print(outcome: Outcome, shortest: Scenario | None, trace: bool) -> None:
     from p2pgan.simulation.scenario import as_yaml
 
-    if shortest is None:
-        typer.echo("\n".join(line for line in outcome.trace if _matters(line)))
-    else:
+    if shortest is not None:
         typer.echo("\n".join(outcome.trace[-LAST_LINES:]))
+    elif trace:
+        typer.echo("\n".join(line for line in outcome.trace if _matters(line)))
     typer.echo(
         f"seed {outcome.seed}: {outcome.peers} peers, {outcome.faults} faults, {outcome.seconds:.0f} s of "
         f"virtual time; {outcome.committed} versions committed in {outcome.terms} terms, "

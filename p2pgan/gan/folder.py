@@ -44,7 +44,8 @@ class TrainingFolder:
     def record(self, stats: UnitStats, seen: int) -> None:
         """Adds a unit's line to the table. The first one takes the place of an earlier training's files.
 
-        ``seen``: images trained on so far. Raises ConfigError if it cannot be written.
+        ``seen``: images trained on so far. Raises ConfigError if it cannot be written, P2pganError if the
+        disk is full; so do the others.
         """
         row = {"images_seen": seen, **asdict(stats)}
         text = io.StringIO()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 import tempfile
 from pathlib import Path
 
-from p2pgan.errors import ConfigError
+from p2pgan.errors import ConfigError, P2pganError
 
 UNFINISHED = ".unfinished"
 """Ends the temporary names; a crash may leave one behind."""
@@ -15,7 +16,7 @@ UNFINISHED = ".unfinished"
 def write_whole(path: Path, content: bytes) -> None:
     """Writes a file in one go for whoever looks: under a temporary name, then renamed.
 
-    Raises ConfigError if it cannot be written.
+    Raises ConfigError if it cannot be written, P2pganError if the disk is full.
     """
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
     try:
@@ -44,6 +45,18 @@ def check_folder(folder: Path) -> None:
         raise not_written(folder, error) from error
 
 
-def not_written(path: Path, error: OSError) -> ConfigError:
-    """The line for a file or folder that cannot be written."""
+def not_written(path: Path, error: OSError) -> P2pganError:
+    """The line for a file or folder that cannot be written: a ConfigError unless the disk is full."""
+    if is_full(error):
+        return disk_is_full(path)
     return ConfigError(f"{path} cannot be written ({error.strerror}); choose another --out")
+
+
+def is_full(error: OSError) -> bool:
+    """Whether there was no space left, or none that this user may have."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def disk_is_full(path: Path) -> P2pganError:
+    """The line for a disk on which ``path`` has no more room."""
+    return P2pganError(f"the disk of {path} is full: free space, or choose another --out")

@@ -77,7 +77,7 @@ def train(
     moves once per commit among peers.
 
     Raises ConfigError for a goal that is missing, doubled or not positive, or a folder that cannot
-    be written any more; WeightsError if the training diverged.
+    be written any more; P2pganError if the disk is full; WeightsError if the training diverged.
     """
     images = training_images(config, images)
     goal = _goal(images.count, epochs, images_goal)

@@ -2,6 +2,7 @@
 
 from p2pgan.journal.journal import Journal
 from p2pgan.journal.lineage import read_applied, read_versions
+from p2pgan.journal.reading import JournalDamaged, read_rows
 from p2pgan.journal.rows import (
     EventEntry,
     RoundEntry,
@@ -15,6 +16,7 @@ from p2pgan.journal.rows import (
 __all__ = [
     "EventEntry",
     "Journal",
+    "JournalDamaged",
     "RoundEntry",
     "RoundLine",
     "UnitEntry",
@@ -22,5 +24,6 @@ __all__ = [
     "VersionEntry",
     "WaitingCommit",
     "read_applied",
+    "read_rows",
     "read_versions",
 ]

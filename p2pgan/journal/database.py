@@ -13,9 +13,9 @@ from sqlite_utils import Database
 
 from p2pgan.errors import ConfigError
 
-_BUSY_SECONDS = 5.0
+BUSY_SECONDS = 5.0
 
-_TABLES: Mapping[str, Mapping[str, type]] = {
+TABLES: Mapping[str, Mapping[str, type]] = {
     "units": {
         "id": int,
         "at": float,
@@ -106,7 +106,7 @@ class JournalFile:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
     try:
         with closing(connection.execute("pragma quick_check(1)")) as check:
             (verdict,) = check.fetchone()
@@ -117,7 +117,7 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = full")
         database = Database(connection)
-        for table, columns in _TABLES.items():
+        for table, columns in TABLES.items():
             _bring_up_to_date(database, table, columns)
         connection.commit()
     except BaseException:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from p2pgan.errors import ConfigError
 from p2pgan.journal import read_versions
 from p2pgan.lab.journals import read_units
 from p2pgan.lab.lab import Lab
-from p2pgan.lab.plots import draw_losses
+from p2pgan.lab.plots import UnitPoint, draw_losses
 from p2pgan.lab.process import LEFT, PeerProcess
 from p2pgan.lab.report import LabReport, PeerReport
 from p2pgan.protocol.history import audit
@@ -23,13 +25,15 @@ def collect(lab: Lab) -> LabReport:
     run = database.find_run(options.run)
     history = database.read_history(run.id)
     processes = list(lab.fleet.peers.values())
-    versions = {peer.name: read_versions(peer.journal, run.name) for peer in processes}
+    versions, damaged = _read_journals(processes, run.name)
     # A peer that was killed may have been ahead of all others: its last rounds never happened.
-    ended_well = {peer.name: versions[peer.name] for peer in processes if peer.end == LEFT}
+    well = [peer.name for peer in processes if peer.end == LEFT and peer.name not in damaged]
+    ended_well = {name: versions[name] for name in well}
     peers = _peers(processes, database.list_peers(run.id).peers, history, versions)
     idle = [peer.name for peer in peers if peer.name in lab.full_members and not peer.images]
     failures = [
         *lab.failures,
+        *(f"{name}: {reason}" for name, reason in damaged.items()),
         *audit(history, ended_well, run.dataset["count"], _complete_epochs(database, run.id)),
         *(f"{name} took part, but no image of its was counted" for name in idle),
     ]
@@ -56,6 +60,20 @@ def collect(lab: Lab) -> LabReport:
     (out / "report.md").write_text(report.as_markdown(), encoding="utf-8")
     (out / "report.json").write_text(report.as_json(), encoding="utf-8")
     return report
+
+
+def _read_journals(
+    processes: Iterable[PeerProcess], run: str
+) -> tuple[dict[str, tuple[VersionRecord, ...]], dict[str, str]]:
+    """The versions in each peer's journal, none of one that cannot be read; and why it cannot."""
+    versions: dict[str, tuple[VersionRecord, ...]] = {}
+    damaged: dict[str, str] = {}
+    for peer in processes:
+        try:
+            versions[peer.name] = read_versions(peer.journal, run)
+        except ConfigError as error:
+            versions[peer.name], damaged[peer.name] = (), str(error)
+    return versions, damaged
 
 
 def _complete_epochs(database: Rendezvous, run_id: int) -> int:
@@ -87,8 +105,11 @@ def _peers(
 
 
 def _losses(lab: Lab, processes: Sequence[PeerProcess], path: Path) -> str | None:
-    by_peer = {peer.name: read_units(peer.journal, lab.options.run, lab.began_at) for peer in processes}
-    units = {name: points for name, points in by_peer.items() if points}
+    units: dict[str, tuple[UnitPoint, ...]] = {}
+    for peer in processes:
+        with suppress(ConfigError):  # a journal that cannot be read is among the failures
+            units[peer.name] = read_units(peer.journal, lab.options.run, lab.began_at)
+    units = {name: points for name, points in units.items() if points}
     if not units:
         return None
     draw_losses(units, path)

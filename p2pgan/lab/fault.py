@@ -79,7 +79,7 @@ class Fault(BaseModel):
     target: str | None = Field(
         None, description="leader, follower, stopped, random, half, or a peer's name such as peer-2"
     )
-    at_s: float | None = Field(None, ge=0, description="seconds after the run was created")
+    at_s: float | None = Field(None, ge=0, description="seconds since all first peers took part")
     at_version: int | None = Field(
         None,
         ge=0,

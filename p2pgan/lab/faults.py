@@ -17,7 +17,7 @@ class FaultRecord:
     """A fault that happened, and what followed."""
 
     at_s: float
-    """Seconds after the run was created."""
+    """Seconds after the lab's time began: since all first peers took part."""
     what: str
     version: int
     """The committed version that was known when it happened."""

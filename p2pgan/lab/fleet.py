@@ -52,6 +52,8 @@ class Fleet:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for peer in self.peers.values():
+            peer.send(signal.SIGKILL)
+        for peer in self.peers.values():
             peer.kill()
 
     def lead(self, name: str, arguments: Sequence[str]) -> PeerProcess:

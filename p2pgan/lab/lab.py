@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -12,12 +13,12 @@ from pathlib import Path
 import yaml
 
 from p2pgan.errors import P2pganError, RendezvousUnavailable, RunError
+from p2pgan.gan.output import disk_is_full
 from p2pgan.lab.faults import Injector
 from p2pgan.lab.fleet import Fleet
 from p2pgan.lab.process import PeerProcess
 from p2pgan.lab.scenario import Scenario
 from p2pgan.lab.view import View
-from p2pgan.protocol.texts import counted
 from p2pgan.rendezvous import Rendezvous, StatusSnapshot
 
 LOOK_EVERY_S = 0.25
@@ -27,6 +28,8 @@ MUST_COUNT_S = 60.0
 """A peer that trained for so long has failed if no image of its is in committed weights."""
 STALL_S = 120.0
 """A run that makes no version for so long has failed."""
+LEAST_FREE_BYTES = 2**24
+"""Postgres ends when the disk has no room for the next segment of its log."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,17 +69,20 @@ class Lab:
         self.full_members: list[str] = []
         """Peers that were there to the end, and long enough that images of theirs must have counted."""
         self.trained_s = 0.0
-        """How long the peers trained, once they have left."""
-        self._began = 0.0
+        """From the run's creation until the last peer had left."""
+        self._began = time.monotonic()
+        self._created = self._progressed = 0.0
+        """When the run was created, and when a new version was last seen, by the monotonic clock."""
+        self._arrivals: dict[str, float | None] = {}
 
     @property
     def elapsed_s(self) -> float:
+        """Seconds since the lab's time began: its start, and once all first peers take part, that moment."""
         return time.monotonic() - self._began
 
     def start(self) -> None:
         """Starts the first peer, and the others once it has created the run."""
-        self._began = time.monotonic()
-        self.view.note(0, "the first peer starts, which takes some seconds")
+        self.view.note(self.elapsed_s, "the first peer starts, which takes some seconds")
         config = self.options.out / "run.yaml"
         config.write_text(yaml.safe_dump(dict(self.options.requested)), encoding="utf-8")
         first = self.fleet.lead("peer-1", ["--config", str(config)])
@@ -91,12 +97,32 @@ class Lab:
                     raise P2pganError(reason) from None
                 if self.elapsed_s > START_S:
                     raise P2pganError(f"no run after {START_S:.0f} s; see {first.log}") from None
+            self._check_disk()
             time.sleep(LOOK_EVERY_S)
+        self._created = self._progressed = time.monotonic()
+        self.began_at = time.time()
         for number in range(2, self.options.scenario.peers + 1):
             self.fleet.join(f"peer-{number}")
-        self._began, self.began_at = time.monotonic(), time.time()
-        peers = counted(self.options.scenario.peers, "peer")
-        self.view.note(0, f"run {self.options.run}: {peers} started")
+        others = [name for name in self.fleet.peers if name != first.name]
+        also = f"; {', '.join(others)} {'start' if len(others) > 1 else 'starts'}" if others else ""
+        self.view.note(self.elapsed_s, f"{first.name} has created the run {self.options.run}{also}")
+
+    def gather(self, stopping: Callable[[], bool]) -> None:
+        """Watches until the first peers all take part, something failed, or ``stopping``.
+
+        Only then does the lab's time begin: that of ``minutes`` and of the faults' ``at_s``.
+        """
+        status = self.database.status(self.run_id)
+        while self._starting() and not self.failures:
+            if stopping():
+                self.interrupted = True
+                return
+            status = self._look(status)
+            self.view.show(self.elapsed_s, 0.0, status, self._starting_names())
+            self._check()
+        if not self.failures:
+            self._began = time.monotonic()
+            self.view.note(0, "all peers of the start take part: the lab's time begins")
 
     def watch(self, stopping: Callable[[], bool]) -> None:
         """Watches until the goal is reached, something failed that no scenario asked for, or ``stopping``.
@@ -104,22 +130,18 @@ class Lab:
         A peer that is still starting when the time is up takes part before the lab ends.
         """
         status = self.database.status(self.run_id)
-        progressed_s = 0.0
-        while not self.failures and (self._done(status) < 1 or self._starting()):
-            time.sleep(LOOK_EVERY_S)
+        while not (self.failures or self.interrupted) and (self._done(status) < 1 or self._starting()):
             if stopping():
                 self.interrupted = True
                 return
             for text in self.injector.step(self.elapsed_s, status):
                 self.view.note(self.elapsed_s, text)
-            now = self._look()
-            if now is not None:
-                if now["committed_version"] > status["committed_version"]:
-                    progressed_s = self.elapsed_s
+            now = self._look(status)
+            if now is not status:
                 status = now
                 self.injector.observe(self.elapsed_s, status)
-            self.view.show(self.elapsed_s, self._done(status), status)
-            self._check(self.elapsed_s - progressed_s)
+            self.view.show(self.elapsed_s, self._done(status), status, self._starting_names())
+            self._check()
 
     def end(self) -> None:
         """Lets the peers leave, the leader last so that it commits what all have done."""
@@ -142,7 +164,7 @@ class Lab:
         for group in (followers, [peer for peer in everyone if peer.name in leaders]):
             stuck = self.fleet.leave(group)
             self.failures += [f"{peer.name} did not leave and was killed; see {peer.log}" for peer in stuck]
-        self.trained_s = self.elapsed_s
+        self.trained_s = time.monotonic() - self._created
         if not self.interrupted and self.database.status(self.run_id)["committed_version"] == 0:
             self.failures.append("no version was ever committed")
 
@@ -161,12 +183,30 @@ class Lab:
         if drawn.returncode != 0:
             self.failures.append(f"no picture: {drawn.stderr.strip()}")
 
-    def _look(self) -> StatusSnapshot | None:
+    def _look(self, last: StatusSnapshot) -> StatusSnapshot:
+        """The status a moment later; ``last`` itself while the database cannot be reached."""
+        time.sleep(LOOK_EVERY_S)
+        self._check_disk()
+        self._tell_arrivals()
         try:
-            return self.database.status(self.run_id)
+            now = self.database.status(self.run_id)
         except RendezvousUnavailable:
             # A scenario may have stopped it; if none did, the lack of versions ends the lab.
-            return None
+            return last
+        if now["committed_version"] > last["committed_version"]:
+            self._progressed = time.monotonic()
+        return now
+
+    def _check_disk(self) -> None:
+        """Raises P2pganError before Postgres, peers and logs fail one by one for want of space."""
+        if shutil.disk_usage(self.options.out).free < LEAST_FREE_BYTES:
+            raise disk_is_full(self.options.out)
+
+    def _tell_arrivals(self) -> None:
+        for peer in self.fleet.peers.values():
+            if peer.alive and peer.takes_part() and self._arrivals.get(peer.name) != peer.took_part_s:
+                self._arrivals[peer.name] = peer.took_part_s
+                self.view.note(self.elapsed_s, f"{peer.name} takes part")
 
     def _done(self, status: StatusSnapshot) -> float:
         scenario = self.options.scenario
@@ -187,7 +227,10 @@ class Lab:
             if peer.alive and not peer.frozen and not peer.takes_part()
         ]
 
-    def _check(self, silent_s: float) -> None:
+    def _starting_names(self) -> list[str]:
+        return [peer.name for peer in self._starting()]
+
+    def _check(self) -> None:
         self.failures += [
             f"{peer.name} ended unasked: {peer.last_words()}"
             for peer in self.fleet.peers.values()
@@ -198,5 +241,5 @@ class Lab:
             for peer in self._starting()
             if time.monotonic() - peer.started_s > START_S
         ]
-        if silent_s > STALL_S:
+        if time.monotonic() - self._progressed > STALL_S:
             self.failures.append(f"no version was committed for {STALL_S:.0f} s")

@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PEERS_IN_A_COLUMN = 8
+"""Of a legend."""
 
 
 @dataclass(frozen=True)
@@ -12,7 +19,7 @@ class UnitPoint:
     """One trained unit as a peer's journal tells it."""
 
     seconds: float
-    """Since the lab began."""
+    """Since the run was created."""
     loss_g: float
     loss_d: float
     d_real: float
@@ -21,10 +28,16 @@ class UnitPoint:
 
 def draw_losses(units: Mapping[str, Sequence[UnitPoint]], path: Path) -> None:
     """Draws losses, D(x) and D(G(z)) of each peer over time, as a PNG at ``path``."""
+    picture(units).savefig(path, dpi=110)
+
+
+def picture(units: Mapping[str, Sequence[UnitPoint]]) -> Figure:
+    """The figure itself, with the legends beside the axes: within, they would cover curves."""
     # matplotlib's figure without pyplot: no global state, no display, no backend to choose.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 7), layout="constrained")
+    columns = 1 + (len(units) - 1) // PEERS_IN_A_COLUMN
+    figure = Figure(figsize=(10 + 2 * columns, 7), layout="constrained")
     losses, judgement = figure.subplots(2, 1, sharex=True)
     for number, (peer, points) in enumerate(sorted(units.items())):
         colour = f"C{number}"
@@ -42,5 +55,5 @@ def draw_losses(units: Mapping[str, Sequence[UnitPoint]], path: Path) -> None:
     for axes in (losses, judgement):
         axes.grid(alpha=0.3)
         if units:
-            axes.legend(fontsize="small", ncols=2)
-    figure.savefig(path, dpi=110)
+            axes.legend(fontsize="small", ncols=columns, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure

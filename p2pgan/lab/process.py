@@ -16,8 +16,8 @@ from p2pgan.failpoints import Moment
 
 LEFT = "left"
 LEFT_EARLY = "left while it started"
-NOT_YET = (130, -signal.SIGINT)
-"""Exit codes of a process that Ctrl-C reached before it could leave in its own way."""
+NOT_YET = (130, -signal.SIGTERM)
+"""Exit codes of a process that was asked before it could leave in its own way."""
 NOT_YET_WORDS = "left before it took part"
 """A peer's last words when it was asked to leave while it started."""
 APPLIED = b" version "
@@ -143,7 +143,7 @@ class PeerProcess:
     def ask_to_leave(self) -> None:
         self.expected_end = True
         self.wake()
-        self.send(signal.SIGINT)
+        self.send(signal.SIGTERM)  # SIGINT may be ignored, by whom the lab was started
 
     def wait(self, seconds: float | None) -> bool:
         """Waits for the process to end; False if it has not."""

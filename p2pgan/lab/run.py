@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 
-from p2pgan.errors import ConfigError
+from p2pgan.errors import ConfigError, P2pganError
 from p2pgan.gan.config import file_of_own_net
-from p2pgan.gan.output import check_folder
+from p2pgan.gan.output import check_folder, disk_is_full, is_full
 from p2pgan.gan.sources import open_source
 from p2pgan.lab.clocks import check_clocks
 from p2pgan.lab.collect import collect
@@ -22,6 +23,9 @@ from p2pgan.lab.surroundings import Surroundings
 from p2pgan.lab.view import View
 from p2pgan.rendezvous import EmbeddedPostgres, open_rendezvous
 
+ROOM_BYTES = 100_000_000
+"""An empty cluster and the log of a small run; more is seen while it runs."""
+
 
 def run_lab(
     options: LabOptions, view: View, interruptible: Callable[[], AbstractContextManager[threading.Event]]
@@ -34,9 +38,20 @@ def run_lab(
     Raises:
         ConfigError: the folder is in use, or the scenario needs an embedded Postgres.
         DatasetError: there are no such images.
-        P2pganError: the run did not begin.
+        P2pganError: the run did not begin, or the disk is full; no process is left.
     """
     _check(options)
+    try:
+        return _run(options, view, interruptible)
+    except OSError as error:
+        if is_full(error):
+            raise disk_is_full(options.out) from error
+        raise
+
+
+def _run(
+    options: LabOptions, view: View, interruptible: Callable[[], AbstractContextManager[threading.Event]]
+) -> LabReport:
     with ExitStack() as stack:
         postgres, dsn = _rendezvous(options, stack)
         database = stack.enter_context(open_rendezvous(dsn))
@@ -45,8 +60,13 @@ def run_lab(
         stack.enter_context(view)
         injector = Injector(options.scenario.faults, surroundings)
         lab = Lab(options, surroundings.fleet, database, injector, view)
-        lab.start()
+        try:
+            lab.start()
+        except KeyboardInterrupt:
+            view.note(lab.elapsed_s, "interrupted before the run began: the peers are killed")
+            raise
         asked = stack.enter_context(interruptible())
+        lab.gather(asked.is_set)
         lab.watch(asked.is_set)
         lab.end()
         lab.draw(options.out / "generated.png")
@@ -66,6 +86,12 @@ def _check(options: LabOptions) -> None:
     check_folder(options.out)
     if options.out.is_dir() and any(options.out.iterdir()):
         raise ConfigError(f"the folder {options.out} is not empty; choose another with --out")
+    place = next(place for place in (options.out, *options.out.absolute().parents) if place.exists())
+    if shutil.disk_usage(place).free < ROOM_BYTES:
+        raise P2pganError(
+            f"a lab needs {ROOM_BYTES // 10**6} MB on the disk of {options.out}: "
+            "free space, or choose another --out"
+        )
     open_source(options.dataset)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from p2pgan.errors import ConfigError
 from p2pgan.lab.fault import NETWORK, POSTGRES, ROLES, Action, Fault
+from p2pgan.yaml_text import parse_yaml
 
 
 class Scenario(BaseModel):
@@ -20,7 +20,9 @@ class Scenario(BaseModel):
     name: str = ""
     about: str = ""
     peers: int = Field(3, ge=1, le=64, description="peers at the start")
-    minutes: float | None = Field(None, gt=0, allow_inf_nan=False, description="how long to train")
+    minutes: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="how long, since all first peers took part"
+    )
     versions: int | None = Field(None, ge=1, description="train until this version is committed")
     until_recovered: bool = Field(
         False, description="end as soon as the run has recovered from all faults; minutes is then the most"
@@ -67,11 +69,11 @@ def parse_scenario(values: object, source: str = "the scenario") -> Scenario:
 def read_scenario(path: Path) -> Scenario:
     """Reads a scenario file. Raises ConfigError if it is missing, not YAML, or not a scenario."""
     try:
-        values: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"the scenario {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the scenario {path} is not valid YAML: {' '.join(str(error).split())}") from error
+    except ValueError as error:
+        raise ConfigError(f"the scenario {path} is not valid YAML: {error}") from error
     if isinstance(values, dict):
         values = {"name": path.stem, **values}
     return parse_scenario(values if values is not None else {}, f"the scenario {path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -24,7 +25,7 @@ class View:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-        self._next_line_s = 0.0
+        self._said_s = -LINE_EVERY_S
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -41,13 +42,21 @@ class View:
         """Prints a line that stays."""
         self._console.print(f"{_clock(elapsed_s)}  {text}", highlight=False, markup=False, soft_wrap=True)
 
-    def show(self, elapsed_s: float, done: float, status: StatusSnapshot) -> None:
-        """Shows where the run is; ``done`` is the share of the lab that is over."""
+    def show(
+        self, elapsed_s: float, done: float, status: StatusSnapshot, starting: Sequence[str] = ()
+    ) -> None:
+        """Shows where the run is.
+
+        ``done``: the share of the lab that is over; ``starting``: peers that do not take part yet.
+        """
+        line = _line(status)
+        if starting:
+            line += f"; waiting for {', '.join(starting)} to take part"
         if self._live is not None:
-            self._live.update(_panel(elapsed_s, done, status), refresh=True)
-        elif elapsed_s >= self._next_line_s:
-            self._next_line_s = elapsed_s + LINE_EVERY_S
-            self.note(elapsed_s, f"{min(done, 1.0):4.0%}  {_line(status)}")
+            self._live.update(_panel(elapsed_s, done, line, status), refresh=True)
+        elif not self._said_s <= elapsed_s < self._said_s + LINE_EVERY_S:  # the lab's clock may begin anew
+            self._said_s = elapsed_s
+            self.note(elapsed_s, f"{min(done, 1.0):4.0%}  {line}")
 
 
 def leader_name(status: StatusSnapshot) -> str:
@@ -63,7 +72,7 @@ def _line(status: StatusSnapshot) -> str:
     )
 
 
-def _panel(elapsed_s: float, done: float, status: StatusSnapshot) -> RenderableType:
+def _panel(elapsed_s: float, done: float, line: str, status: StatusSnapshot) -> RenderableType:
     progress = Table.grid(Column(width=7), Column(width=4, justify="right"), Column(), padding=(0, 2, 0, 0))
     share = min(done, 1.0)
     progress.add_row(_clock(elapsed_s), f"{share:.0%}", ProgressBar(total=1.0, completed=share, width=40))
@@ -76,7 +85,7 @@ def _panel(elapsed_s: float, done: float, status: StatusSnapshot) -> RenderableT
             str(peer["version"]),
             peer["digest"][:8],
         )
-    return Group(progress, Text(_line(status)), table)
+    return Group(progress, Text(line), table)
 
 
 def _clock(seconds: float) -> str:

@@ -11,11 +11,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self, cast
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from p2pgan.errors import ConfigError
 from p2pgan.gan.config import GanConfig, file_of_own_net
+from p2pgan.protocol.texts import shortened
+from p2pgan.yaml_text import MAX_BYTES, parse_yaml, shown
 
 Nested = Mapping[str, object]
 
@@ -131,17 +132,38 @@ def read_yaml(path: Path) -> dict[str, object]:
         ConfigError: the file is missing, unreadable, not YAML, or not a mapping.
     """
     try:
-        content: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = parse_yaml(file.read(MAX_BYTES + 1).decode())
     except OSError as error:
-        raise ConfigError(f"the configuration {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"the configuration {path} is not valid YAML: {reason}") from error
+        name = shortened(str(path))
+        raise ConfigError(f"the configuration {name} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"the configuration {path} is not valid YAML: {error}") from error
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise ConfigError(f"the configuration {path} must be a mapping, such as 'unit_images: 512'")
     return cast(dict[str, object], content)
+
+
+def check_groups(said: Nested) -> None:
+    """Refuses a plain value in the place of a group, which something said later would silently replace.
+
+    Raises:
+        ConfigError: names the first such group.
+    """
+    _check_groups(said, RunConfig().model_dump())
+
+
+def _check_groups(said: Nested, known: Nested, prefix: str = "") -> None:
+    for key, below in known.items():
+        if key not in said or not isinstance(below, Mapping):
+            continue
+        value, name = said[key], f"{prefix}{key}"
+        if not isinstance(value, Mapping):
+            names = ", ".join(f"{name}.{setting}" for setting in below)
+            raise ConfigError(f"{name} = {shown(value)} is not valid: it is a group of settings, {names}")
+        _check_groups(value, below, f"{name}.")
 
 
 def merge(base: Nested, over: Nested) -> dict[str, object]:
@@ -168,10 +190,10 @@ def _leaves(nested: Nested, prefix: str = "") -> dict[str, object]:
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "configuration"
+    where = shortened(".".join(str(part) for part in first["loc"]) or "configuration")
     if first["type"] == "extra_forbidden":
         known = sorted(_leaves(RunConfig().model_dump()))
         near = get_close_matches(where, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"the settings are {', '.join(known)}"
         return f"there is no setting {where!r}; {hint}"
-    return f"{where} = {first['input']!r} is not valid: {first['msg'].removeprefix('Value error, ')}"
+    return f"{where} = {shown(first['input'])} is not valid: {first['msg'].removeprefix('Value error, ')}"

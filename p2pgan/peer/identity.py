@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from socket import gethostname
@@ -12,6 +13,8 @@ from typing import TypeVar
 
 from p2pgan.errors import ConfigError
 from p2pgan.peer.options import PeerOptions
+from p2pgan.protocol.ids import PeerId
+from p2pgan.protocol.texts import SHORT_ID
 
 MOST_PEERS = 64
 """Peers that may take a name of their own by themselves on one machine."""
@@ -70,3 +73,8 @@ def take_identity(options: Options, named: bool) -> tuple[Options, StateFolder]:
             if number == MOST_PEERS:
                 raise
     raise AssertionError("unreachable")
+
+
+def unlike(others: Collection[str], name: str, me: PeerId) -> str:
+    """``name``, with the first letters of the key if others in the run have it, as on cloned machines."""
+    return f"{name} {me[:SHORT_ID]}" if name in others else name

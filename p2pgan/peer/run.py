@@ -16,7 +16,6 @@ from p2pgan.errors import (
     ConfigError,
     DatasetError,
     RendezvousUnavailable,
-    RunError,
     SchemaMismatch,
     WeightsError,
 )
@@ -26,13 +25,14 @@ from p2pgan.gan.models import layout_for
 from p2pgan.gan.own import use_own_net
 from p2pgan.gan.trainer import Trainer
 from p2pgan.journal import Journal
-from p2pgan.peer.config import RunConfig, check_requested, run_config, stored_config
+from p2pgan.peer.config import RunConfig
 from p2pgan.peer.database import Database
 from p2pgan.peer.departure import Departure
 from p2pgan.peer.device import pick_device
-from p2pgan.peer.identity import take_identity
+from p2pgan.peer.identity import take_identity, unlike
 from p2pgan.peer.inbox import Inbox
 from p2pgan.peer.log import Log
+from p2pgan.peer.meeting import FIRST_RUN, Meeting, dataset_of
 from p2pgan.peer.memory import Memory
 from p2pgan.peer.options import JoinOptions, LeadOptions, PeerOptions
 from p2pgan.peer.peer import Peer
@@ -43,52 +43,29 @@ from p2pgan.protocol.config import ProtocolConfig
 from p2pgan.protocol.ids import CHUNK_BYTES, PeerId
 from p2pgan.protocol.machine import Machine
 from p2pgan.protocol.texts import SHORT_ID, counted
-from p2pgan.rendezvous import Dataset, PeerRegistration, Rendezvous, RunRow, open_rendezvous
+from p2pgan.rendezvous import Dataset, PeerRegistration, Rendezvous, RunRow
 from p2pgan.transport import BulkLimits, Transport, load_keys
 
-FIRST_RUN = "gan"
-"""Name of a run that nobody named."""
 END_S = 5.0
 """Each thread has so long to end."""
 
 
-def lead(options: LeadOptions, log: Log, departure: Departure) -> str:
-    """As :func:`p2pgan.peer.start.lead`; why it ended, or KeyboardInterrupt if it was before it took part."""
-    _set_threads(options)
-    with open_rendezvous(options.rendezvous, create=True) as rendezvous:
-        rendezvous.migrate()
-        run = _existing_run(rendezvous, options)
-        if run is None:
-            requested = dict(options.requested)
-            if options.dataset is not None:
-                requested["dataset"] = options.dataset
-            config = run_config(requested)
-            images = _images(config, options)
-            config = _filled_in(config, options, images)
-            run = _create_run(rendezvous, options.run or FIRST_RUN, config, images)
-        else:
-            config = stored_config(run.config)
-            check_requested(config, options.requested)
-            if options.conditional and not config.gan.model.num_classes:
-                raise ConfigError("the run was created without classes; leave --conditional out")
-            images = _images(config, options)
-        place = _Place(rendezvous, run, config, images)
-        return _take_part(place, options, not options.no_train, log, departure)
+def take_part(meeting: Meeting, options: PeerOptions, trains: bool, log: Log, departure: Departure) -> str:
+    """Create the run if there is none, and take part until it ends or the user leaves.
 
-
-def join(options: JoinOptions, log: Log, departure: Departure) -> str:
-    """As :func:`p2pgan.peer.start.join`; why it ended, or KeyboardInterrupt if it was before it took part."""
+    Returns why it ended. Raises KeyboardInterrupt if it was before it took part.
+    """
     _set_threads(options)
-    with open_rendezvous(options.rendezvous) as rendezvous:
-        rendezvous.check_schema()
-        run = rendezvous.find_run(options.run)
-        if run.state == "finished":
-            raise RunError(f"the run {run.name} has finished: draw from it with p2pgan generate")
-        config = stored_config(run.config)
-        if options.own_net is not None:
-            use_own_net(options.own_net)
-        place = _Place(rendezvous, run, config, _images(config, options))
-        return _take_part(place, options, True, log, departure)
+    config = meeting.config
+    if isinstance(options, JoinOptions) and options.own_net is not None:
+        use_own_net(options.own_net)
+    run = meeting.run
+    images = _images(config, options)
+    if isinstance(options, LeadOptions):
+        config = _filled_in(config, options, images, is_new=run is None)
+    if run is None:
+        run = _create_run(meeting.rendezvous, options.run or FIRST_RUN, config, images)
+    return _take_part(_Place(meeting.rendezvous, run, config, images), options, trains, log, departure)
 
 
 def _set_threads(options: PeerOptions) -> None:
@@ -96,29 +73,18 @@ def _set_threads(options: PeerOptions) -> None:
         torch.set_num_threads(options.threads)
 
 
-def _filled_in(config: RunConfig, options: LeadOptions, images: ImageSet) -> RunConfig:
+def _filled_in(config: RunConfig, options: LeadOptions, images: ImageSet, is_new: bool) -> RunConfig:
     """The configuration with what a new run takes from its images and this machine."""
     gan = config.gan
+    if not is_new:
+        if options.conditional and not gan.model.num_classes:
+            raise ConfigError("the run was created without classes; leave --conditional out")
+        return config
     if options.conditional:
         gan = with_classes_of(gan, images)
     if options.largest_microbatch:
         gan = with_largest_microbatch(gan, pick_device(options.device))
     return config.model_copy(update={"gan": gan})
-
-
-def _existing_run(rendezvous: Rendezvous, options: LeadOptions) -> RunRow | None:
-    """The run to resume; None if it is to be created."""
-    runs = rendezvous.list_runs()
-    if options.run is None and not any(r.state == "active" for r in runs):
-        if any(r.name == FIRST_RUN for r in runs):
-            raise RunError(f"the run {FIRST_RUN} has finished: name the next one with --run NAME")
-        return None
-    if options.run is not None and all(r.name != options.run for r in runs):
-        return None
-    run = rendezvous.find_run(options.run)
-    if run.state == "finished":
-        raise RunError(f"the run {run.name} has finished: name the next one with --run NAME")
-    return run
 
 
 def _create_run(rendezvous: Rendezvous, name: str, config: RunConfig, images: ImageSet) -> RunRow:
@@ -146,8 +112,9 @@ def _dataset(config: RunConfig, images: ImageSet) -> Dataset:
 
 
 def _images(config: RunConfig, options: PeerOptions) -> ImageSet:
-    spec = options.dataset if options.dataset is not None else config.dataset
-    images = open_images(spec, config.gan.model.resolution, options.data_root, options.download)
+    """The images to train on. Those that are held out are kept aside."""
+    spec, pixels = dataset_of(config, options), config.gan.model.resolution
+    images = open_images(spec, pixels, options.data_root, options.download)
     return training_images(config.gan, images)
 
 
@@ -209,7 +176,8 @@ def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, depa
     if layout.schema_hash != run.schema_hash:
         raise SchemaMismatch(f"the nets of the run {run.name} are of another version of p2pgan")
     device = pick_device(options.device)
-    options, folder = take_identity(options, named=options.name != gethostname())
+    named = options.name != gethostname()
+    options, folder = take_identity(options, named)
     with ExitStack() as stack:
         stack.callback(folder.release)
         keys = load_keys(folder.path)
@@ -229,8 +197,10 @@ def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, depa
         )
         address = transport.start()
         stack.callback(transport.close)
+        others = {p.name for p in place.rendezvous.list_peers(run.id).peers if p.id != keys.public}
+        name = options.name if named else unlike(others, options.name, keys.public)
         registration = PeerRegistration(
-            keys.public, options.name, device.type, address.control, address.bulk, True, folder.instance
+            keys.public, name, device.type, address.control, address.bulk, True, folder.instance
         )
         place.rendezvous.register_peer(run.id, registration)
         try:
@@ -238,7 +208,7 @@ def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, depa
                 "run",
                 f"{run.name}: {counted(images.count, 'image')} at {images.resolution} px, {device.type}",
             )
-            log.note("peer", f"{options.name} is {keys.public[:SHORT_ID]}, listens on {address.control}")
+            log.note("peer", f"{name} is {keys.public[:SHORT_ID]}, listens on {address.control}")
             means = _Means(registration, layout, device, transport, journal, inbox, log)
             reason = _run_peer(place, means, trains, departure)
         except KeyboardInterrupt:

@@ -1,12 +1,20 @@
-"""``lead`` and ``join`` from their first moment: a line at once, and only then torch, which takes seconds."""
+"""``lead`` and ``join`` from their first moment: a line at once, then the run, and only then torch.
+
+Loading torch takes seconds; a mistyped DSN, password, setting or data set is told before that.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 from p2pgan.peer.departure import Departure
 from p2pgan.peer.log import Log
 from p2pgan.peer.options import JoinOptions, LeadOptions, PeerOptions
+
+if TYPE_CHECKING:
+    from p2pgan.peer.meeting import Meeting
 
 
 def lead(options: LeadOptions) -> None:
@@ -16,12 +24,12 @@ def lead(options: LeadOptions) -> None:
         P2pganError: one line that says what is wrong and what to do.
     """
 
-    def run(log: Log, departure: Departure) -> str:
-        from p2pgan.peer.run import lead as lead_run
+    def meet(_log: Log) -> AbstractContextManager[Meeting]:
+        from p2pgan.peer.meeting import to_lead
 
-        return lead_run(options, log, departure)
+        return to_lead(options)
 
-    _run(run, options)
+    _run(meet, options, trains=not options.no_train)
 
 
 def join(options: JoinOptions) -> None:
@@ -31,20 +39,23 @@ def join(options: JoinOptions) -> None:
         P2pganError: one line that says what is wrong and what to do.
     """
 
-    def run(log: Log, departure: Departure) -> str:
-        from p2pgan.peer.run import join as join_run
+    def meet(log: Log) -> AbstractContextManager[Meeting]:
+        from p2pgan.peer.meeting import to_join
 
-        return join_run(options, log, departure)
+        return to_join(options, log)
 
-    _run(run, options)
+    _run(meet, options, trains=True)
 
 
-def _run(run: Callable[[Log, Departure], str], options: PeerOptions) -> None:
+def _run(meet: Callable[[Log], AbstractContextManager[Meeting]], options: PeerOptions, trains: bool) -> None:
     log, departure = Log(options.log_format), Departure()
     with departure.on_signals():
         try:
             log.note("start", "starting: loading torch takes a few seconds")
-            reason = run(log, departure)
+            with meet(log) as meeting:
+                from p2pgan.peer.run import take_part
+
+                reason = take_part(meeting, options, trains, log, departure)
         except KeyboardInterrupt:
             reason = "left before it took part"
         log.note("leaving", reason)  # the last line: whoever waits for the end sees that it is there

@@ -16,7 +16,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def shortened(text: str, length: int = 80) -> str:
+def shortened(text: str, length: int = 200) -> str:
     """``text``, or its beginning and end if it is longer than ``length``."""
     if len(text) <= length:
         return text

@@ -24,7 +24,7 @@ from p2pgan.errors import ConfigError, RendezvousUnavailable
 from p2pgan.rendezvous.account import Account, reachable_folder, server_account
 from p2pgan.rendezvous.binaries import Programs, find_programs
 from p2pgan.rendezvous.connection import Limits, Line
-from p2pgan.rendezvous.translation import SOON
+from p2pgan.rendezvous.translation import SOON, NoCluster
 
 _USER = "p2pgan"
 _DATABASE = "postgres"
@@ -71,11 +71,17 @@ class EmbeddedPostgres:
         Several processes may do so at once. Returns the DSN.
 
         Raises:
-            ConfigError: the folder cannot be used; or, unless ``create``, there is no cluster in it.
+            ConfigError: the folder cannot be used; or, unless ``create``, there is no cluster in it:
+                NoCluster, if one may still be made there.
             RendezvousUnavailable: the server does not start; the text names its log.
         """
         if not create and not (self._data() / "PG_VERSION").exists():
-            raise ConfigError(
+            if not self.folder.parent.exists():
+                raise ConfigError(
+                    f"there is no embedded Postgres in {self.folder}, nor the folder around it: "
+                    "check the path"
+                )
+            raise NoCluster(
                 f"there is no embedded Postgres in {self.folder}: `p2pgan lead` makes one; {SOON}"
             )
         account = server_account()

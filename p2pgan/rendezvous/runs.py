@@ -13,7 +13,7 @@ from p2pgan.errors import InternalError, RunError
 from p2pgan.protocol.ids import Digest, PeerId, SnapshotManifest
 from p2pgan.rendezvous.calls import Calls
 from p2pgan.rendezvous.rows import Dataset, RunRow
-from p2pgan.rendezvous.translation import SOON
+from p2pgan.rendezvous.translation import SOON, NoRun
 
 KEEP_LAST = 3
 MILESTONE_EVERY = 50
@@ -96,7 +96,7 @@ class RunCalls(Calls):
             return named[0]
         names = ", ".join(run.name for run in runs)
         if not runs:
-            raise RunError(f"no run at {self._line.place} yet: `p2pgan lead` creates one; {SOON}")
+            raise NoRun(f"no run at {self._line.place} yet: `p2pgan lead` creates one; {SOON}")
         if name is not None:
             raise RunError(f"no run named {name}: there is {names}")
         active = [run for run in runs if run.state == "active"]

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import psycopg
 
-from p2pgan.errors import InternalError, P2pganError, RendezvousRefused, RendezvousUnavailable, SchemaMismatch
+from p2pgan.errors import (
+    ConfigError,
+    InternalError,
+    P2pganError,
+    RendezvousRefused,
+    RendezvousUnavailable,
+    RunError,
+    SchemaMismatch,
+)
 
 _WRONG_PASSWORD = "password authentication failed"
 """Also what Postgres says of a login that was revoked (it has no password any more) or dropped."""
@@ -32,6 +42,32 @@ _PASSING_STATES = {"25006", "25P03"}
 
 SOON = "if it was started just now, try again in a few seconds"
 """What may be missing because its leader is still about to make it."""
+
+
+class NotYet(P2pganError):
+    """Something that a leader makes is missing; waiting may help."""
+
+    what: ClassVar[str]
+    """The missing thing."""
+
+
+class NoCluster(ConfigError, NotYet):
+    """There is no embedded Postgres in a folder."""
+
+    what = "the embedded Postgres"
+
+
+class NoSchema(SchemaMismatch, NotYet):
+    """Nobody has led a run in a database."""
+
+    what = "its tables"
+
+
+class NoRun(RunError, NotYet):
+    """There is no run at all."""
+
+    what = "the run"
+
 
 _COUNTED_TWICE = "23P01"
 """An exclusion constraint was violated; the schema's only one keeps images from counting twice."""
@@ -75,9 +111,9 @@ def lacks_schema(error: psycopg.Error) -> bool:
     return error.sqlstate in _SCHEMA_STATES
 
 
-def no_schema(place: str) -> SchemaMismatch:
+def no_schema(place: str) -> NoSchema:
     """The error for a database that nobody has led a run in."""
-    return SchemaMismatch(f"the database at {place} has no p2pgan schema yet: `p2pgan lead` makes it; {SOON}")
+    return NoSchema(f"the database at {place} has no p2pgan schema yet: `p2pgan lead` makes it; {SOON}")
 
 
 def translate_call(error: psycopg.Error, place: str) -> P2pganError:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import cast
+from typing import TypeVar, cast
 
 import msgspec
 from blake3 import blake3
@@ -17,6 +17,8 @@ from p2pgan.protocol.ids import Digest, PeerId, SnapshotManifest, VersionRecord
 from p2pgan.rendezvous.calls import Calls
 from p2pgan.rendezvous.connection import Session
 from p2pgan.rendezvous.rows import CommitOutcome, EpochProgress, Progress, UnitClaim
+
+Made = TypeVar("Made")
 
 _CHUNKS_AT_ONCE = 8
 """Chunks taken at a time: bounds memory and how long others wait for the line."""
@@ -128,7 +130,7 @@ class WeightCalls(Calls):
         """Names the bytes of a stored version; of the newest one if none is given.
 
         Raises:
-            WeightsError: that version is not stored (any more, or yet).
+            WeightsError: that version is not stored (any more, or yet), or its row is damaged.
         """
         with self._line.call() as session:
             row = session.row("read_manifest", {"run_id": run_id, "version": version}, dict_row)
@@ -137,7 +139,7 @@ class WeightCalls(Calls):
                 raise WeightsError(
                     f"the weights of version {version} are not stored: there is {kept or 'none'}"
                 )
-        return msgspec.convert(row, SnapshotManifest)
+        return _sound(row, SnapshotManifest)
 
     def read_chunks(self, run_id: int, digests: Iterable[Digest]) -> Iterator[bytes]:
         """The bytes of the chunks, one after the other, each checked against its digest.
@@ -160,10 +162,21 @@ class WeightCalls(Calls):
         """Every committed round with its contributions, oldest first: the ledger, for audits.
 
         Version 0 came from no round and is not in it.
+
+        Raises:
+            WeightsError: a row is damaged.
         """
         with self._line.call() as session:
             rows = session.rows("read_history", {"run_id": run_id}, dict_row)
-        return msgspec.convert(rows, tuple[VersionRecord, ...])
+        return tuple(_sound(row, VersionRecord) for row in rows)
+
+
+def _sound(row: Mapping[str, object], kind: type[Made]) -> Made:
+    """What a version's row holds. Raises WeightsError if somebody wrote into it what cannot be."""
+    try:
+        return msgspec.convert(row, kind)
+    except msgspec.ValidationError as error:
+        raise WeightsError(f"version {row['version']} is damaged in the database: {error}") from error
 
 
 def _chunk(session: Session, run_id: int, digest: Digest) -> bytes | None:

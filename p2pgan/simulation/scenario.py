@@ -10,6 +10,7 @@ import msgspec
 import yaml
 
 from p2pgan.errors import ConfigError
+from p2pgan.yaml_text import parse_yaml
 
 LEADER = "leader"
 """As a target: whoever holds the lease at that moment."""
@@ -193,9 +194,11 @@ def as_yaml(scenario: Scenario) -> str:
 def parse_scenario(text: str, source: str = "the scenario") -> Scenario:
     """The scenario that ``as_yaml`` wrote, or that somebody wrote by hand. Raises ConfigError."""
     try:
-        scenario = msgspec.convert(yaml.safe_load(text), Scenario)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from error
+        values = parse_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"{source} is not valid YAML: {error}") from error
+    try:
+        scenario = msgspec.convert(values, Scenario)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source} is not valid: {error}") from error
     _check_names(scenario, source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -101,6 +102,9 @@ def test_an_exported_file_draws_what_the_run_draws(dsn: str, tmp_path: Path) -> 
 def test_a_folder_gets_single_images(dsn: str, tmp_path: Path) -> None:
     drawn = _p2pgan("generate", "-n", "3", "--out", str(tmp_path / "faces"), dsn=dsn)
     assert drawn.returncode == 0, drawn.stderr
+    assert re.fullmatch(
+        rf"{tmp_path}/faces: version \d+ of \S+, [\d,]+ images(: nothing .*)?\n", drawn.stdout
+    )
     assert len(list((tmp_path / "faces").glob("*.png"))) == 3
 
 

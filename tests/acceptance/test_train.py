@@ -39,7 +39,10 @@ def test_a_training_that_is_asked_to_end_keeps_what_it_learned(
 ) -> None:
     training = _begun(tmp_path / "out")
     training.send_signal(number)
-    said, errors = training.communicate(timeout=120)
+    try:
+        said, errors = training.communicate(timeout=120)
+    finally:
+        training.kill()
     assert training.returncode == 0, errors
     assert errors == ""
     last = said.splitlines()[-1]

@@ -69,8 +69,9 @@ def test_a_routing_id_of_ones_own_choice_means_nothing(party: MakeParty, raw: Ra
     dealers[1].connect(target.address.control)
     dealers[1].send(codec.encode(note(2)))
     dealers[0].send(codec.encode(note(3)))
+    # Under a routing id that is taken the second connection may be turned away; without one it may not.
     arrived = [target.next_message()]
-    if arrived[0].message == note(2):
+    if arrived[0].message == note(2) or chosen == "empty":
         arrived.append(target.next_message())
     assert {each.sender for each in arrived} == {raw.id}
     still_serves(target, honest)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from p2pgan.averaging.digest import vector_digest
+from p2pgan.averaging.rules import rule
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.models import layout_for
 from p2pgan.peer.inbox import Inbox
@@ -98,7 +99,7 @@ def test_a_thousand_forged_words_of_a_member_do_not_move_a_follower(seed: int) -
 
 
 def performer(accepts: bool = True) -> tuple[Performer, Vectors, Inbox]:
-    vectors, inbox = Vectors(LAYOUT, alpha=1.0, half_life=1000.0), Inbox()
+    vectors, inbox = Vectors(LAYOUT, alpha=1.0, half_life=1000.0, rule=rule("mean")), Inbox()
     theta = torch.zeros(LAYOUT.size)
     vectors.install(Snapshot(LAYOUT, 0, vector_digest(theta), 0, theta, theta[LAYOUT.slice_of("G")].clone()))
     nothing = cast(Any, SimpleNamespace())

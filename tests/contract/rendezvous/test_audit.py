@@ -88,3 +88,103 @@ def test_a_missing_journal_is_said_in_one_line(
 ) -> None:
     assert audit(server, scene, str(tmp_path)) == 2
     assert "there is no journal at" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("damage", "line"),
+    [
+        ("update p2pgan.manifests set length = -1 where run_id = %s", "version 2 is damaged in the database"),
+        ("update p2pgan.manifests set images = -5 where run_id = %s", "version 1 is damaged in the database"),
+        ("update p2pgan.manifests set term = -1 where run_id = %s", "version 1 is damaged in the database"),
+        (
+            "update p2pgan.manifests set chunks = array[null::text] where run_id = %s and stored",
+            "version 2 is damaged in the database",
+        ),
+        (
+            "update p2pgan.runs set version = 7 where id = %s",
+            "the run is at version 7, its history ends with",
+        ),
+        ("update p2pgan.runs set digest = 'x' where id = %s", "the run has other weights than its newest"),
+        ("update p2pgan.runs set images = 3 where id = %s", "the run says 3 images, its newest version 2"),
+        (
+            "delete from p2pgan.manifests where run_id = %s and version = 0",
+            "the weights of version 0 are not stored: there is 2",
+        ),
+        (
+            "update p2pgan.manifests set stored = false, chunks = '{}' where run_id = %s and version = 2",
+            "the newest weights that are stored are version 0, not 2",
+        ),
+        (
+            "with gone as (delete from p2pgan.manifests where run_id = %s and version = 1 returning *)"
+            " delete from p2pgan.contributions c using gone g"
+            " where c.run_id = g.run_id and c.version = g.version",
+            "the history begins with version 2",
+        ),
+        (
+            "with gone as (delete from p2pgan.manifests where run_id = %s and version = 2 returning *)"
+            " delete from p2pgan.contributions c using gone g"
+            " where c.run_id = g.run_id and c.version = g.version",
+            "the run is at version 2, its history ends with version 1",
+        ),
+    ],
+)
+def test_rows_that_somebody_damaged_are_found(
+    server: str,
+    scene: Scene,
+    records: list[VersionRecord],
+    capsys: pytest.CaptureFixture[str],
+    damage: str,
+    line: str,
+) -> None:
+    with psycopg.connect(server, autocommit=True) as database:
+        database.execute("set session_replication_role = replica")  # as if by a hand that no rule stops
+        database.execute(damage, (scene.run.id,))
+    assert audit(server, scene) == 1
+    out, err = capsys.readouterr()
+    assert line in out
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["length = -1", "images = -5", "chunks = array[null::text], stored = true", "digest = repeat('x', 99)"],
+)
+def test_weights_whose_row_is_damaged_are_not_drawn_from(
+    server: str, scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    with psycopg.connect(server, autocommit=True) as database:
+        database.execute(f"update p2pgan.manifests set {damage} where run_id = {scene.run.id}")
+    for command, out in (("generate", "faces.png"), ("export", "faces.safetensors")):
+        flags = ["--rendezvous", server, "--run", scene.run.name, "--out", str(tmp_path / out)]
+        assert run([command, *flags]) == 2
+        assert "version 0 is damaged in the database: " in capsys.readouterr().err
+
+
+def test_a_damaged_journal_is_a_problem_and_stays_as_it_is(
+    server: str,
+    scene: Scene,
+    records: list[VersionRecord],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "a.sqlite"
+    write_journal(path, scene, records * 100)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + b"\xff" * (len(data) - len(data) // 2))
+    before = path.read_bytes()
+    assert audit(server, scene, str(path)) == 1
+    assert f"the journal {path} is damaged: " in capsys.readouterr().out
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["a.sqlite"]
+
+
+def test_a_file_that_is_no_journal_is_refused_and_left_alone(
+    server: str, scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(b"\x89PNG and pixels" * 1000)
+    assert audit(server, scene, str(photo)) == 2
+    assert f"{photo} is not a journal of p2pgan" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["photo.png"]
+    assert audit(server, scene, "a" * 5000) == 2
+    assert "cannot be read: File name too long" in capsys.readouterr().err

@@ -21,6 +21,7 @@ CATALOG = [
     "select typname, enumlabel from pg_enum join pg_type t on t.oid = enumtypid where typnamespace = n",
     "select attrelid::regclass::text, attname, attstorage from pg_attribute join pg_class c "
     "on c.oid = attrelid where relnamespace = n and attnum > 0",
+    "select relname, reloptions from pg_class where relnamespace = n",
     # Who owns what, and who may do what with it.
     "select nspname, nspowner::regrole, nspacl::text[] from pg_namespace where oid = n",
     "select relname, relowner::regrole, relacl::text[], relrowsecurity from pg_class where relnamespace = n",
@@ -52,6 +53,21 @@ def test_a_database_migrated_step_by_step_is_like_a_fresh_one(fresh_dsn: str, fr
     line.close()
     assert catalog(fresh_dsn) == at_once
     assert fresh.migrate() == 0
+
+
+def test_the_room_of_pruned_chunks_is_used_again_soon(fresh_dsn: str, fresh: Rendezvous) -> None:
+    with psycopg.connect(fresh_dsn) as connection:
+        rows = connection.execute(
+            "select c.reloptions, t.reloptions from pg_class c join pg_class t on t.oid = c.reltoastrelid"
+            " where c.oid = 'p2pgan.chunks'::regclass"
+        ).fetchall()
+    ((table, out_of_line),) = rows
+    for options, dead in ((table, 64), (out_of_line, 33664)):
+        assert set(options) == {
+            "autovacuum_vacuum_scale_factor=0",
+            f"autovacuum_vacuum_threshold={dead}",
+            "autovacuum_vacuum_cost_delay=0",
+        }
 
 
 def test_several_migrate_at_once(fresh_dsn: str) -> None:

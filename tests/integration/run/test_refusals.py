@@ -141,6 +141,7 @@ def call(
     """Run a command line as the program does."""
     dsn, *arguments = called
     monkeypatch.setenv("P2PGAN_RENDEZVOUS", dsn)
+    monkeypatch.setattr("p2pgan.peer.meeting.PATIENCE_S", 0)  # no leader is about to make what is missing
     code = main.run(arguments)
     return Said(code, *capsys.readouterr())
 

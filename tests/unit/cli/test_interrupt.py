@@ -18,11 +18,13 @@ def test_the_first_signal_asks_and_the_second_interrupts(number: signal.Signals)
     assert signal.getsignal(number) is before
 
 
-def test_under_nohup_a_closed_terminal_says_nothing() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_what_is_ignored_stays_ignored(number: signal.Signals) -> None:
+    """SIGHUP under nohup, SIGINT in the background of a script."""
+    before = signal.signal(number, signal.SIG_IGN)
     try:
         with asked_to_end() as asked:
-            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(number)
             assert not asked.is_set()
     finally:
-        signal.signal(signal.SIGHUP, before)
+        signal.signal(number, before)

@@ -91,6 +91,10 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["lead", "--rendezvous", "embedded:x", "--advertise", "lab pc"], "is not a host"),
         (["lead", "--rendezvous", "embedded:x", "--advertise", ""], "is not a host"),
         (["invite", "alice", "--rendezvous", "embedded:x", "--host", "db:5432"], "leave out the port"),
+        (
+            ["invite", "alice", "--rendezvous", "embedded:x", "--host", "10.9.9.9"],
+            "on this machine only, not",
+        ),
         (["lead", "--rendezvous", "embedded:x", "--bind", "0.0.0.0:4000"], "leave out the port"),
         (["lead", "--rendezvous", "embedded:x", "--threads", "100000"], "less than or equal to 256"),
         (["lab", "--scenario", "/does/not/exist"], "/does/not/exist"),
@@ -168,3 +172,30 @@ main()
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "p2pgan: interrupted\n")
+
+
+def test_the_end_says_nothing_more_and_keeps_what_was_printed() -> None:
+    """Neither what waits in a buffer is lost, nor does a library speak at the interpreter's end."""
+    code = """
+import atexit, sys
+from p2pgan.cli import main
+atexit.register(print, "a leak", file=sys.stderr)
+def run(arguments):
+    sys.stdout.write("waits in a buffer")
+    return 2
+main.run = run
+main.main()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "waits in a buffer", "")
+
+
+def test_what_others_chose_cannot_reach_the_terminal_in_an_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise P2pganError("no run named x: there is \x1b[2J\u202e")
+
+    monkeypatch.setattr(main, "app", fail)
+    assert main.run(["status"]) == 1
+    assert all(c.isprintable() or c == "\n" for c in capsys.readouterr().err)

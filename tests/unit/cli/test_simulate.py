@@ -12,9 +12,12 @@ from p2pgan.simulation.scenario import parse_scenario
 
 def test_a_sound_simulation_tells_what_happened(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["simulate", "--peers", "3", "--rounds", "5", "--seed", "4"]) == 0
-    out = capsys.readouterr().out
-    assert "seed 4: 3 peers" in out
-    assert "all invariants held" in out
+    sums, verdict = capsys.readouterr().out.splitlines()
+    assert sums.startswith("seed 4: 3 peers")
+    assert verdict == "all invariants held"
+    assert run(["simulate", "--peers", "3", "--rounds", "5", "--seed", "4", "--trace"]) == 0
+    *trace, _, _ = capsys.readouterr().out.splitlines()
+    assert any(" leader" in line for line in trace)
 
 
 def test_json_has_the_outcome_and_no_scenario(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from p2pgan.cli.main import app
+from p2pgan.lab.choose import shipped_scenarios
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -51,3 +52,11 @@ def test_the_page_of_commands_names_every_flag(command: str) -> None:
         named |= set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", sections["Flags about the training"]))
     assert FLAGS[command] - COMMON - named == set()
     assert {flag for flag in named if flag.startswith("--")} - FLAGS[command] == set()
+
+
+def test_the_page_of_commands_names_every_scenario_that_comes_with_the_program() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    told = re.search(r"^These scenarios come with p2pgan.*?;", page, re.DOTALL | re.MULTILINE)
+    assert told is not None
+    named = set(re.findall(r"`([a-z-]+)`", told[0]))
+    assert named == set(shipped_scenarios())

@@ -1,10 +1,11 @@
+import errno
 from pathlib import Path
 
 import pytest
 import torch
 
 import p2pgan
-from p2pgan.errors import ConfigError
+from p2pgan.errors import ConfigError, P2pganError
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.folder import TrainingFolder
 from p2pgan.gan.models import layout_for
@@ -88,6 +89,28 @@ def test_a_folder_that_goes_away_is_one_line(tmp_path: Path):
     (tmp_path / "new").touch()
     with pytest.raises(ConfigError, match="cannot be written"):
         folder.record(STATS, 16)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_one_line(
+    config: GanConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(number, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Path, "open", full)
+    vector = torch.zeros(layout_for(config.model).entries_of("G")[-1].stop)
+    folder = TrainingFolder(tmp_path)
+    for write in (
+        lambda: folder.record(STATS, 16),
+        lambda: folder.save_weights(config, vector, 16),
+        lambda: folder.save_grid(config, vector, 16),
+    ):
+        with pytest.raises(P2pganError, match="is full: free space, or choose another --out") as refused:
+            write()
+        assert refused.value.exit_code == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_folder_is_looked_at_before_the_images(used: Path):

@@ -94,7 +94,7 @@ def test_a_pickle_is_never_executed(tmp_path: Path):
 def test_missing(tmp_path: Path):
     with pytest.raises(WeightsError, match="cannot be read"):
         load_generator(tmp_path / "none.safetensors")
-    with pytest.raises(WeightsError, match=r"a+ \.\.\. a+ cannot be read"):
+    with pytest.raises(WeightsError, match=r" \.\.\. a+ cannot be read \(File name too long\)"):
         load_generator(tmp_path / ("a" * 5000))
 
 

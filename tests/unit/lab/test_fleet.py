@@ -4,7 +4,7 @@ import io
 import os
 import signal
 import sys
-from contextlib import redirect_stdout
+from contextlib import AbstractContextManager, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,8 @@ from p2pgan.errors import ConfigError
 from p2pgan.lab.fleet import Fleet
 from p2pgan.lab.process import LEFT_EARLY, NOT_YET_WORDS, PeerProcess
 from p2pgan.peer import start
-from p2pgan.peer.departure import Departure
 from p2pgan.peer.log import Log
+from p2pgan.peer.meeting import Meeting
 from p2pgan.peer.options import JoinOptions
 
 # Says that it is up by opening the pipe, then lives until it is told to end.
@@ -23,7 +23,7 @@ import signal, sys
 def leave(*_):
     print("leaving")
     sys.exit(0)
-signal.signal(signal.SIGINT, leave)
+signal.signal(signal.SIGTERM, leave)
 open(sys.argv[1], "w").close()
 signal.pause()
 """
@@ -114,11 +114,11 @@ def test_a_peer_that_is_asked_to_leave_before_it_took_part_says_so() -> None:
     """The lab knows such an end by its words, which it cannot import."""
     said = io.StringIO()
 
-    def interrupted(log: Log, departure: Departure) -> str:
+    def interrupted(log: Log) -> AbstractContextManager[Meeting]:
         raise KeyboardInterrupt
 
     with redirect_stdout(said):
-        start._run(interrupted, JoinOptions(rendezvous="embedded:x"))
+        start._run(interrupted, JoinOptions(rendezvous="embedded:x"), trains=True)
     assert said.getvalue().splitlines()[-1].endswith(NOT_YET_WORDS)
 
 

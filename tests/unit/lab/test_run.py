@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import shutil
 from io import StringIO
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from p2pgan.cli.interrupt import asked_to_end
-from p2pgan.errors import UserError
+from p2pgan.errors import P2pganError, UserError
 from p2pgan.lab.choose import choose_scenario
 from p2pgan.lab.lab import LabOptions
 from p2pgan.lab.run import run_lab
@@ -52,3 +54,24 @@ def test_what_cannot_go_well_is_refused_before_anything_is_made(make, line: str,
     with pytest.raises(UserError, match=line):
         run_lab(options, View(Console(file=StringIO())), asked_to_end)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_disk_without_room_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 10**7, 10**7))
+    with pytest.raises(
+        P2pganError, match="a lab needs 100 MB on the disk of .*new: free space, or"
+    ) as refused:
+        run_lab(_options(tmp_path / "new"), View(Console(file=StringIO())), asked_to_end)
+    assert refused.value.exit_code == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fills_up_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("p2pgan.lab.run.EmbeddedPostgres", full)
+    with pytest.raises(P2pganError, match="the disk of .*new is full: free space, or choose another --out"):
+        run_lab(_options(tmp_path / "new"), View(Console(file=StringIO())), asked_to_end)

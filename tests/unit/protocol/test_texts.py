@@ -8,7 +8,7 @@ from p2pgan.protocol.effects import Note
 from p2pgan.protocol.events import CommitRefused, LeaseAcquired, LeaseRead, PeerInfo, PeersRead, Tick
 from p2pgan.protocol.machine import Machine
 from p2pgan.protocol.messages import Leaving
-from p2pgan.protocol.texts import counted, printable
+from p2pgan.protocol.texts import counted, printable, shortened
 from tests.unit.protocol.steps import CONFIG, Driver
 
 ADA, BEN, CLEO = "ada-key-0123", "ben-key-0123", "cleo-key-012"
@@ -44,6 +44,11 @@ def test_numbers_have_their_noun(number: int, text: str) -> None:
 )
 def test_a_terminal_obeys_no_name(hostile: str, shown: str) -> None:
     assert printable(hostile) == shown
+
+
+def test_of_a_long_text_beginning_and_end_are_shown() -> None:
+    assert shortened("a" * 20, 20) == "a" * 20
+    assert shortened("a" * 20 + "b" * 20, 15) == "aaaaa ... bbbbb"
 
 
 def test_a_peer_is_called_by_its_name() -> None:
