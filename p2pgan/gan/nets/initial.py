@@ -37,7 +37,7 @@ def _initialise(layer: nn.Module, source: torch.Generator, std: float | None) ->
     if isinstance(layer, nn.GroupNorm | nn.LayerNorm):
         _identity(layer)
     elif isinstance(layer, nn.Embedding):
-        nn.init.normal_(layer.weight, std=getattr(layer, "initial_scale", 1.0), generator=source)
+        nn.init.normal_(layer.weight, generator=source)
     elif isinstance(layer, nn.Linear | _ConvNd):
         if std is None:
             gain = math.sqrt(2.0 / (1.0 + LEAK**2)) * getattr(layer, "initial_scale", 1.0)

@@ -27,6 +27,24 @@ def scaled(layer: Layer, scale: float) -> Layer:
     return layer
 
 
+class ClassTable(nn.Module):
+    """A learned row for each class: labels ``(n,)`` to ``(n, width)``.
+
+    As ``nn.Embedding``, but made without memory: torch loads its compiler, for seconds, to do that with one.
+    """
+
+    def __init__(self, num_classes: int, width: int, std: float) -> None:
+        super().__init__()
+        self.std = std
+        self.weight = nn.Parameter(torch.empty(num_classes, width))
+
+    def initialise(self, source: torch.Generator) -> None:
+        nn.init.normal_(self.weight, std=self.std, generator=source)
+
+    def forward(self, labels: Tensor) -> Tensor:
+        return F.embedding(labels, self.weight)
+
+
 class LabelledNoise(nn.Module):
     """Noise, and behind it an embedding of the class: ``(n, latent_dim)`` to ``(n, width)``.
 
@@ -37,7 +55,7 @@ class LabelledNoise(nn.Module):
         super().__init__()
         self.width = config.latent_dim * (2 if config.num_classes else 1)
         if config.num_classes:
-            self.classes = nn.Embedding(config.num_classes, config.latent_dim)
+            self.classes = ClassTable(config.num_classes, config.latent_dim, std=1.0)
 
     def forward(self, latents: Tensor, labels: Tensor | None) -> Tensor:
         return latents if labels is None else torch.cat([latents, self.classes(labels)], dim=1)
@@ -52,7 +70,7 @@ class Projection(nn.Module):
 
     def __init__(self, num_classes: int, channels: int) -> None:
         super().__init__()
-        self.classes = scaled(nn.Embedding(num_classes, channels), 0.0)
+        self.classes = ClassTable(num_classes, channels, std=0.0)
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         if features.ndim == 4:
