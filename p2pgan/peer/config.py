@@ -6,7 +6,7 @@ refuses unknown keys.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self, cast
@@ -194,6 +194,16 @@ def _one_line(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         known = sorted(_leaves(RunConfig().model_dump()))
         near = get_close_matches(where, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the settings are {', '.join(known)}"
+        hint = f"did you mean {near[0]!r}?" if near else _choice(where, known)
         return f"there is no setting {where!r}; {hint}"
     return f"{where} = {shown(first['input'])} is not valid: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _choice(where: str, known: Iterable[str]) -> str:
+    """The settings of the group that ``where`` is in, or of all groups where there is no such group."""
+    group = where.rpartition(".")[0]
+    siblings = [name for name in known if name.rpartition(".")[0] == group] if group else []
+    if siblings:
+        return f"the settings there are {', '.join(siblings)}"
+    tops = dict.fromkeys(name.partition(".")[0] for name in known)
+    return f"the settings and groups are {', '.join(tops)}; docs/configuration.md has them all"
