@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,7 +84,7 @@ class PeerProcess:
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._fail_file.unlink(missing_ok=True)
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, _signals_held():
             self._log_began = log.tell()
             # A session of its own: Ctrl-C at the lab's terminal reaches the lab, which decides.
             self.process = subprocess.Popen(
@@ -159,3 +161,21 @@ class PeerProcess:
         """The last line of its log: the reason of an unasked end."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Ctrl-C waits until a new process is known: else nobody would be left to end it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread takes signals
+        return
+    came: list[int] = []
+    held = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if callable(signal.getsignal(n))]
+    before = {number: signal.signal(number, lambda came_now, _: came.append(came_now)) for number in held}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for missed in came:
+        signal.raise_signal(missed)

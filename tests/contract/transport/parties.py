@@ -27,8 +27,8 @@ from p2pgan.transport import (
 )
 from p2pgan.transport.keying import Keying, SealAccepted, SealOffer
 
-PATIENCE_S = 20.0
-PATIENCE_MS = 20_000
+PATIENCE_S = 90.0
+PATIENCE_MS = 90_000
 
 
 def note(number: int = 0) -> Leaving:

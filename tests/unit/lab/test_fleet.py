@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import subprocess
 import sys
 from contextlib import AbstractContextManager, redirect_stdout
 from pathlib import Path
@@ -157,3 +158,24 @@ def test_the_password_is_not_in_the_command(tmp_path: Path) -> None:
         peer = fleet.join("peer-1")
     assert not any("secret" in part for part in peer.command)
     assert peer.command[-2:] == ["--threads", "1"]
+
+
+def test_an_interrupt_waits_until_the_new_process_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the start of a process and the note of its id nobody else knows that it is there."""
+    popen = subprocess.Popen
+
+    def interrupted(*arguments: object, **named: object) -> subprocess.Popen[bytes]:
+        process = popen(*arguments, **named)
+        signal.raise_signal(signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    peer = PeerProcess("peer-1", [sys.executable, "-c", "input()"], tmp_path / "peer-1", os.environ)
+
+    with pytest.raises(KeyboardInterrupt):
+        peer.start()
+
+    assert peer.process is not None
+    peer.kill()
