@@ -12,12 +12,13 @@ import torch
 from PIL import Image
 
 from p2pgan.errors import ConfigError, DatasetError
-from p2pgan.gan import data
+from p2pgan.gan import data, fit
 from p2pgan.gan.config import GanConfig, parse_config
 from p2pgan.gan.data import ImageSet, open_images, run_fingerprint, training_images
 from p2pgan.gan.files import class_folders
 from p2pgan.gan.fit import largest, with_classes_of, with_largest_microbatch
 from p2pgan.gan.models import layout_for
+from p2pgan.gan.nets.dcgan import DcganDiscriminator
 from p2pgan.gan.sampling import Generator
 from p2pgan.gan.trainer import Trainer
 
@@ -180,3 +181,20 @@ def test_the_largest_microbatch_is_found_by_doubling():
     assert largest(48, lambda size: False) == 1
     config = GanConfig()
     assert with_largest_microbatch(config, torch.device("cpu")) is config
+
+
+def test_a_trial_step_says_whether_a_microbatch_fits(monkeypatch: pytest.MonkeyPatch):
+    config = parse_config({"model": {"width": 8, "latent_dim": 8, "num_classes": 3}})
+    assert fit._fits(config, torch.device("cpu"), 4)
+    forward = DcganDiscriminator.forward
+
+    def short_of_memory(
+        network: DcganDiscriminator, images: torch.Tensor, labels: torch.Tensor
+    ) -> torch.Tensor:
+        if len(images) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(network, images, labels)
+
+    monkeypatch.setattr(DcganDiscriminator, "forward", short_of_memory)
+    assert not fit._fits(config, torch.device("cpu"), 4)
+    assert fit._fits(config, torch.device("cpu"), 2)
