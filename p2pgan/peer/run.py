@@ -92,8 +92,8 @@ def _create_run(rendezvous: Rendezvous, name: str, config: RunConfig, images: Im
     trainer = Trainer(config.gan, images, "cpu")
     theta = trainer.theta()
     ema = theta[trainer.layout.slice_of("G")].clone()
-    digest = Snapshot(trainer.layout, 0, "", 0, theta, ema)
-    blob, manifest = digest.blob, digest.manifest
+    first = Snapshot(trainer.layout, 0, "", 0, theta, ema)
+    blob, manifest = first.blob, first.manifest
     pieces = [(d, bytes(p)) for d, p in zip(manifest.chunks, chunk(blob), strict=True)]
     return rendezvous.create_run(
         name,
