@@ -44,6 +44,7 @@ def lab(
     ] = None,
     dataset: o.Dataset = None,
     config: o.ConfigFile = None,
+    preset: o.Preset = None,
     model: o.Model = None,
     resolution: o.Resolution = None,
     seed: o.Seed = None,
@@ -86,6 +87,7 @@ def lab(
             "gan.model.resolution": resolution,
             "gan.seed": seed,
         },
+        preset,
     )
     said = merge(chosen.config, flags)
     began = datetime.now()
