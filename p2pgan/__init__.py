@@ -12,22 +12,36 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from p2pgan.gan.config import GanConfig
+    from p2pgan.gan.own import use_own_net
+    from p2pgan.gan.presets import preset_values
     from p2pgan.gan.sampling import Generator
     from p2pgan.gan.train import Callbacks, Trained
 
-__all__ = ["Callbacks", "GanConfig", "Generator", "Trained", "join", "load_generator", "train"]
+__all__ = [
+    "Callbacks",
+    "GanConfig",
+    "Generator",
+    "Trained",
+    "join",
+    "load_generator",
+    "preset_values",
+    "train",
+    "use_own_net",
+]
 
-_CLASSES = {
+_PLACES = {
     "Callbacks": "p2pgan.gan.train",
     "GanConfig": "p2pgan.gan.config",
     "Generator": "p2pgan.gan.sampling",
     "Trained": "p2pgan.gan.train",
+    "preset_values": "p2pgan.gan.presets",
+    "use_own_net": "p2pgan.gan.own",
 }
 
 
 def __getattr__(name: str) -> object:
-    if name in _CLASSES:
-        return getattr(import_module(_CLASSES[name]), name)
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module 'p2pgan' has no attribute {name!r}")
 
 

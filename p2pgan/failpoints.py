@@ -1,14 +1,16 @@
-"""Named moments at which this process can be made to kill or freeze itself: how tests aim a fault.
+"""Named moments at which this process can be made to kill or freeze itself: how tests and labs aim a fault.
 
 The environment variable ``P2PGAN_FAIL_AT`` holds the name of a moment, or the path of a file that
 may come to hold one while the peer runs. The process then sends itself SIGKILL; ``MOMENT:SIGSTOP``
-freezes it instead. Nobody sets the variable in earnest; without it a moment passes unnoticed.
+freezes it instead. Tests and labs set the variable for the peers they start, nobody else does;
+without it a moment passes unnoticed.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -30,7 +32,9 @@ def pass_by(moment: Moment) -> None:
     told = os.environ.get(VARIABLE)
     if told is None:
         return
-    file = Path(told)
-    name, _, wanted = (file.read_text() if file.is_file() else told).partition(":")
+    # The file may come later, or go while we look; or the variable holds the moment itself.
+    with suppress(FileNotFoundError):
+        told = Path(told).read_text()
+    name, _, wanted = told.partition(":")
     if name == moment:
         os.kill(os.getpid(), signal.Signals[wanted or "SIGKILL"])

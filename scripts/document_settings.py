@@ -61,7 +61,9 @@ def table_cell(description: str) -> str:
 
 
 def _value(value: object) -> str:
-    return "none" if value is None else f"`{value}`"
+    if value is None:
+        return "none"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def _allowed(field: Schema) -> str:
@@ -69,9 +71,17 @@ def _allowed(field: Schema) -> str:
         return _value(field["const"])
     if "enum" in field:
         return ", ".join(map(_value, field["enum"]))
+    if field.get("type") == "array":
+        return f"list of {_allowed(field['items'])}"
     if "anyOf" in field:
         return " or ".join(_allowed(part) for part in field["anyOf"])
-    kinds = {"integer": "whole number", "number": "number", "string": "text", "null": "none"}
+    kinds = {
+        "boolean": "true, false",
+        "integer": "whole number",
+        "number": "number",
+        "string": "text",
+        "null": "none",
+    }
     limits = [
         f"{word} {field[key]:,}".removesuffix(".0")
         for key, word in (

@@ -29,7 +29,12 @@ def main() -> int:
     parser.add_argument("--times", type=int, help="repeat each fault so often at most")
     parser.add_argument("names", nargs="*", help="scenarios of the suite; all if none is named")
     told = parser.parse_args()
-    files = [SUITE / f"{name}.yaml" for name in told.names] or sorted(SUITE.glob("*.yaml"))
+    suite = {file.stem: file for file in sorted(SUITE.glob("*.yaml"))}
+    if unknown := set(told.names) - suite.keys():
+        parser.error(f"no scenario {', '.join(sorted(unknown))}; the suite has {', '.join(suite)}")
+    if told.out.exists():
+        parser.error(f"{told.out} exists; name a new folder with --out")
+    files = [suite[name] for name in told.names] or list(suite.values())
     told.out.mkdir(parents=True)
     rows, sound = [HEAD], True
     print(HEAD, flush=True)

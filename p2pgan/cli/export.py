@@ -22,6 +22,7 @@ def export(
         int | None,
         typer.Option("--version", metavar="N", min=0, help="A stored version; left out, the last one."),
     ] = None,
+    model: o.OwnNet = None,
     debug: o.Debug = False,
 ) -> None:
     """Write the averaged generator as a safetensors file, with its configuration in the metadata.
@@ -33,9 +34,12 @@ def export(
             f"--out {out} is not the name of a weights file: write {out.with_suffix(SUFFIX)}, "
             "and draw images with p2pgan generate"
         )
+    from p2pgan.gan.own import use_own_net
     from p2pgan.gan.weights import save_generator
     from p2pgan.peer.stored import read_generator
 
+    if model is not None:
+        use_own_net(model)
     stored = read_generator(rendezvous, run, version)
     facts = {
         "run": stored.run,

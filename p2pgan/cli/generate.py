@@ -41,6 +41,11 @@ def generate(
         int | None,
         typer.Option("--version", metavar="N", min=0, help="A stored version; left out, the last one."),
     ] = None,
+    model: o.OwnNet = None,
+    label: Annotated[
+        int | None,
+        typer.Option("--class", metavar="N", min=0, help="Of a conditional GAN: draw this class only."),
+    ] = None,
     debug: o.Debug = False,
 ) -> None:
     """Draw new images from a run's last committed weights, or from a weights file.
@@ -54,6 +59,10 @@ def generate(
         raise ConfigError(
             f"a grid shows at most {MAX_GRID:,} images: draw fewer, or give --out a folder for single images"
         )
+    if model is not None:
+        from p2pgan.gan.own import use_own_net
+
+        use_own_net(model)
     if weights is not None:
         said = context.get_parameter_source("rendezvous")
         by_flag = rendezvous is not None and said is not None and said.name == "COMMANDLINE"
@@ -68,9 +77,9 @@ def generate(
     if is_grid:
         from p2pgan.gan.sampling import write_grid
 
-        write_grid(drawn.generator.sample(number, seed), out)
+        write_grid(drawn.generator.sample(number, seed, label), out)
     else:
-        _write_single(drawn.generator, number, seed, out)
+        _write_single(drawn.generator, number, seed, label, out)
     typer.echo(f"{out}: {printable(drawn.origin)}" if drawn.origin else str(out))
 
 
@@ -125,14 +134,14 @@ def _from_run(rendezvous: str, run: str | None, version: int | None) -> _Drawn:
     return _Drawn(Generator(stored.config, stored.ema), origin)
 
 
-def _write_single(generator: Generator, number: int, seed: int, folder: Path) -> None:
+def _write_single(generator: Generator, number: int, seed: int, label: int | None, folder: Path) -> None:
     """Draws and writes a few images at once, however many they are, and shows how far it is on a terminal."""
     from rich.console import Console
     from rich.progress import track
 
     from p2pgan.gan.sampling import write_images
 
-    paths = write_images(generator.batches(number, seed), folder, number)
+    paths = write_images(generator.batches(number, seed, label), folder, number)
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     for _ in track(
         paths,

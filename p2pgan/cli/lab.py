@@ -45,6 +45,7 @@ def lab(
     ] = None,
     dataset: o.Dataset = None,
     config: o.ConfigFile = None,
+    preset: o.Preset = None,
     model: o.Model = None,
     resolution: o.Resolution = None,
     seed: o.Seed = None,
@@ -91,6 +92,7 @@ def lab(
             "gan.model.resolution": resolution,
             "gan.seed": seed,
         },
+        preset,
     )
     said = merge(chosen.config, flags)
     began = datetime.now()

@@ -145,13 +145,97 @@ Settings = Annotated[
         rich_help_panel=RUN,
     ),
 ]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        metavar="NAME",
+        help="Nets, loss and optimizer that belong together: p2p (as without), classic or modern.",
+        rich_help_panel=RUN,
+    ),
+]
 Model = Annotated[
-    str | None, typer.Option("--model", metavar="NAME", help="The nets: dcgan or mlp.", rich_help_panel=RUN)
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="The nets: dcgan, mlp, resnet, r3, or an own one as path/to/file.py:CLASS.",
+        rich_help_panel=RUN,
+    ),
+]
+OwnNet = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="FILE:CLASS",
+        help="Where this machine has the run's own net, as path/to/file.py:CLASS; needed for no other net.",
+    ),
 ]
 Resolution = Annotated[
     int | None,
-    typer.Option("--resolution", metavar="PIXELS", help="Of each side: 32 or 64.", rich_help_panel=RUN),
+    typer.Option("--resolution", metavar="PIXELS", help="Of each side: 32, 64 or 128.", rich_help_panel=RUN),
 ]
+Conditional = Annotated[
+    bool,
+    typer.Option(
+        "--conditional", help="Train on the classes of the images, one folder each.", rich_help_panel=RUN
+    ),
+]
+LossName = Annotated[
+    str | None,
+    typer.Option("--loss", metavar="NAME", help="bce, hinge, wgan-gp or rp.", rich_help_panel=RUN),
+]
+AugmentKinds = Annotated[
+    str | None,
+    typer.Option(
+        "--augment",
+        metavar="KINDS",
+        help="Change images before D sees them: color, translation, cutout, with commas between them.",
+        rich_help_panel=RUN,
+    ),
+]
+HoldOut = Annotated[
+    bool,
+    typer.Option(
+        "--hold-out", help="Keep 1% of the images back, to see what D learns by heart.", rich_help_panel=RUN
+    ),
+]
+BatchSize = Annotated[
+    str | None,
+    typer.Option(
+        "--batch-size",
+        metavar="N|auto",
+        help="Images that pass through the nets at once; auto: as many as a GPU's memory holds.",
+        rich_help_panel=RUN,
+    ),
+]
+Accumulate = Annotated[
+    int | None,
+    typer.Option(
+        "--accumulate", metavar="N", min=1, help="Such batches that make one step.", rich_help_panel=RUN
+    ),
+]
+PrecisionName = Annotated[
+    str | None,
+    typer.Option("--precision", metavar="NAME", help="fp32, bf16, fp16 or auto.", rich_help_panel=RUN),
+]
+AUTO = "auto"
+
+
+def batch_size(value: str | None) -> int | None:
+    """The number, or None where it is left to the device. Raises ConfigError if it is neither."""
+    if value is None or value == AUTO:
+        return None
+    if not value.isdecimal() or int(value) < 1:
+        raise ConfigError(f"--batch-size {value} is no number of images; give a number above 0, or auto")
+    return int(value)
+
+
+def augment_kinds(value: str | None) -> list[str] | None:
+    """The kinds in a list with commas."""
+    return None if value is None else [kind.strip() for kind in value.split(",") if kind.strip()]
+
+
 Seed = Annotated[
     int | None, typer.Option("--seed", metavar="N", help="Seed of the run.", rich_help_panel=RUN)
 ]

@@ -7,23 +7,31 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from p2pgan.errors import ConfigError
+from p2pgan.gan.presets import preset_values
 from p2pgan.peer.config import RunConfig, check_groups, merge, read_yaml
 from p2pgan.protocol.texts import shortened
 from p2pgan.yaml_text import MAX_DEPTH, parse_yaml
 
 
 def requested(
-    config: Path | None, settings: Iterable[str] | None, flags: Mapping[str, object | None]
+    config: Path | None,
+    settings: Iterable[str] | None,
+    flags: Mapping[str, object | None],
+    preset: str | None = None,
 ) -> dict[str, object]:
-    """The file's values, overlaid with ``KEY=VALUE`` settings, overlaid with flags that were given.
+    """The preset's and the file's values, overlaid with ``KEY=VALUE`` settings and flags that were given.
 
     ``flags`` is keyed by dotted names; None means that the flag was not given.
 
     Raises:
-        ConfigError: an unreadable file, or a setting that is not ``KEY=VALUE`` or lacks the groups it is in.
+        ConfigError: no such preset, an unreadable file, or a setting that is not
+            ``KEY=VALUE`` or lacks the groups it is in.
     """
-    said = read_yaml(config) if config is not None else {}
-    check_groups(said)
+    said: dict[str, object] = {} if preset is None else {"gan": preset_values(preset)}
+    if config is not None:
+        of_file = read_yaml(config)
+        check_groups(of_file)
+        said = merge(said, of_file)
     for setting in settings or ():
         one = _nested(*_parse(setting))
         check_groups(one)

@@ -20,8 +20,16 @@ USUAL_EPOCHS = 60
 def train(
     config: o.ConfigFile = None,
     dataset: o.Dataset = None,
+    preset: o.Preset = None,
     model: o.Model = None,
     resolution: o.Resolution = None,
+    conditional: o.Conditional = False,
+    loss: o.LossName = None,
+    augment: o.AugmentKinds = None,
+    hold_out: o.HoldOut = False,
+    batch_size: o.BatchSize = None,
+    accumulate: o.Accumulate = None,
+    precision: o.PrecisionName = None,
     seed: o.Seed = None,
     epochs: o.Epochs = None,
     settings: o.Settings = None,
@@ -45,6 +53,7 @@ def train(
     Example: p2pgan train --dataset digits --epochs 60 --out digits
     """
     from p2pgan.gan.data import open_images
+    from p2pgan.gan.fit import with_classes_of, with_largest_microbatch
     from p2pgan.gan.folder import TrainingFolder
     from p2pgan.gan.train import train as train_alone
     from p2pgan.peer.config import run_config
@@ -59,16 +68,26 @@ def train(
                 "dataset": dataset,
                 "gan.model.name": model,
                 "gan.model.resolution": resolution,
+                "gan.loss.name": loss,
+                "gan.augment.policy": o.augment_kinds(augment),
+                "gan.hold_out": hold_out or None,
+                "gan.microbatch": o.batch_size(batch_size),
+                "gan.accumulate": accumulate,
+                "gan.precision": precision,
                 "gan.seed": seed,
                 "goal.epochs": epochs,
             },
+            preset,
         )
     )
     place, folder = pick_device(device), TrainingFolder(out, overwrite)
     images = open_images(run.dataset, run.gan.model.resolution, data_root, download)
+    gan = with_classes_of(run.gan, images) if conditional else run.gan
+    if batch_size == o.AUTO:
+        gan = with_largest_microbatch(gan, place)
     with some_threads(threads), asked_to_end() as asked:
         trained = train_alone(
-            run.gan,
+            gan,
             images,
             folder,
             epochs=run.goal.epochs or USUAL_EPOCHS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from PIL import Image
@@ -45,6 +45,9 @@ class FolderSource:
         for name in self._names:
             yield name, self._read(self._folder / name)
 
+    def labels(self) -> Sequence[int]:
+        return class_folders(self._names)
+
     def _read(self, file: Path) -> Image.Image | None:
         try:
             with file.open("rb") as stream:
@@ -83,6 +86,21 @@ class ZipSource:
         with zipfile.ZipFile(self._path) as archive:
             for entry in self._entries:
                 yield entry.filename, _read_entry(archive, entry)
+
+    def labels(self) -> Sequence[int]:
+        return class_folders([entry.filename for entry in self._entries])
+
+
+def class_folders(names: Sequence[str]) -> list[int]:
+    """The class of each image is the folder it lies in, numbered in the order of their names.
+
+    Empty if an image lies in no folder: then the folders, if there are any, are no classes.
+    """
+    folders = [PurePosixPath(name).parent.name for name in names]
+    if not all(folders):
+        return []
+    numbers = {folder: number for number, folder in enumerate(sorted(set(folders)))}
+    return [numbers[folder] for folder in folders]
 
 
 def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Image.Image | None:

@@ -15,7 +15,8 @@ from torch.nn.utils import vector_to_parameters
 
 from p2pgan.errors import ConfigError, WeightsError
 from p2pgan.gan.config import GanConfig
-from p2pgan.gan.models import build_generator
+from p2pgan.gan.models import build_generator, run_network
+from p2pgan.gan.nets.statistics import recompute_statistics
 from p2pgan.gan.output import write_whole
 from p2pgan.gan.randomness import image_latents
 
@@ -43,25 +44,36 @@ class Generator:
                 f"the weights have shape {tuple(generator_vector.shape)}, but the generator needs ({needed},)"
             )
         vector_to_parameters(generator_vector.detach().to(torch.float32).clone(), self._network.parameters())
+        recompute_statistics(self._network, config.model)
 
-    def sample(self, n: int, seed: int = 1) -> Tensor:
+    def sample(self, n: int, seed: int = 1, label: int | None = None) -> Tensor:
         """``n`` images: uint8, shape ``(n, 3, H, W)``.
 
         Image ``i`` depends on the weights, the seed and ``i`` alone, not on ``n``; on one machine
-        it is the same to the bit. Raises ConfigError if ``n`` is not positive.
+        it is the same to the bit. With classes, image ``i`` is of class ``i`` modulo their number, or of
+        ``label``. Raises ConfigError if ``n`` is not positive or there is no such class.
         """
-        return torch.cat(list(self.batches(n, seed)))
+        return torch.cat(list(self.batches(n, seed, label)))
 
-    def batches(self, n: int, seed: int = 1) -> Iterator[Tensor]:
+    def batches(self, n: int, seed: int = 1, label: int | None = None) -> Iterator[Tensor]:
         """The same images in turn, up to ``BATCH`` at once: for more than fit into memory."""
         if n < 1:
             raise ConfigError(f"{n} images cannot be drawn; ask for at least one")
+        classes = self.config.model.num_classes
+        if label is not None and not 0 <= label < classes:
+            known = f"0 to {classes - 1}" if classes else "none: the run ignores classes"
+            raise ConfigError(f"there is no class {label}; there are {known}")
         for first in range(0, n, BATCH):
-            yield self._batch(seed, first)[: n - first]
+            yield self._batch(seed, first, label)[: n - first]
 
-    def _batch(self, seed: int, first: int) -> Tensor:
+    def _batch(self, seed: int, first: int, label: int | None) -> Tensor:
+        classes = self.config.model.num_classes
+        labels = torch.arange(first, first + BATCH) % classes if classes else None
+        if labels is not None and label is not None:
+            labels.fill_(label)
         with torch.inference_mode():
-            images: Tensor = self._network(image_latents(seed, first, BATCH, self.config.model.latent_dim))
+            latents = image_latents(seed, first, BATCH, self.config.model.latent_dim)
+            images = run_network(self._network, latents, labels)
             return images.add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 

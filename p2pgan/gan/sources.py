@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,6 +30,10 @@ class Source(Protocol):
         """Each image with its name."""
         ...
 
+    def labels(self) -> Sequence[int]:
+        """The class of each image, from 0; empty if there are no classes."""
+        ...
+
 
 class DigitsSource:
     """The 1797 handwritten digits that come with scikit-learn, 8 x 8 in 17 greys.
@@ -44,7 +48,8 @@ class DigitsSource:
         # Imported where it is used: it takes longer than the rest of the package together.
         from sklearn.datasets import load_digits
 
-        self._images = load_digits().images
+        digits = load_digits()
+        self._images, self._labels = digits.images, digits.target
 
     def __len__(self) -> int:
         return len(self._images)
@@ -53,6 +58,9 @@ class DigitsSource:
         for index, greys in enumerate(self._images):
             grey = np.rint(greys * (255 / 16)).astype(np.uint8)
             yield f"image {index}", Image.fromarray(np.pad(grey, 1))
+
+    def labels(self) -> Sequence[int]:
+        return [int(label) for label in self._labels]
 
 
 class TorchvisionSource:
@@ -82,6 +90,10 @@ class TorchvisionSource:
     def __iter__(self) -> Iterator[NamedImage]:
         for index in range(len(self._items)):
             yield f"image {index}", self._read(index)
+
+    def labels(self) -> Sequence[int]:
+        # CelebA's attributes are no classes, and are not loaded.
+        return [int(label) for label in getattr(self._items, "targets", ())]
 
     def _read(self, index: int) -> Image.Image | None:
         try:

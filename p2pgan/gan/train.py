@@ -11,9 +11,10 @@ import torch
 
 from p2pgan.errors import ConfigError, WeightsError
 from p2pgan.gan.config import GanConfig
-from p2pgan.gan.data import ImageSet
+from p2pgan.gan.data import ImageSet, training_images
 from p2pgan.gan.ema import ema_update, half_life_at
 from p2pgan.gan.folder import TrainingFolder
+from p2pgan.gan.health import Recovery, warning
 from p2pgan.gan.sampling import Generator
 from p2pgan.gan.trainer import Trainer
 from p2pgan.gan.units import UnitStats, summarise, train_unit
@@ -32,6 +33,9 @@ class Callbacks:
 
     def on_progress(self, images: int, goal: int) -> None:
         """After each unit: images trained so far, and images in all."""
+
+    def on_notice(self, text: str) -> None:
+        """When the training had to help itself, or its signals say that something is wrong."""
 
     def on_samples(self, images: int, path: Path) -> None:
         """After a sample grid was written, ``images`` into the training."""
@@ -75,8 +79,11 @@ def train(
     Raises ConfigError for a goal that is missing, doubled or not positive, or a folder that cannot
     be written any more; P2pganError if the disk is full; WeightsError if the training diverged.
     """
+    images = training_images(config, images)
     goal = _goal(images.count, epochs, images_goal)
     trainer = Trainer(config, images, device)
+    recovery = Recovery(trainer)
+    recovery.mark(trainer.theta())
     generator_part = trainer.layout.slice_of("G")
     ema = trainer.theta()[generator_part].clone()
     seen = 0
@@ -89,17 +96,29 @@ def train(
             callback.on_samples(seen, grid)
         return grid
 
+    def notice(text: str | None) -> None:
+        if text is not None:
+            for callback in callbacks:
+                callback.on_notice(text)
+
     for number, (epoch, start, stop) in enumerate(_units(images.count, unit_images, goal), 1):
-        stats = train_unit(trainer, number, epoch, start, stop, stopping)
-        if stats.skipped * config.microbatch >= stats.images:
+        trainer.at(seen)
+        stats = train_unit(
+            trainer, number, epoch, start, stop, stopping, lambda step: notice(recovery.after(step))
+        )
+        if stats.skipped * config.step_images >= stats.images:
             raise WeightsError(f"training diverged in unit {number}: no step was finite; lower lr_g and lr_d")
         seen += stats.images
+        theta = trainer.theta()
+        if stats.skipped == 0:
+            recovery.mark(theta)
         half_life = half_life_at(seen, config.ema_half_life_images)
-        ema_update(ema, trainer.theta()[generator_part], stats.images, half_life)
+        ema_update(ema, theta[generator_part], stats.images, half_life)
         folder.record(stats, seen)
         for callback in callbacks:
             callback.on_unit(stats)
             callback.on_progress(seen, goal)
+        notice(warning(stats))
         if stopping():
             break
         if number % sample_every == 0 and seen < goal:

@@ -1,48 +1,78 @@
-"""Trains the pair of networks, one microbatch at a time.
+"""Trains the pair of networks, one step at a time.
 
-A microbatch is named by its place in an epoch and depends on nothing else but the weights: the
-images, the noise and whether R1 is applied follow from the configuration and that place.
+A step is named by its place in an epoch and depends on nothing else but the weights and the optimizers:
+the images, the noise, the changes to the images and whether R1 is applied follow from the configuration
+and that place.
 """
 
 from __future__ import annotations
 
+import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
 
-from p2pgan.averaging.finite import is_finite
 from p2pgan.averaging.flatten import Layout, bind, check_vector, flatten, layout_of
 from p2pgan.errors import ConfigError, InternalError
-from p2pgan.gan.config import GanConfig, OptimizerConfig
+from p2pgan.gan.augment import Augment, augment_draws
+from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet
-from p2pgan.gan.losses import discriminator_loss, generator_loss
-from p2pgan.gan.models import build
-from p2pgan.gan.randomness import epoch_permutation, microbatch_latents
-from p2pgan.gan.regularizers import r1_penalty
+from p2pgan.gan.losses import LOSSES
+from p2pgan.gan.memory import give_memory_back, is_out_of_memory
+from p2pgan.gan.models import build, run_network
+from p2pgan.gan.nets.layers import settle, spectral_layers
+from p2pgan.gan.optimizer import FlatAdam
+from p2pgan.gan.passes import Batch, Passes
+from p2pgan.gan.precision import Precision
+from p2pgan.gan.randomness import epoch_permutation, generator_for, image_latents, microbatch_latents
+from p2pgan.gan.schedule import schedule_factor
 
-EPSILON = 1e-8
-"""Adam's, as in the paper."""
+FIXED_IMAGES = 16
+"""Drawn from the same noise each time, to see whether they still differ."""
+HELD_OUT_IMAGES = 64
+"""Looked at each time, the same ones."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class StepStats:
-    """What one microbatch showed; means over its images."""
+    """What one step showed; means over its images."""
 
     images: int
     loss_g: float
     loss_d: float
-    """Without the R1 penalty."""
+    """Without penalties."""
     d_real: float
     """D(x), as a probability."""
     d_fake: float
     """D(G(z)) before the discriminator's step, as a probability."""
     r1: float | None
-    """The squared gradient norm, where it was computed."""
+    """The squared gradient norm at real images, where it was computed."""
     finite: bool
-    """False if a loss or gradient was not: that step was left out and the weights kept."""
+    """False if a loss or gradient was not: that network's step was left out and its weights kept."""
+    r2: float | None = None
+    """The same at drawn images."""
+    sign_real: float = 0.0
+    """Mean sign of D on real images, of the difference to drawn ones for relative losses."""
+    grad_g: float = 0.0
+    """Norm of the generator's gradient."""
+    grad_d: float = 0.0
+    """Norm of the discriminator's gradient, penalties included."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the networks show between steps."""
+
+    diversity: float
+    """Root mean square difference of two images out of a fixed batch of drawn ones, in [-1, 1] pixels."""
+    sign_held_out: float | None
+    """Mean sign of D on images it never trains on; None if none are held out."""
 
 
 class Trainer:
@@ -50,31 +80,39 @@ class Trainer:
 
     All parameters are views of one flat vector, and Adam sees one parameter per network, so taking
     and loading weights is a single copy. Every method takes a lock: a training thread and the
-    thread that averages may both call it, and each sees the weights between two microbatches.
+    thread that averages may both call it, and each sees the weights between two steps.
     """
 
     def __init__(self, config: GanConfig, images: ImageSet, device: torch.device | str = "cpu") -> None:
-        """Raises ConfigError if the images are not of the configured resolution."""
-        if images.resolution != config.model.resolution:
-            raise ConfigError(
-                f"the images are {images.resolution} px but the model is {config.model.resolution} px"
-            )
+        """Raises ConfigError if the images are not of the configured resolution or classes."""
+        _check_images(config, images)
         self.config = config
         self.images = images
         self.device = torch.device(device)
+        self.device_batch = config.microbatch
+        """Images that pass through the networks at once; less than configured after memory ran out."""
+        self.pace = 1.0
+        """What the learning rates are multiplied with, beside the schedule."""
         self._lock = threading.Lock()
+        self._images_counted = 0
         generator, discriminator = build(config.model, config.seed)
         self.layout: Layout = layout_of(generator, discriminator)
         initial = flatten(self.layout, generator, discriminator)
         self._generator = generator.to(self.device)
         self._discriminator = discriminator.to(self.device)
+        self._spectral = spectral_layers(self._discriminator)
         self._theta = initial.to(self.device, copy=True)
-        self._gradient = torch.zeros_like(self._theta)
-        bind(self.layout, self._theta, self._gradient, self._generator, self._discriminator)
+        gradient = torch.zeros_like(self._theta)
+        bind(self.layout, self._theta, gradient, self._generator, self._discriminator)
         g, d = self.layout.slice_of("G"), self.layout.slice_of("D")
         settings = config.optimizer
-        self._step_g = _FlatAdam(self._theta[g], self._gradient[g], settings, settings.lr_g)
-        self._step_d = _FlatAdam(self._theta[d], self._gradient[d], settings, settings.lr_d)
+        self._adam_g = FlatAdam(self._theta[g], gradient[g], settings, settings.lr_g)
+        self._adam_d = FlatAdam(self._theta[d], gradient[d], settings, settings.lr_d)
+        self._precision = Precision(config.precision, self.device)
+        self._augment = Augment(config.augment)
+        self._passes = Passes(
+            self._generator, self._discriminator, config.loss, self._precision, self._augment
+        )
 
     def theta(self) -> Tensor:
         """A fresh copy of the weights: the canonical vector, CPU, float32."""
@@ -86,6 +124,7 @@ class Trainer:
         check_vector(self.layout, theta)
         with self._lock:
             self._theta.copy_(theta)
+            settle(self._discriminator)
 
     def rebase(self, old_base: Tensor, new_base: Tensor) -> None:
         """Moves to a new version and keeps what was learned since the old one.
@@ -96,95 +135,137 @@ class Trainer:
         check_vector(self.layout, new_base)
         with self._lock:
             self._theta.sub_(old_base.to(self.device)).add_(new_base.to(self.device))
+            settle(self._discriminator)
+
+    def at(self, images: int) -> None:
+        """Learning rates are from now on those of a run that has counted so many images."""
+        with self._lock:
+            self._images_counted = images
+
+    def forget_moments(self) -> None:
+        """The optimizers start over, as after gradients that spoiled their moments."""
+        with self._lock:
+            self._adam_g.forget()
+            self._adam_d.forget()
 
     def train_microbatch(self, epoch: int, start: int, stop: int) -> StepStats:
-        """One step of each network on the images at positions ``[start, stop)`` of an epoch."""
+        """One step of each network on the images at positions ``[start, stop)`` of an epoch.
+
+        They pass through the networks ``device_batch`` at a time; where the device's memory runs out,
+        that is halved. Raises ConfigError if not even one image fits.
+        """
         if not 0 <= start < stop <= self.images.count:
             raise InternalError(f"positions [{start}, {stop}) are not within {self.images.count} images")
         with self._lock:
-            real = self._real_images(epoch, start, stop)
-            latents = microbatch_latents(
-                self.config.seed, epoch, start, stop - start, self.config.model.latent_dim
-            )
-            return self._train(real, latents.to(self.device), self._has_r1(start))
+            batch = self._batch(epoch, start, stop)
+            for layer in self._spectral:
+                layer.advance()
+            return self._train(batch, (start // self.config.step_images) % self.config.loss.r1_every == 0)
 
-    def _has_r1(self, start: int) -> bool:
-        loss = self.config.loss
-        return loss.r1_gamma > 0 and (start // self.config.microbatch) % loss.r1_every == 0
+    def look(self) -> Look:
+        """Signals that need images of their own; changes nothing."""
+        with self._lock, torch.no_grad(), self._precision.full():
+            latents = image_latents(self.config.seed, 0, FIXED_IMAGES, self.config.model.latent_dim)
+            classes = self.config.model.num_classes
+            labels = torch.arange(FIXED_IMAGES, device=self.device) % classes if classes else None
+            fake = run_network(self._generator, latents.to(self.device), labels)
+            # Twice the variance is the mean square of a difference.
+            diversity = fake.var(dim=0).mean().mul(2).sqrt().item()
+            return Look(diversity, self._sign_held_out(fake, labels))
 
-    def _real_images(self, epoch: int, start: int, stop: int) -> Tensor:
-        order = epoch_permutation(self.config.seed, epoch, self.images.count)
-        pixels = self.images.batch(order[start:stop]).to(self.device)
-        return pixels.to(torch.float32).div_(127.5).sub_(1.0)
+    def _sign_held_out(self, fake: Tensor, labels: Tensor | None) -> float | None:
+        held_out = self.images.held_out
+        if held_out is None:
+            return None
+        indices = torch.arange(min(HELD_OUT_IMAGES, held_out.count))
+        real_labels = held_out.labels_of(indices) if labels is not None else None
+        logits = run_network(self._discriminator, self._on_device(held_out, indices), real_labels)
+        if LOSSES[self.config.loss.name].relative:
+            logits = logits - run_network(self._discriminator, fake, labels).mean()
+        return logits.sign().mean().item()
 
-    def _train(self, real: Tensor, latents: Tensor, with_r1: bool) -> StepStats:
-        # The same drawn images serve both steps; the generator runs forward once.
-        fake = self._generator(latents)
-        real_logits, fake_logits, loss_d, r1 = self._discriminator_losses(real, fake.detach(), with_r1)
-        gamma, every = self.config.loss.r1_gamma, self.config.loss.r1_every
-        total_d = loss_d if r1 is None else loss_d + r1 * (gamma / 2 * every)
-        d_stepped = self._step_d.step(total_d)
-        # The discriminator passes gradients on to the generator but needs none of its own.
-        self._discriminator.requires_grad_(False)
-        loss_g = generator_loss(self._discriminator(fake))
-        self._discriminator.requires_grad_(True)
-        g_stepped = self._step_g.step(loss_g)
+    def _batch(self, epoch: int, start: int, stop: int) -> Batch:
+        seed, count = self.config.seed, stop - start
+        indices = epoch_permutation(seed, epoch, self.images.count)[start:stop]
+        latents = microbatch_latents(seed, epoch, start, count, self.config.model.latent_dim)
+        labels = self.images.labels_of(indices).to(self.device) if self.config.model.num_classes else None
+        draws = augment_draws(seed, epoch, start, count).to(self.device) if self._augment.configured else None
+        shares = None
+        if self.config.loss.name == "wgan-gp":
+            shares = torch.rand(count, generator=generator_for(seed, "between", epoch, start)).to(self.device)
+        return Batch(self._on_device(self.images, indices), latents.to(self.device), labels, draws, shares)
+
+    def _on_device(self, images: ImageSet, indices: Tensor) -> Tensor:
+        return images.batch(indices).to(self.device).to(torch.float32).div_(127.5).sub_(1.0)
+
+    def _train(self, batch: Batch, lazy: bool) -> StepStats:
+        factor = self.pace * schedule_factor(self.config.schedule, self._images_counted)
+        judged, grad_d = self._differentiate(
+            self._adam_d, lambda: self._passes.discriminator(batch, self.device_batch, lazy)
+        )
+        d_is_finite = math.isfinite(judged.loss) and math.isfinite(grad_d)
+        if d_is_finite:
+            self._adam_d.descend(factor)
+        loss_g, grad_g = self._differentiate(
+            self._adam_g, lambda: self._passes.generator(batch, self.device_batch)
+        )
+        g_is_finite = math.isfinite(loss_g) and math.isfinite(grad_g)
+        if g_is_finite:
+            self._adam_g.descend(factor)
+        if d_is_finite and g_is_finite:
+            self._precision.step_was_sound()
+            self._augment.follow(judged.sign, len(batch))
         return StepStats(
-            images=len(real),
-            loss_g=loss_g.item(),
-            loss_d=loss_d.item(),
-            d_real=real_logits.sigmoid().mean().item(),
-            d_fake=fake_logits.sigmoid().mean().item(),
-            r1=None if r1 is None else r1.item(),
-            finite=d_stepped and g_stepped,
+            images=len(batch),
+            loss_g=loss_g,
+            loss_d=judged.loss,
+            d_real=judged.d_real,
+            d_fake=judged.d_fake,
+            r1=judged.r1,
+            finite=d_is_finite and g_is_finite,
+            r2=judged.r2,
+            sign_real=judged.sign,
+            grad_g=grad_g,
+            grad_d=grad_d,
         )
 
-    def _discriminator_losses(
-        self, real: Tensor, fake: Tensor, with_r1: bool
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        real.requires_grad_(with_r1)
-        real_logits = self._discriminator(real)
-        fake_logits = self._discriminator(fake)
-        r1 = r1_penalty(real_logits, real) if with_r1 else None
-        return real_logits.detach(), fake_logits.detach(), discriminator_loss(real_logits, fake_logits), r1
+    def _differentiate(self, adam: FlatAdam, passes: Callable[[], Result]) -> tuple[Result, float]:
+        """What ``passes`` returns and the norm of its gradients, in parts and at a scale that fit."""
+        while True:
+            adam.clear()
+            scale = self._precision.scale
+            result = None
+            try:
+                result = passes()
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            if result is None:
+                # Not above: the error holds on to what the failed pass had in memory.
+                self._halve()
+                continue
+            norm = adam.unscale(scale)
+            if math.isfinite(norm) or not self._precision.lower_scale():
+                return result, norm
+
+    def _halve(self) -> None:
+        if self.device_batch == 1:
+            raise ConfigError(
+                f"not even one image fits the memory of {self.device}; set a smaller gan.model.width, "
+                "or train with --device cpu"
+            )
+        self.device_batch = (self.device_batch + 1) // 2
+        self._passes.forget()
+        give_memory_back(self.device)
 
 
-class _FlatAdam:
-    """Adam (Kingma and Ba, 2015) on one network's part of the flat vector."""
-
-    def __init__(self, theta: Tensor, gradient: Tensor, settings: OptimizerConfig, lr: float) -> None:
-        self._parameter, self._gradient = theta, gradient
-        self._settings, self._lr = settings, lr
-        # One pass over memory where torch has it.
-        self._fused = theta.device.type in ("cpu", "cuda")
-        self._mean, self._square = torch.zeros_like(theta), torch.zeros_like(theta)
-        self._steps = torch.zeros((), device=theta.device if self._fused else "cpu")
-
-    def step(self, loss: Tensor) -> bool:
-        """Steps down the loss, unless it or a gradient is not finite; says whether it did."""
-        self._gradient.zero_()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        if not (is_finite(loss.detach()) and is_finite(self._gradient)):
-            return False
-        self._descend()
-        return True
-
-    @torch.no_grad()
-    def _descend(self) -> None:
-        # The function behind torch.optim.Adam: making the object imports torch's compiler, for seconds.
-        adam(
-            [self._parameter],
-            [self._gradient],
-            [self._mean],
-            [self._square],
-            [],
-            [self._steps],
-            fused=self._fused,
-            amsgrad=False,
-            beta1=self._settings.beta1,
-            beta2=self._settings.beta2,
-            lr=self._lr,
-            weight_decay=0.0,
-            eps=EPSILON,
-            maximize=False,
+def _check_images(config: GanConfig, images: ImageSet) -> None:
+    model = config.model
+    if images.resolution != model.resolution:
+        raise ConfigError(f"the images are {images.resolution} px but the model is {model.resolution} px")
+    if model.num_classes and images.classes != model.num_classes:
+        have = f"have {images.classes} classes" if images.classes else "have no classes"
+        raise ConfigError(
+            f"the images {have} but the model has {model.num_classes}; set gan.model.num_classes, "
+            "or 0 to ignore classes"
         )

@@ -29,6 +29,13 @@ TABLES: Mapping[str, Mapping[str, type]] = {
         "d_real": float,
         "d_fake": float,
         "images_per_s": float,
+        "skipped": int,
+        "sign_real": float,
+        "sign_held_out": float,
+        "r1": float,
+        "grad_g": float,
+        "grad_d": float,
+        "diversity": float,
     },
     "rounds": {
         "id": int,
@@ -111,12 +118,20 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("pragma synchronous = full")
         database = Database(connection)
         for table, columns in TABLES.items():
-            database.table(table).create(dict(columns), pk="id", if_not_exists=True)
+            _bring_up_to_date(database, table, columns)
         connection.commit()
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _bring_up_to_date(database: Database, table: str, columns: Mapping[str, type]) -> None:
+    """Makes a table, or adds what one of an older release lacks."""
+    found = database.table(table)
+    found.create(dict(columns), pk="id", if_not_exists=True)
+    for column in columns.keys() - found.columns_dict.keys():
+        found.add_column(column, columns[column])
 
 
 _MALFORMED = "the file is malformed"

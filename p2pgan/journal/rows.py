@@ -21,6 +21,15 @@ class UnitLine:
     d_real: float
     d_fake: float
     images_per_s: float
+    skipped: int | None = None
+    """Steps left out because they were not finite. This and what follows: None in older journals."""
+    sign_real: float | None = None
+    """Mean sign of D on real images."""
+    sign_held_out: float | None = None
+    r1: float | None = None
+    grad_g: float | None = None
+    grad_d: float | None = None
+    diversity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

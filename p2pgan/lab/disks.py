@@ -1,4 +1,4 @@
-"""Small disks of memory under the state folders of a lab's peers, so that they can be full."""
+"""Small disks of memory under the state folders of a lab's peers, so that they can be full or only read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BLOCK_BYTES = 64 * 1024
 def check_disks() -> None:
     """Raises ConfigError if this is not Linux, or this user may not mount."""
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
-        raise ConfigError("a scenario that fills disks mounts small ones, which needs Linux and root")
+        raise ConfigError("a scenario that moves disks mounts small ones, which needs Linux and root")
 
 
 class SmallDisks:
@@ -61,8 +61,16 @@ class SmallDisks:
         """Give the room back."""
         (folder / FILLER).unlink()
 
+    def lock(self, folder: Path) -> None:
+        """Let nobody write there. No process may have a file of it open to write."""
+        _run("mount", "-o", "remount,ro", str(folder))
+
+    def unlock(self, folder: Path) -> None:
+        """As before."""
+        _run("mount", "-o", "remount,rw", str(folder))
+
 
 def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise ConfigError(f"{command[0]} failed, so no disk can be filled: {done.stderr.strip()}")
+        raise ConfigError(f"{command[0]} failed, so disks cannot be moved: {done.stderr.strip()}")

@@ -54,6 +54,8 @@ class Action(StrEnum):
     """Bits flip on the way."""
     FILL_DISK = "fill-disk"
     """No byte more fits on the disk of the target's state folder."""
+    LOCK_DISK = "lock-disk"
+    """The target is killed and started again, and its state folder can only be read."""
 
 
 NEEDS_TARGET = frozenset(Action) - {
@@ -65,8 +67,9 @@ NEEDS_TARGET = frozenset(Action) - {
 }
 TAKES_TARGET = NEEDS_TARGET | {Action.CONTINUE}
 POSTGRES = frozenset({Action.STOP_POSTGRES, Action.START_POSTGRES})
+DISKS = frozenset({Action.FILL_DISK, Action.LOCK_DISK})
 NETWORK = frozenset({Action.CUT, Action.SLOW, Action.CORRUPT})
-LASTING = NETWORK | {Action.KILL, Action.STOP, Action.STOP_POSTGRES, Action.FILL_DISK}
+LASTING = NETWORK | DISKS | {Action.KILL, Action.STOP, Action.STOP_POSTGRES}
 """What ``for_s`` can undo."""
 
 

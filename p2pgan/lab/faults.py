@@ -66,10 +66,9 @@ class Injector:
         """Those that have not happened as often as they should, or are still in force."""
         return tuple(course.fault for course in self._courses if not course.over)
 
-    @property
-    def recovered(self) -> bool:
-        """Everything that should happen has happened and is over, and the run went on after it."""
-        return not self.pending and all(record.recovered_s is not None for record in self.records)
+    def recovered(self, status: StatusSnapshot) -> bool:
+        """Everything that should happen has happened and is over, the run goes on, with everyone in it."""
+        return not self.pending and (not self.records or self._is_calm(status))
 
     def step(self, elapsed_s: float, status: StatusSnapshot) -> list[str]:
         """Everything that is due now; says what happened.

@@ -213,7 +213,7 @@ class Lab:
 
     def _done(self, status: StatusSnapshot) -> float:
         scenario = self.options.scenario
-        if scenario.until_recovered and self.injector.recovered:
+        if scenario.until_recovered and self.injector.recovered(status):
             return 1.0
         shares = []
         if scenario.minutes is not None:

@@ -14,11 +14,12 @@ from types import TracebackType
 from typing import Self
 
 import psutil
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from p2pgan.errors import ConfigError
 from p2pgan.lab.proxy import Address, Condition, Proxy
+from p2pgan.rendezvous.dsn import redirected, tcp_address
 
+LOOPBACK = "127.0.0.1"
 DATABASE = "the database"
 STRANGER = "a stranger"
 """Any process that is no peer of the lab."""
@@ -35,22 +36,21 @@ def check_network() -> None:
 class LabNetwork:
     """Addresses for the peers of a lab, and the condition of every link between them.
 
-    ``processes`` gives the process id of each peer that runs.
+    ``processes`` gives the process id of each peer that runs. Raises ConfigError for a DSN that does
+    not name one host reached by TCP.
     """
 
     def __init__(self, dsn: str, processes: Callable[[], Mapping[str, int]]) -> None:
         self._processes = processes
         self._proxy = Proxy(self._who_dials)
-        self._direct_dsn = dsn
+        self._direct_dsn, self._database = dsn, tcp_address(dsn)
         self._database_port = 0
         self._addresses: dict[str, tuple[str, str, int]] = {}
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         self._open.enter_context(self._proxy)
-        parts = conninfo_to_dict(self._direct_dsn)
-        target = (str(parts.get("host") or "127.0.0.1"), int(str(parts.get("port") or 5432)))
-        self._database_port = self._proxy.forward(DATABASE, ("127.0.0.1", 0), target)
+        self._database_port = self._proxy.forward(DATABASE, (LOOPBACK, 0), self._database)
         return self
 
     def __exit__(
@@ -61,7 +61,7 @@ class LabNetwork:
     @property
     def dsn(self) -> str:
         """The way to the database that a peer takes."""
-        return make_conninfo(self._direct_dsn, host="127.0.0.1", port=self._database_port)
+        return redirected(self._direct_dsn, LOOPBACK, self._database_port)
 
     def arguments(self, name: str) -> tuple[str, ...]:
         """What the peer ``name`` is told about its addresses; the same whenever it starts."""

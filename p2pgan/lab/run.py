@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 
 from p2pgan.errors import ConfigError, P2pganError
+from p2pgan.gan.config import file_of_own_net
 from p2pgan.gan.output import check_folder, disk_is_full, is_full
 from p2pgan.gan.sources import open_source
 from p2pgan.lab.clocks import check_clocks
@@ -105,12 +106,13 @@ def _surroundings(
     network = (
         stack.enter_context(LabNetwork(dsn, lambda: fleet.process_ids())) if scenario.moves_network else None
     )
+    own_net = file_of_own_net(options.requested)
     fleet = Fleet(
         options.out,
         dsn,
         options.run,
         # They share the machine's cores, so one thread each.
-        ("--dataset", options.dataset, "--threads", "1"),
+        ("--dataset", options.dataset, "--threads", "1", *(("--model", own_net) if own_net else ())),
         network=network,
         disks=disks,
         clocks=scenario.clocks,

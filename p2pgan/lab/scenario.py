@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from p2pgan.errors import ConfigError
-from p2pgan.lab.fault import NETWORK, POSTGRES, ROLES, Action, Fault
+from p2pgan.lab.fault import DISKS, NETWORK, POSTGRES, ROLES, Action, Fault
 from p2pgan.yaml_text import parse_yaml
 
 
@@ -52,7 +52,7 @@ class Scenario(BaseModel):
 
     @property
     def moves_disks(self) -> bool:
-        return any(fault.do is Action.FILL_DISK for fault in self.faults)
+        return any(fault.do in DISKS for fault in self.faults)
 
 
 def parse_scenario(values: object, source: str = "the scenario") -> Scenario:

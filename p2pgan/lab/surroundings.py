@@ -69,6 +69,12 @@ class Surroundings:
             case Action.FILL_DISK:
                 for peer in targets:
                     self._disks().fill(peer.state_dir)
+            case Action.LOCK_DISK:
+                for peer in targets:
+                    peer.kill()
+                    self._disks().lock(peer.state_dir)
+                    peer.start()
+                    peer.expected_end = True  # it cannot take part, and should say so
 
     def undo(self, fault: Fault, targets: Sequence[PeerProcess]) -> None:
         """As if it had not happened."""
@@ -86,6 +92,11 @@ class Surroundings:
                     self._disks().empty(peer.state_dir)
                     if not peer.alive:
                         peer.start()
+            case Action.LOCK_DISK:
+                for peer in targets:
+                    peer.kill()
+                    self._disks().unlock(peer.state_dir)
+                    peer.start()
             case _:
                 self._set(fault, targets, Condition())
 
@@ -113,5 +124,5 @@ class Surroundings:
 
     def _disks(self) -> SmallDisks:
         if self.disks is None:
-            raise ConfigError("this lab has no disks that it may fill")
+            raise ConfigError("this lab has no disks of its own")
         return self.disks

@@ -6,7 +6,7 @@ refuses unknown keys.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self, cast
@@ -14,7 +14,7 @@ from typing import Literal, Self, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from p2pgan.errors import ConfigError
-from p2pgan.gan.config import GanConfig
+from p2pgan.gan.config import GanConfig, file_of_own_net
 from p2pgan.protocol.texts import shortened
 from p2pgan.yaml_text import MAX_BYTES, parse_yaml, shown
 
@@ -74,13 +74,26 @@ class RunConfig(_Frozen):
 def run_config(requested: Nested) -> RunConfig:
     """Defaults overlaid with ``requested``, nested keys of RunConfig.
 
+    An own net, named by its file, is loaded and from then on goes by its class and digest.
+
     Raises:
-        ConfigError: an unknown key or a value out of bounds; the text names the first one.
+        ConfigError: an unknown key or a value out of bounds; the text names the first one. Or an own net
+            that cannot be loaded.
     """
     try:
-        return RunConfig.model_validate(requested)
+        return RunConfig.model_validate(_with_own_net(requested))
     except ValidationError as error:
         raise ConfigError(_one_line(error)) from error
+
+
+def _with_own_net(requested: Nested) -> Nested:
+    spec = file_of_own_net(requested)
+    if spec is None:
+        return requested
+    # Imported where it is used: torch comes with it.
+    from p2pgan.gan.own import use_own_net
+
+    return merge(requested, {"gan": {"model": {"name": use_own_net(spec)}}})
 
 
 def stored_config(stored: Nested) -> RunConfig:
@@ -181,6 +194,16 @@ def _one_line(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         known = sorted(_leaves(RunConfig().model_dump()))
         near = get_close_matches(where, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the settings are {', '.join(known)}"
+        hint = f"did you mean {near[0]!r}?" if near else _choice(where, known)
         return f"there is no setting {where!r}; {hint}"
     return f"{where} = {shown(first['input'])} is not valid: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _choice(where: str, known: Iterable[str]) -> str:
+    """The settings of the group that ``where`` is in, or of all groups where there is no such group."""
+    group = where.rpartition(".")[0]
+    siblings = [name for name in known if name.rpartition(".")[0] == group] if group else []
+    if siblings:
+        return f"the settings there are {', '.join(siblings)}"
+    tops = dict.fromkeys(name.partition(".")[0] for name in known)
+    return f"the settings and groups are {', '.join(tops)}; docs/configuration.md has them all"

@@ -31,6 +31,13 @@ class SpanTrained:
 
 
 @dataclass(frozen=True)
+class TrainingNoticed:
+    """The training had to help itself, or its signals say that something is wrong; a line for people."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class ContributionReady:
     """All spans of a ticket are trained."""
 
@@ -56,7 +63,7 @@ class ThreadDied:
     error: BaseException
 
 
-Item = Event | Arrival | SpanTrained | ContributionReady | SnapshotRead | ThreadDied
+Item = Event | Arrival | SpanTrained | TrainingNoticed | ContributionReady | SnapshotRead | ThreadDied
 
 
 class Inbox:

@@ -36,8 +36,7 @@ class Log:
 
     def unit(self, stats: UnitStats) -> None:
         """Spans of a unit were trained by this peer."""
-        judged = f"D(x) {stats.d_real:.2f} D(G(z)) {stats.d_fake:.2f}"
-        self._logger.info(f"{stats}, {judged}, {stats.images_per_s:.0f} images/s", kind="unit")
+        self._logger.info(f"{stats}, {stats.signals}, {stats.images_per_s:.0f} images/s", kind="unit")
 
     def version(self, record: VersionRecord, members: int, images: int, seconds: float) -> None:
         """This peer's weights have become a version."""

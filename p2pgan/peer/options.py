@@ -37,6 +37,8 @@ class PeerOptions:
     """Folder of the data sets that torchvision loads."""
     download: bool = False
     """Whether a missing torchvision data set may be downloaded."""
+    own_net: str | None = None
+    """Where this machine has the run's own net: ``path/to/file.py:CLASS``."""
     device: str = "auto"
     """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
     name: str = field(default_factory=socket.gethostname)
@@ -99,6 +101,10 @@ class LeadOptions(PeerOptions):
     A new run takes it as ``run_config(requested)``; a run that exists keeps its stored configuration,
     and ``check_requested(stored, requested)`` refuses a contradiction.
     """
+    conditional: bool = False
+    """Whether a new run trains on the classes of its images, as many as there are."""
+    largest_microbatch: bool = False
+    """Whether a new run takes the largest microbatch that fits this machine's accelerator."""
     no_train: bool = False
     """Hold the pen, own shards and serve snapshots, but train nothing."""
 

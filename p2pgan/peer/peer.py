@@ -9,7 +9,15 @@ from collections.abc import Callable, Mapping
 
 from p2pgan.journal import UnitLine
 from p2pgan.peer.database import Database
-from p2pgan.peer.inbox import ContributionReady, Inbox, Item, SnapshotRead, SpanTrained, ThreadDied
+from p2pgan.peer.inbox import (
+    ContributionReady,
+    Inbox,
+    Item,
+    SnapshotRead,
+    SpanTrained,
+    ThreadDied,
+    TrainingNoticed,
+)
 from p2pgan.peer.log import Log
 from p2pgan.peer.memory import Memory
 from p2pgan.peer.perform import Performer
@@ -99,6 +107,8 @@ class Peer:
                 self._handle(StrangerSeen())
             case SpanTrained():
                 self._span_trained(item)
+            case TrainingNoticed(text):
+                self._performer.training_noticed(text)
             case ContributionReady():
                 if item.ticket == self._machine.member.ticket:
                     self._vectors.contribution = item.contribution
@@ -142,5 +152,12 @@ class Peer:
                 d_real=stats.d_real,
                 d_fake=stats.d_fake,
                 images_per_s=stats.images_per_s,
+                skipped=stats.skipped,
+                sign_real=stats.sign_real,
+                sign_held_out=stats.sign_held_out,
+                r1=stats.r1,
+                grad_g=stats.grad_g,
+                grad_d=stats.grad_d,
+                diversity=stats.diversity,
             ),
         )

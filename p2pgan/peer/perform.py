@@ -99,7 +99,8 @@ class Performer:
                 self._note(kind, text)
             case Train(ticket, spans):
                 self._vectors.contribution = None
-                self._training.train(ticket, spans, self._vectors.base().theta)
+                base = self._vectors.base()
+                self._training.train(ticket, spans, base.theta, base.images)
                 pass_by("training")
             case StopTraining():
                 self._vectors.contribution = None
@@ -129,6 +130,10 @@ class Performer:
             case _:
                 self._database.perform(effect, self._vectors.current)
 
+    def training_noticed(self, text: str) -> None:
+        """The training says something about itself: for this machine, not for everyone."""
+        self._note("training", text)
+
     def _note(self, kind: str, text: str) -> None:
         self._log.note(kind, text)
         self._memory.add_event(kind, text)
@@ -141,7 +146,7 @@ class Performer:
         record = effect.record
         fresh = self._vectors.apply(effect)
         if effect.keep_training:
-            self._training.rebase(fresh.theta)
+            self._training.rebase(fresh.theta, fresh.images)
         self._memory.add_version(record)
         now = time.monotonic()
         counted = sum(c.images for c in record.contributions)

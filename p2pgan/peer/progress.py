@@ -18,5 +18,8 @@ class Progress(Callbacks):
     def on_unit(self, stats: UnitStats) -> None:
         self._log.unit(stats)
 
+    def on_notice(self, text: str) -> None:
+        self._log.note("training", text)
+
     def on_samples(self, images: int, path: Path) -> None:
         self._log.note("samples", f"{images:,} images, samples in {path}")

@@ -12,9 +12,17 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from p2pgan.averaging.digest import chunk
 from p2pgan.averaging.flatten import Layout
 from p2pgan.averaging.rules import rule
-from p2pgan.errors import DatasetError, RendezvousUnavailable, SchemaMismatch, WeightsError
-from p2pgan.gan.data import ImageSet, open_images
+from p2pgan.errors import (
+    ConfigError,
+    DatasetError,
+    RendezvousUnavailable,
+    SchemaMismatch,
+    WeightsError,
+)
+from p2pgan.gan.data import ImageSet, open_images, run_fingerprint, training_images
+from p2pgan.gan.fit import with_classes_of, with_largest_microbatch
 from p2pgan.gan.models import layout_for
+from p2pgan.gan.own import use_own_net
 from p2pgan.gan.trainer import Trainer
 from p2pgan.journal import Journal
 from p2pgan.peer.config import RunConfig
@@ -26,7 +34,7 @@ from p2pgan.peer.inbox import Inbox
 from p2pgan.peer.log import Log
 from p2pgan.peer.meeting import FIRST_RUN, Meeting, dataset_of
 from p2pgan.peer.memory import Memory
-from p2pgan.peer.options import PeerOptions
+from p2pgan.peer.options import JoinOptions, LeadOptions, PeerOptions
 from p2pgan.peer.peer import Peer
 from p2pgan.peer.perform import Performer
 from p2pgan.peer.training import TrainingThread
@@ -49,9 +57,12 @@ def take_part(meeting: Meeting, options: PeerOptions, trains: bool, log: Log, de
     """
     _set_threads(options)
     config = meeting.config
-    spec, pixels = dataset_of(config, options), config.gan.model.resolution
-    images = open_images(spec, pixels, options.data_root, options.download)
+    if isinstance(options, JoinOptions) and options.own_net is not None:
+        use_own_net(options.own_net)
     run = meeting.run
+    images = _images(config, options)
+    if isinstance(options, LeadOptions):
+        config = _filled_in(config, options, images, is_new=run is None)
     if run is None:
         run = _create_run(meeting.rendezvous, options.run or FIRST_RUN, config, images)
     return _take_part(_Place(meeting.rendezvous, run, config, images), options, trains, log, departure)
@@ -62,18 +73,32 @@ def _set_threads(options: PeerOptions) -> None:
         torch.set_num_threads(options.threads)
 
 
+def _filled_in(config: RunConfig, options: LeadOptions, images: ImageSet, is_new: bool) -> RunConfig:
+    """The configuration with what a new run takes from its images and this machine."""
+    gan = config.gan
+    if not is_new:
+        if options.conditional and not gan.model.num_classes:
+            raise ConfigError("the run was created without classes; leave --conditional out")
+        return config
+    if options.conditional:
+        gan = with_classes_of(gan, images)
+    if options.largest_microbatch:
+        gan = with_largest_microbatch(gan, pick_device(options.device))
+    return config.model_copy(update={"gan": gan})
+
+
 def _create_run(rendezvous: Rendezvous, name: str, config: RunConfig, images: ImageSet) -> RunRow:
     """Version 0 is what the seed gives; it is stored so that anyone can start from it."""
     trainer = Trainer(config.gan, images, "cpu")
     theta = trainer.theta()
     ema = theta[trainer.layout.slice_of("G")].clone()
-    digest = Snapshot(trainer.layout, 0, "", 0, theta, ema)
-    blob, manifest = digest.blob, digest.manifest
+    first = Snapshot(trainer.layout, 0, "", 0, theta, ema)
+    blob, manifest = first.blob, first.manifest
     pieces = [(d, bytes(p)) for d, p in zip(manifest.chunks, chunk(blob), strict=True)]
     return rendezvous.create_run(
         name,
         config.model_dump(mode="json"),
-        _dataset(images),
+        _dataset(config, images),
         manifest.schema_hash,
         config.unit_images,
         manifest,
@@ -81,13 +106,20 @@ def _create_run(rendezvous: Rendezvous, name: str, config: RunConfig, images: Im
     )
 
 
-def _dataset(images: ImageSet) -> Dataset:
-    fingerprint = images.fingerprint
+def _dataset(config: RunConfig, images: ImageSet) -> Dataset:
+    fingerprint = run_fingerprint(config.gan, images)
     return Dataset(count=fingerprint.count, resolution=fingerprint.resolution, digest=fingerprint.digest)
 
 
-def _check_images(run: RunRow, images: ImageSet) -> None:
-    mine, theirs = _dataset(images), run.dataset
+def _images(config: RunConfig, options: PeerOptions) -> ImageSet:
+    """The images to train on. Those that are held out are kept aside."""
+    spec, pixels = dataset_of(config, options), config.gan.model.resolution
+    images = open_images(spec, pixels, options.data_root, options.download)
+    return training_images(config.gan, images)
+
+
+def _check_images(run: RunRow, config: RunConfig, images: ImageSet) -> None:
+    mine, theirs = _dataset(config, images), run.dataset
     if mine != theirs:
         raise DatasetError(
             f"these are not the images of the run {run.name}: {counted(mine['count'], 'image')} with digest "
@@ -100,7 +132,7 @@ def _protocol_config(run: RunRow, config: RunConfig, vector_size: int) -> Protoc
     return ProtocolConfig(
         images=run.dataset["count"],
         unit_images=run.unit_images,
-        microbatch=config.gan.microbatch,
+        microbatch=config.gan.step_images,
         vector_size=vector_size,
         schema_hash=run.schema_hash,
         codec=config.sync.codec,
@@ -139,7 +171,7 @@ class _Means:
 
 def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, departure: Departure) -> str:
     run, images = place.run, place.images
-    _check_images(run, images)
+    _check_images(run, place.config, images)
     layout = layout_for(place.config.gan.model)
     if layout.schema_hash != run.schema_hash:
         raise SchemaMismatch(f"the nets of the run {run.name} are of another version of p2pgan")

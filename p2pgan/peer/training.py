@@ -9,11 +9,15 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from p2pgan.gan.health import Recovery, warning
 from p2pgan.gan.train import summarise
 from p2pgan.gan.trainer import StepStats, Trainer
-from p2pgan.peer.inbox import ContributionReady, Inbox, SpanTrained, ThreadDied
+from p2pgan.peer.inbox import ContributionReady, Inbox, SpanTrained, ThreadDied, TrainingNoticed
 from p2pgan.protocol.ids import Span
 from p2pgan.protocol.metrics import Losses, losses
+
+LOOK_EVERY_IMAGES = 512
+"""Signals that need images of their own are looked at so often: they then cost about a percent."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +25,13 @@ class _Job:
     ticket: int
     spans: tuple[Span, ...]
     base: Tensor
+    images: int
 
 
 @dataclass(frozen=True)
 class _Rebase:
     base: Tensor
+    images: int
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,10 @@ class TrainingThread:
 
     def __init__(self, trainer: Trainer, inbox: Inbox) -> None:
         self._trainer, self._inbox = trainer, inbox
+        self._recovery = Recovery(trainer)
+        self._images_unseen = 0
+        """Trained since the signals were last looked at."""
+        self._warned: str | None = None
         self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
         self._base: Tensor | None = None
         self._ended = False
@@ -54,13 +64,13 @@ class TrainingThread:
     def start(self) -> None:
         self._thread.start()
 
-    def train(self, ticket: int, spans: tuple[Span, ...], base: Tensor) -> None:
-        """Drop what is under way; train ``spans`` from ``base``."""
-        self._commands.put(_Job(ticket, spans, base))
+    def train(self, ticket: int, spans: tuple[Span, ...], base: Tensor, images: int) -> None:
+        """Drop what is under way; train ``spans`` from ``base``, when the run has counted ``images``."""
+        self._commands.put(_Job(ticket, spans, base, images))
 
-    def rebase(self, base: Tensor) -> None:
+    def rebase(self, base: Tensor, images: int) -> None:
         """Go on from ``base``, with what was learned since the old one on top."""
-        self._commands.put(_Rebase(base))
+        self._commands.put(_Rebase(base, images))
 
     def stop(self) -> None:
         """Drop what is under way and idle."""
@@ -85,18 +95,23 @@ class TrainingThread:
         match command:
             case _Job():
                 self._trainer.load(command.base)
-                self._base = command.base
+                self._start_from(command.base, command.images)
                 return command
-            case _Rebase(base):
+            case _Rebase(base, images):
                 if job is not None and self._base is not None:
                     self._trainer.rebase(self._base, base)
-                    self._base = base
+                    self._start_from(base, images)
                 return job
             case _Stop():
                 return None
             case _End():
                 self._ended = True
                 return None
+
+    def _start_from(self, base: Tensor, images: int) -> None:
+        self._base = base
+        self._recovery.mark(base)
+        self._trainer.at(images)
 
     def _train(self, job: _Job) -> _Job | None:
         """Train all spans of ``job``; the job that replaced it, if one did."""
@@ -105,11 +120,12 @@ class TrainingThread:
         for span in job.spans:
             span_began = time.perf_counter()
             steps = []
-            for start, stop in microbatches(span, self._trainer.config.microbatch):
+            for start, stop in microbatches(span, self._trainer.config.step_images):
                 replaced = self._commands_waiting(job)
                 if replaced is not job:
                     return replaced
                 steps.append(self._trainer.train_microbatch(span.epoch, start, stop))
+                self._notice(self._recovery.after(steps[-1]))
             shown += steps
             self._report(span, steps, time.perf_counter() - span_began)
         seconds = max(1e-6, time.perf_counter() - began)
@@ -123,7 +139,25 @@ class TrainingThread:
         return None
 
     def _report(self, span: Span, steps: list[StepStats], seconds: float) -> None:
-        self._inbox.put(SpanTrained(span, summarise(span.unit, span.epoch, steps, seconds)))
+        self._images_unseen += sum(step.images for step in steps)
+        look = None
+        if self._images_unseen >= LOOK_EVERY_IMAGES:
+            look, self._images_unseen = self._trainer.look(), 0
+        stats = summarise(span.unit, span.epoch, steps, seconds, look)
+        self._inbox.put(SpanTrained(span, stats))
+        if look is not None:
+            self._warn(warning(stats))
+
+    def _notice(self, text: str | None) -> None:
+        if text is not None:
+            self._inbox.put(TrainingNoticed(text))
+
+    def _warn(self, text: str | None) -> None:
+        """Once for as long as the same is wrong; the numbers in the text change all the time."""
+        kind = text.partition("(")[0] if text is not None else None
+        if kind != self._warned:
+            self._notice(text)
+        self._warned = kind
 
     def _commands_waiting(self, job: _Job) -> _Job | None:
         """Obey everything that came in the meantime."""

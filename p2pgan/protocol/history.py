@@ -137,16 +137,33 @@ def agreement_problems(applied: Iterable[tuple[PeerId, VersionRecord]]) -> list[
 def journal_problems(
     history: Sequence[VersionRecord], journals: Mapping[str, Iterable[VersionRecord]]
 ) -> list[str]:
-    """What led each peer to the weights it left with is what was committed."""
-    committed = {record.version: record.digest for record in history}
-    problems = []
-    for peer, applied in sorted(journals.items()):
-        for record in applied:
-            if record.version not in committed:
-                problems.append(f"version {record.version}, which {peer} had, was never committed")
-            elif committed[record.version] != record.digest:
-                problems.append(f"{peer} had other weights than the committed version {record.version}")
-    return problems
+    """What led each peer to the weights it left with is what was committed.
+
+    Who leaves while it is cut off may not know yet that others went on in a later term from an older
+    version: its own rounds since then never happened, as if it had been killed.
+    """
+    return [
+        problem
+        for peer, applied in sorted(journals.items())
+        for problem in _journal_problems(peer, history, applied)
+    ]
+
+
+def _journal_problems(
+    peer: str, history: Sequence[VersionRecord], applied: Iterable[VersionRecord]
+) -> Iterable[str]:
+    committed = {record.version: record for record in history}
+    newest_term = history[-1].term if history else 0
+    given_up = False
+    for record in applied:
+        known = committed.get(record.version)
+        if known is None:
+            if not given_up or record.term >= newest_term:
+                yield f"version {record.version}, which {peer} had, was never committed"
+        elif known.digest != record.digest:
+            given_up = known.term > record.term
+            if not given_up:
+                yield f"{peer} had other weights than the committed version {record.version}"
 
 
 def last_lineage(applied: Sequence[VersionRecord]) -> tuple[VersionRecord, ...]:

@@ -9,9 +9,9 @@ from ipaddress import ip_address
 from urllib.parse import quote
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from p2pgan.errors import RendezvousRefused
+from p2pgan.errors import ConfigError, RendezvousRefused
 from p2pgan.rendezvous.translation import invalid_dsn
 
 _URI = ("postgresql://", "postgres://")
@@ -70,6 +70,20 @@ def host_without_tls(dsn: str) -> str | None:
 def only_from_here(dsn: str) -> bool:
     """Whether all hosts of ``dsn`` are this machine."""
     return all(is_local(host) for host in str(parse_dsn(dsn).get("host") or "").split(","))
+
+
+def tcp_address(dsn: str) -> tuple[str, int]:
+    """Where a DSN leads to. Raises ConfigError unless it names one host that is dialled by TCP."""
+    parts = parse_dsn(dsn)
+    host, port = str(parts.get("hostaddr") or parts.get("host") or ""), str(parts.get("port") or 5432)
+    if not host or host.startswith(("/", "@")) or "," in host + port:
+        raise ConfigError("the DSN must name one host that is reached by TCP, such as host=127.0.0.1")
+    return host, int(port)
+
+
+def redirected(dsn: str, host: str, port: int) -> str:
+    """The DSN with another address to dial; ``host`` is an IP address."""
+    return make_conninfo(dsn, host=host, hostaddr=host, port=port)
 
 
 def guest_dsn(login: str, password: str, host: str, port: int, database: str, tls: bool) -> str:

@@ -141,10 +141,11 @@ def test_the_terminal_closes(swarm: Swarm) -> None:
     name = os.ttyname(theirs)
     # The first terminal that a new session opens becomes its own.
     (peer,) = swarm.start("hung-up", launcher=redirected(f"<{name} >{name} 2>&1"))
-    os.close(theirs)
     shown = b""
     while b"listens on" not in shown:
         shown += os.read(ours, 4096)
+    # Not before the peer has it open: a terminal that nobody has open cannot be read.
+    os.close(theirs)
     first = swarm.committed
     swarm.until(lambda: applied(swarm, peer) > first, "it takes part")
     os.close(ours)

@@ -66,7 +66,10 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["train", "--set", "gan.model.widht=64"], "did you mean 'gan.model.width'"),
         (["train", "--set", "width=64"], "did you mean gan.model.width?"),
         (["train", "--set", "versions=64"], "did you mean goal.versions?"),
-        (["train", "--set", "name=mlp"], "did you mean gan.model.name or gan.loss.name?"),
+        (
+            ["train", "--set", "name=mlp"],
+            "did you mean gan.model.name or gan.loss.name or gan.schedule.name?",
+        ),
         (["train", "--dataset", "folder:/does/not/exist"], "/does/not/exist"),
         (["train", "--device", "abacus"], "abacus"),
         (["generate", "--out", "x.png"], "--weights"),

@@ -53,6 +53,8 @@ def test_the_page_of_commands_names_every_flag(command: str) -> None:
     named = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", sections[f"p2pgan {command}"]))
     if command in ("lead", "join"):
         named |= set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", sections["Flags about this machine"]))
+    if command in ("lead", "train"):
+        named |= set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", sections["Flags about the training"]))
     assert FLAGS[command] - COMMON - named == set()
     assert {flag for flag in named if flag.startswith("--")} - FLAGS[command] == set()
 

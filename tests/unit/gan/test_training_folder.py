@@ -30,9 +30,10 @@ def test_a_folder_is_made_with_the_first_line_and_not_before(tmp_path: Path):
     folder.record(STATS, 16)
     folder.record(STATS, 32)
     assert folder.losses.read_text().splitlines() == [
-        "images_seen,unit,epoch,images,seconds,loss_g,loss_d,d_real,d_fake,skipped",
-        "16,1,0,16,0.5,1.0,0.5,0.6,0.4,0",
-        "32,1,0,16,0.5,1.0,0.5,0.6,0.4,0",
+        "images_seen,unit,epoch,images,seconds,loss_g,loss_d,d_real,d_fake,skipped,"
+        "sign_real,sign_held_out,r1,grad_g,grad_d,diversity",
+        "16,1,0,16,0.5,1.0,0.5,0.6,0.4,0,0.0,,,0.0,0.0,",
+        "32,1,0,16,0.5,1.0,0.5,0.6,0.4,0,0.0,,,0.0,0.0,",
     ]
 
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -169,3 +171,19 @@ def test_a_file_that_stops_working_is_a_clear_error(journal: Journal, path: Path
     other.close()
     with pytest.raises(ConfigError, match="cannot be used"):
         journal.units("faces")
+
+
+def test_a_journal_of_an_older_release_gets_the_columns_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    signals = ("skipped", "sign_real", "sign_held_out", "r1", "grad_g", "grad_d", "diversity")
+    with Journal(path) as journal:
+        journal.add_unit("run", UNIT)
+    with closing(sqlite3.connect(path)) as file:
+        for column in signals:
+            file.execute(f"alter table units drop column {column}")
+        file.commit()
+    later = replace(UNIT, skipped=1, sign_real=0.5, diversity=0.7)
+    with Journal(path) as journal:
+        assert journal.notice is None
+        journal.add_unit("run", later)
+        assert [entry.line for entry in journal.units("run")] == [UNIT, later]

@@ -94,9 +94,17 @@ def test_recovery_is_the_time_to_the_next_version(fleet: Fleet, make_status: Mak
     injector.observe(12, make_status(NAMES, "peer-1", version=5, age=2.25))
     assert record.recovered_s is None
     injector.observe(17.5, make_status(NAMES, "peer-2", version=6, age=0.5))
-    injector.observe(30, make_status(NAMES, "peer-2", version=9, age=0.5))
     assert record.recovered_s == 7.0
-    assert injector.recovered
+
+
+def test_the_run_has_recovered_when_everyone_takes_part_again(fleet: Fleet, make_status: MakeStatus) -> None:
+    injector = _injector(fleet, {"do": "kill", "target": "peer-3", "at_s": 10, "for_s": 3})
+    injector.step(10, make_status(NAMES, "peer-1", version=4))
+    injector.observe(12, make_status(NAMES[:2], "peer-1", version=6, age=0.0))
+    assert not injector.recovered(make_status(NAMES[:2], "peer-1", version=7)), "it is not over"
+    injector.step(13, make_status(NAMES[:2], "peer-1", version=7))
+    assert not injector.recovered(make_status(NAMES[:2], "peer-1", version=7)), "peer-3 is not back"
+    assert injector.recovered(make_status(NAMES, "peer-1", version=8))
 
 
 def test_what_is_repeated_is_undone_first_and_waits_until_everyone_is_back(
@@ -113,7 +121,6 @@ def test_what_is_repeated_is_undone_first_and_waits_until_everyone_is_back(
     assert injector.step(15, make_status(NAMES, "peer-2", version=5)) == [], "no second version yet"
 
     assert injector.step(16, make_status(NAMES, "peer-2", version=6)) == ["kill leader (peer-2)"]
-    assert not injector.recovered
     assert len(injector.pending) == 1
 
 

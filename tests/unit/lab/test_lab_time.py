@@ -69,7 +69,10 @@ def _lab(clock: Clock, make_status: MakeStatus, said: StringIO, out: Path, arriv
     )
     seen: list[float] = []
     injector = SimpleNamespace(
-        recovered=False, step=lambda at, _: seen.append(at) or [], observe=lambda *_: None, seen=seen
+        recovered=lambda _: False,
+        step=lambda at, _: seen.append(at) or [],
+        observe=lambda *_: None,
+        seen=seen,
     )
     status = make_status(list(arrivals), leader="peer-1", version=3)
     database = SimpleNamespace(status=lambda _: dict(status))

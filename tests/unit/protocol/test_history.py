@@ -80,3 +80,16 @@ def test_a_peer_with_other_weights_is_found() -> None:
 
 def test_a_version_that_a_peer_left_with_and_nobody_committed_is_found() -> None:
     assert audit(SOUND[:2], {"bob": SOUND}, IMAGES) == ["version 3, which bob had, was never committed"]
+
+
+def test_rounds_of_a_peer_that_was_cut_off_in_an_older_term_never_happened() -> None:
+    """``bob`` led on alone in term 1, and left before it heard of term 2."""
+    later = (*SOUND, _record(4, 2, ("ada", Span(1, 1, 10, 20)), images=50))
+    alone = tuple(_record(v, 1, ("bob", Span(1, 0, 0, 10)), images=40) for v in (3, 4, 5))
+    branch = [msgspec.structs.replace(record, digest=f"alone-{record.version}") for record in alone]
+    assert audit(later, {"bob": (*SOUND[:2], *branch)}, IMAGES) == []
+    # A round of the later term on weights that nobody else had is another matter.
+    for number, word in ((1, "bob had other weights than the committed version 4"), (2, "never committed")):
+        wrong = [*branch]
+        wrong[number] = msgspec.structs.replace(branch[number], term=2)
+        assert any(word in problem for problem in audit(later, {"bob": (*SOUND[:2], *wrong)}, IMAGES))

@@ -5,8 +5,16 @@ from psycopg.conninfo import conninfo_to_dict
 
 from p2pgan.cli.main import run
 from p2pgan.cli.warnings import warn_without_tls
-from p2pgan.errors import RendezvousRefused
-from p2pgan.rendezvous.dsn import guest_dsn, host_without_tls, only_from_here, place_of
+from p2pgan.errors import ConfigError, RendezvousRefused
+from p2pgan.rendezvous.dsn import (
+    guest_dsn,
+    host_without_tls,
+    only_from_here,
+    parse_dsn,
+    place_of,
+    redirected,
+    tcp_address,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -138,3 +146,25 @@ def test_a_user_with_an_at_sign_is_refused_as_well() -> None:
 )
 def test_a_place_has_no_password(dsn: str, place: str) -> None:
     assert place_of(dsn) == place
+
+
+def test_another_address_to_dial_leaves_the_rest_of_a_dsn() -> None:
+    parts = parse_dsn(redirected("postgresql://me:a%40b@db.example.org:5433/gan", "127.0.0.1", 7))
+    assert parts == {
+        "user": "me",
+        "password": "a@b",
+        "dbname": "gan",
+        "host": "127.0.0.1",
+        "hostaddr": "127.0.0.1",
+        "port": "7",
+    }
+
+
+def test_a_dsn_that_names_one_host_has_an_address() -> None:
+    assert tcp_address("host=db.example.org dbname=gan") == ("db.example.org", 5432)
+
+
+@pytest.mark.parametrize("dsn", ["dbname=gan", "host=/tmp", "postgresql://h1:1,h2:2/gan"])
+def test_a_dsn_without_one_tcp_host_has_no_address(dsn: str) -> None:
+    with pytest.raises(ConfigError, match="one host"):
+        tcp_address(dsn)

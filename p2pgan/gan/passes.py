@@ -1,0 +1,177 @@
+"""Forward and backward passes of one step, in parts that fit the device.
+
+A step's loss is a mean over its images, so it is the same whether the images pass through the networks
+at once or part by part with the gradients added up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from p2pgan.gan.augment import Augment
+from p2pgan.gan.config import LossConfig
+from p2pgan.gan.losses import LOSSES
+from p2pgan.gan.models import run_network
+from p2pgan.gan.precision import Precision
+from p2pgan.gan.regularizers import between, gradient_penalty, r1_penalty
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Everything a step is made from, on the device; all but the weights."""
+
+    real: Tensor
+    """float32 in [-1, 1], shape ``(n, 3, R, R)``."""
+    latents: Tensor
+    """``(n, latent_dim)``."""
+    labels: Tensor | None
+    """int64 ``(n,)``: of the real images, and drawn for."""
+    draws: Tensor | None
+    """For augmentation, ``(3, n, DRAWS)``: real, drawn for D, drawn for G."""
+    shares: Tensor | None
+    """For the gradient penalty, ``(n,)``."""
+
+    def __len__(self) -> int:
+        return len(self.real)
+
+    def parts(self, most: int) -> Iterator[Batch]:
+        """The batch, or parts of at most so many images."""
+        if len(self) <= most:
+            yield self
+            return
+        for start in range(0, len(self), most):
+            part = slice(start, start + most)
+            yield Batch(
+                self.real[part],
+                self.latents[part],
+                None if self.labels is None else self.labels[part],
+                None if self.draws is None else self.draws[:, part],
+                None if self.shares is None else self.shares[part],
+            )
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What D's part of a step showed; means over the images."""
+
+    loss: float
+    """Without penalties."""
+    d_real: float
+    d_fake: float
+    sign: float
+    r1: float | None
+    r2: float | None
+
+
+class Passes:
+    """The two games' losses, computed and differentiated. Gradients are added to what is there."""
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        config: LossConfig,
+        precision: Precision,
+        augment: Augment,
+    ) -> None:
+        self._g, self._d = generator, discriminator
+        self._config, self._loss = config, LOSSES[config.name]
+        self._precision, self._augment = precision, augment
+        self._drawn: Tensor | None = None
+
+    def forget(self) -> None:
+        """Gives memory back that a pass has kept for the next."""
+        self._drawn = None
+
+    def discriminator(self, batch: Batch, most: int, lazy: bool) -> Judgement:
+        """Adds up D's gradients; ``lazy`` says that R1 and R2 are due.
+
+        Images drawn in one part are kept for the generator's pass: the generator runs forward once.
+        """
+        self.forget()
+        seen: list[Tensor] = []
+        for part in batch.parts(most):
+            whole = part is batch
+            with torch.set_grad_enabled(whole), self._precision.lowered():
+                fake = run_network(self._g, part.latents, part.labels)
+            if whole:
+                self._drawn = fake
+            total, figures = self._discriminator_loss(part, fake.detach().float(), lazy)
+            weight = len(part) / len(batch)
+            (total * (weight * self._precision.scale)).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            seen.append(figures * weight)
+        loss, d_real, d_fake, sign, r1, r2 = torch.stack(seen).sum(dim=0).tolist()
+        with_r1, with_r2 = lazy and self._config.r1_gamma > 0, lazy and self._config.r2_gamma > 0
+        return Judgement(loss, d_real, d_fake, sign, r1 if with_r1 else None, r2 if with_r2 else None)
+
+    def generator(self, batch: Batch, most: int) -> float:
+        """Adds up G's gradients; its loss."""
+        # D passes gradients on to G but needs none of its own.
+        self._d.requires_grad_(False)
+        try:
+            losses = [self._generator_loss(part, len(batch)) for part in batch.parts(most)]
+        finally:
+            self._d.requires_grad_(True)
+            self.forget()
+        return torch.stack(losses).sum().item()
+
+    def _generator_loss(self, part: Batch, images: int) -> Tensor:
+        """One part's share of G's loss."""
+        fake = self._drawn
+        with self._precision.lowered():
+            if fake is None:
+                fake = run_network(self._g, part.latents, part.labels)
+            fake_logits = self._judged(fake, part, 2).float()
+            real_logits = None
+            if self._loss.paired:
+                with torch.no_grad():
+                    real_logits = self._judged(part.real, part, 0).float()
+        loss = self._loss.generator(fake_logits, real_logits)
+        weight = len(part) / images
+        (loss * (weight * self._precision.scale)).backward()  # type: ignore[no-untyped-call]  # as above
+        return loss.detach() * weight
+
+    def _discriminator_loss(self, part: Batch, fake: Tensor, lazy: bool) -> tuple[Tensor, Tensor]:
+        """D's loss with penalties, and the figures of ``Judgement``."""
+        config = self._config
+        real = part.real
+        with_r1, with_r2 = lazy and config.r1_gamma > 0, lazy and config.r2_gamma > 0
+        real.requires_grad_(with_r1)
+        fake.requires_grad_(with_r2)
+        with self._precision.lowered():
+            real_logits = self._judged(real, part, 0).float()
+            fake_logits = self._judged(fake, part, 1).float()
+        loss = self._loss.discriminator(real_logits, fake_logits)
+        total, r1, r2 = loss, loss.new_zeros(()), loss.new_zeros(())
+        if with_r1:
+            r1 = r1_penalty(self._in_full(real_logits, real, part, 0), real)
+            total = total + r1 * (config.r1_gamma / 2 * config.r1_every)
+        if with_r2:
+            r2 = r1_penalty(self._in_full(fake_logits, fake, part, 1), fake)
+            total = total + r2 * (config.r2_gamma / 2 * config.r1_every)
+        if part.shares is not None:
+            mixed = between(real, fake, part.shares)
+            with self._precision.full():
+                logits = run_network(self._d, mixed, part.labels)
+            total = total + gradient_penalty(logits, mixed) * config.gp_weight
+        with torch.no_grad():
+            sign = (real_logits - fake_logits if self._loss.relative else real_logits).sign().mean()
+            figures = [loss, real_logits.sigmoid().mean(), fake_logits.sigmoid().mean(), sign, r1, r2]
+            return total, torch.stack([figure.detach() for figure in figures])
+
+    def _judged(self, images: Tensor, part: Batch, row: int) -> Tensor:
+        """Logits, after the changes of ``row`` of the draws."""
+        if part.draws is not None:
+            images = self._augment(images, part.draws[row])
+        return run_network(self._d, images, part.labels)
+
+    def _in_full(self, logits: Tensor, images: Tensor, part: Batch, row: int) -> Tensor:
+        """Logits whose gradients are of full precision: those that are there, if they are."""
+        if not self._precision.is_lowered:
+            return logits
+        with self._precision.full():
+            return self._judged(images, part, row)

@@ -1,0 +1,37 @@
+"""Flags of the training: what they become in the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from p2pgan.cli.options import augment_kinds, batch_size
+from p2pgan.cli.overrides import requested
+from p2pgan.errors import ConfigError
+from p2pgan.peer.config import run_config
+
+
+def test_batch_size_is_a_number_or_left_to_the_device() -> None:
+    assert [batch_size(value) for value in (None, "auto", "64")] == [None, None, 64]
+    for wrong in ("0", "-3", "many", "1.5"):
+        with pytest.raises(ConfigError, match="is no number of images; give a number above 0, or auto"):
+            batch_size(wrong)
+
+
+def test_kinds_of_augmentation_have_commas_between_them() -> None:
+    assert augment_kinds(None) is None
+    said = requested(None, None, {"gan.augment.policy": augment_kinds("color, cutout")})
+    assert run_config(said).gan.augment.policy == ("color", "cutout")
+    with pytest.raises(ConfigError, match="gan.augment.policy"):
+        run_config(requested(None, None, {"gan.augment.policy": augment_kinds("colour")}))
+
+
+def test_everything_overrides_a_preset(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("gan: {loss: {r1_gamma: 1.0}, microbatch: 16}")
+    gan = run_config(requested(file, ["gan.microbatch=8"], {"gan.model.name": "dcgan"}, "modern")).gan
+    assert (gan.loss.name, gan.loss.r1_gamma, gan.loss.r2_gamma) == ("rp", 1.0, 0.05)
+    assert (gan.microbatch, gan.accumulate, gan.model.name) == (8, 4, "dcgan")
+    with pytest.raises(ConfigError, match="did you mean classic"):
+        requested(None, None, {}, "clasic")
