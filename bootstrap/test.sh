@@ -12,6 +12,17 @@ if [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null &
     { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null; } ||
         echo "Debian's Postgres could not be installed: its tests will be skipped"
 fi
+# The dashboard is also tested in a real browser: Debian's chromium, driven by playwright. Where one of them
+# cannot be had, those tests are skipped and say why.
+python -c 'import playwright' 2>/dev/null ||
+    python -m pip install --disable-pip-version-check --quiet "playwright>=1.45" ||
+    echo "playwright could not be installed: the tests in a browser will be skipped"
+if [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null &&
+    ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        chromium fonts-dejavu-core >/dev/null; } ||
+        echo "chromium could not be installed: the tests in a browser will be skipped"
+fi
 set -x
 ruff check .
 ruff format --check .

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from p2pgan.cli import options as o
+from p2pgan.cli.beside import dashboard_beside
 from p2pgan.cli.interrupt import asked_to_end
 from p2pgan.cli.overrides import requested
 from p2pgan.errors import ConfigError
@@ -55,6 +56,10 @@ def lab(
     json_report: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the report as JSON here.")
     ] = None,
+    dashboard: Annotated[
+        bool,
+        typer.Option("--dashboard/--no-dashboard", help="Show the run live in a browser on this machine."),
+    ] = True,
     debug: o.Debug = False,
 ) -> None:
     """Train with several real peers on this machine, and draw a picture in the end.
@@ -106,6 +111,7 @@ def lab(
             dataset=run_config(said).dataset,
             requested=said,
             command=shlex.join(["p2pgan", *sys.argv[1:]]),
+            page=dashboard_beside if dashboard else None,
         ),
         View(console),
         asked_to_end,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from socket import gethostname
 from typing import Annotated
 
 import typer
 
 from p2pgan.cli import options as o
+from p2pgan.cli.beside import dashboard_beside
 from p2pgan.cli.overrides import requested
 from p2pgan.cli.warnings import warn_without_tls
 from p2pgan.peer.options import LeadOptions
@@ -45,6 +47,9 @@ def lead(
     port: o.Port = 0,
     threads: o.Threads = None,
     log_format: o.LogFormatOption = "lines",
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="Also show the run live in a browser on this machine.")
+    ] = False,
     debug: o.Debug = False,
 ) -> None:
     """Create a run, or resume it, and train as its first leader.
@@ -95,4 +100,9 @@ def lead(
     warn_without_tls(rendezvous)
     from p2pgan.peer.start import lead as lead_run
 
-    lead_run(options)
+    with ExitStack() as stack:
+        if dashboard:
+            from p2pgan.peer.log import Log
+
+            Log(log_format).note("dashboard", stack.enter_context(dashboard_beside(rendezvous)))
+        lead_run(options)

@@ -14,6 +14,7 @@ import typer
 
 from p2pgan.cli import (
     audit,
+    dashboard,
     export,
     generate,
     invite,
@@ -48,6 +49,7 @@ for command in (
     join.join,
     generate.generate,
     status.status,
+    dashboard.dashboard,
     export.export,
     train.train,
     lab.lab,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,8 @@ class LabOptions:
     """What was said about the run's configuration: what a file for ``p2pgan lead --config`` holds."""
     command: str
     """How the lab was called, for the report."""
+    page: Callable[[str], AbstractContextManager[str]] | None = None
+    """Shows a rendezvous live as long as it is entered; given the DSN, it gives the address."""
 
 
 class Lab:

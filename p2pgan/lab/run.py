@@ -58,6 +58,8 @@ def _run(
         options.out.mkdir(parents=True, exist_ok=True)
         surroundings = _surroundings(options, dsn, postgres, stack)
         stack.enter_context(view)
+        if options.page is not None:
+            view.note(0, f"dashboard: {stack.enter_context(options.page(dsn))}")
         injector = Injector(options.scenario.faults, surroundings)
         lab = Lab(options, surroundings.fleet, database, injector, view)
         try:

@@ -196,7 +196,7 @@ class Database:
             )
             for s in effect.stats
         ]
-        self._db.roll_up(self._run.id, self._me, effect.term, stats, [])
+        self._db.roll_up(self._run.id, self._me, effect.term, stats)
 
     def _finish_run(self, term: int) -> None:
         done = self._db.finish_run(self._run.id, self._me, term)
@@ -221,6 +221,9 @@ class Database:
             return
         pass_by("announce")
         self._inbox.put(CommitDone(manifest.version))
+        # A call of its own: should it fail, the commit is done all the same.
+        write = partial(self._db.write_metrics, self._run.id, self._me, effect.metrics)
+        self._work_line.put("metrics", write, awaited=False)
         self._memory.forget_commits()
         self._kept_version = None
         if manifest.version - self._sampled >= self._sample_every or self._sampled == 0:

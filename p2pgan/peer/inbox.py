@@ -13,6 +13,7 @@ from p2pgan.gan.train import UnitStats
 from p2pgan.peer.vectors import Snapshot
 from p2pgan.protocol.events import Event
 from p2pgan.protocol.ids import PeerId, Span
+from p2pgan.protocol.metrics import Losses
 from p2pgan.transport import Arrival, BlobArrived, MessageArrived
 
 MOST_WAITING = 512
@@ -44,6 +45,8 @@ class ContributionReady:
     contribution: Tensor
     """How far the weights moved: float32 (P,), CPU."""
     images_per_s: float
+    losses: Losses | None
+    """What it showed."""
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ class Peer:
             case ContributionReady():
                 if item.ticket == self._machine.member.ticket:
                     self._vectors.contribution = item.contribution
-                    self._handle(TrainingDone(item.ticket, item.images_per_s))
+                    self._handle(TrainingDone(item.ticket, item.images_per_s, item.losses))
             case SnapshotRead(snapshot):
                 self._training.stop()
                 self._install(snapshot, ())

@@ -14,6 +14,7 @@ from p2pgan.gan.train import summarise
 from p2pgan.gan.trainer import StepStats, Trainer
 from p2pgan.peer.inbox import ContributionReady, Inbox, SpanTrained, ThreadDied, TrainingNoticed
 from p2pgan.protocol.ids import Span
+from p2pgan.protocol.metrics import Losses, losses
 
 LOOK_EVERY_IMAGES = 512
 """Signals that need images of their own are looked at so often: they then cost about a percent."""
@@ -115,6 +116,7 @@ class TrainingThread:
     def _train(self, job: _Job) -> _Job | None:
         """Train all spans of ``job``; the job that replaced it, if one did."""
         began = time.perf_counter()
+        shown: list[StepStats] = []
         for span in job.spans:
             span_began = time.perf_counter()
             steps = []
@@ -124,6 +126,7 @@ class TrainingThread:
                     return replaced
                 steps.append(self._trainer.train_microbatch(span.epoch, start, stop))
                 self._notice(self._recovery.after(steps[-1]))
+            shown += steps
             self._report(span, steps, time.perf_counter() - span_began)
         seconds = max(1e-6, time.perf_counter() - began)
         images = sum(s.images for s in job.spans)
@@ -132,7 +135,7 @@ class TrainingThread:
             return replaced
         assert self._base is not None
         moved = self._trainer.theta() - self._base
-        self._inbox.put(ContributionReady(job.ticket, moved, images / seconds))
+        self._inbox.put(ContributionReady(job.ticket, moved, images / seconds, _losses(shown)))
         return None
 
     def _report(self, span: Span, steps: list[StepStats], seconds: float) -> None:
@@ -165,6 +168,14 @@ class TrainingThread:
             except queue.Empty:
                 break
         return now
+
+
+def _losses(steps: list[StepStats]) -> Losses | None:
+    """Means over the images; None if no step was finite."""
+    if not any(step.finite for step in steps):
+        return None
+    means = summarise(0, 0, steps, 0.0)
+    return losses(means.loss_g, means.loss_d, means.d_real, means.d_fake)
 
 
 def microbatches(span: Span, size: int) -> list[tuple[int, int]]:

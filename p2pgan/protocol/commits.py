@@ -27,6 +27,7 @@ class Commits:
         self.under_way = self.finishing = self.urgent = False
         self._next_at = self._retry_at = 0.0
         self.done_in_term = 0
+        self._core.metrics.clear()
 
     @property
     def waiting(self) -> int:
@@ -41,7 +42,7 @@ class Commits:
             return
         self.under_way = True
         self._next_at = core.now + core.config.commit_s
-        core.emit(Commit(core.term, records))
+        core.emit(Commit(core.term, records, tuple(core.metrics.values())))
 
     def done(self, event: CommitDone) -> None:
         core = self._core

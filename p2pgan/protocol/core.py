@@ -9,6 +9,7 @@ from p2pgan.protocol.effects import Effect, Note, Send
 from p2pgan.protocol.events import PeerInfo
 from p2pgan.protocol.ids import PeerId, SnapshotManifest, VersionRecord
 from p2pgan.protocol.messages import AnyMessage, Heartbeat
+from p2pgan.protocol.metrics import RoundMetric
 from p2pgan.protocol.texts import SHORT_ID
 
 
@@ -44,8 +45,12 @@ class Core:
     version: int = 0
     digest: str = ""
     images: int = 0
+    version_since: float = 0.0
+    """When this peer came to its version."""
     ledger: list[VersionRecord] = field(default_factory=list)
     committed_version: int = 0
+    metrics: dict[int, RoundMetric] = field(default_factory=dict)
+    """By version: how the rounds went that this peer conducted in its term and that are not committed."""
     fetching: int | None = None
     """Version of the snapshot on its way."""
     # membership
@@ -117,11 +122,13 @@ class Core:
         """The weights are now those of ``record``, which follows on the current ones."""
         self.ledger.append(record)
         self.version, self.digest, self.images = record.version, record.digest, record.images
+        self.version_since = self.now
         self.prune_ledger()
 
     def adopt(self, manifest: SnapshotManifest, ledger: tuple[VersionRecord, ...]) -> None:
         """The weights are now those of a snapshot; ``ledger`` ends at its version or is empty."""
         self.version, self.digest, self.images = manifest.version, manifest.digest, manifest.images
+        self.version_since = self.now
         self.ledger = list(ledger)
 
     def prune_ledger(self) -> None:
@@ -129,6 +136,8 @@ class Core:
         first_kept = min(self.committed_version + 1, self.version - self.config.recent_records + 1)
         while self.ledger and self.ledger[0].version < first_kept:
             self.ledger.pop(0)
+        for version in [v for v in self.metrics if v <= self.committed_version]:
+            del self.metrics[version]
 
     def uncommitted(self) -> tuple[VersionRecord, ...]:
         return tuple(r for r in self.ledger if r.version > self.committed_version)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from p2pgan.protocol.ids import PeerId, SnapshotManifest, Span, VersionRecord
 from p2pgan.protocol.messages import AnyMessage, Shard
+from p2pgan.protocol.metrics import RoundMetric
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ class Commit:
 
     term: int
     records: tuple[VersionRecord, ...]
+    metrics: tuple[RoundMetric, ...] = ()
+    """How those of them went that this leader conducted; written afterwards, and nothing waits for it."""
 
 
 @dataclass(frozen=True)

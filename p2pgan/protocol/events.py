@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from p2pgan.protocol.ids import PeerId, SnapshotManifest, VersionRecord
 from p2pgan.protocol.messages import AnyMessage
+from p2pgan.protocol.metrics import Losses
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ class TrainingDone:
 
     ticket: int
     images_per_s: float
+    losses: Losses | None = None
 
 
 @dataclass(frozen=True)

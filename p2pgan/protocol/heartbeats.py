@@ -88,4 +88,5 @@ class Heartbeats:
             peers_generation=max(0, core.peers_generation),
             lease_held=self._leadership.trusted,
             offences=() if self._leadership.is_leader else core.offences,
+            losses=None if self._leadership.is_leader else member.losses,
         )

@@ -18,6 +18,7 @@ from p2pgan.protocol.events import CandidateReady, Reduced, ResultArrived, Slice
 from p2pgan.protocol.exchange import Exchange
 from p2pgan.protocol.ids import Contribution, PeerId, Span, VersionRecord
 from p2pgan.protocol.messages import Phase, Plan, ResultRequest, RoundCommitted, SliceRequest
+from p2pgan.protocol.metrics import Losses
 from p2pgan.protocol.texts import counted
 
 ROUNDS_AHEAD = 64
@@ -59,6 +60,8 @@ class Member:
         self.held: tuple[Span, ...] = ()
         self.trained = False
         self.images_per_s = 0.0
+        self.losses: Losses | None = None
+        """What the last training that is done showed."""
         self.ticket = 0
         """Names the training that counts; results of others come too late."""
 
@@ -151,7 +154,7 @@ class Member:
     def training_done(self, event: TrainingDone) -> None:
         self.images_per_s = event.images_per_s
         if event.ticket == self.ticket and self.held:
-            self.trained = True
+            self.trained, self.losses = True, event.losses
             self._go_on()
 
     # -- exchange ----------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from p2pgan.protocol.ids import Count, Digest, PeerId, SnapshotManifest, Span, VersionRecord
+from p2pgan.protocol.metrics import Losses
 
 Name = Annotated[str, msgspec.Meta(max_length=200)]
 Rate = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
@@ -64,6 +65,8 @@ class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
     """Only from a leader: its lease is renewed in time."""
     offences: Annotated[tuple[tuple[PeerId, Count], ...], msgspec.Meta(max_length=MAX_OFFENDERS)] = ()
     """To the leader: who sent the sender what no peer may send, how often; the worst if there are many."""
+    losses: Losses | None = None
+    """To the leader: what the last training that is done showed; in a vote, that of the contribution."""
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):

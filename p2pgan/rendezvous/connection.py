@@ -97,10 +97,11 @@ class Session:
 
 
 class Line:
-    """One connection to ``dsn``; calls from several threads take turns."""
+    """One connection to ``dsn``; calls from several threads take turns. A read-only one changes nothing."""
 
-    def __init__(self, dsn: str, limits: Limits) -> None:
+    def __init__(self, dsn: str, limits: Limits, read_only: bool = False) -> None:
         self._dsn = dsn
+        self._read_only = read_only
         self._limits = limits
         self._turn = threading.Lock()
         self._connection: psycopg.Connection[TupleRow] | None = None
@@ -169,7 +170,11 @@ class Line:
         try:
             connection.execute(
                 QUERIES["settle_session"],
-                {"statement_timeout": self._limits.statement, "lock_timeout": self._limits.lock},
+                {
+                    "statement_timeout": self._limits.statement,
+                    "lock_timeout": self._limits.lock,
+                    "read_only": "on" if self._read_only else "off",
+                },
             )
         except psycopg.Error as error:
             connection.close()

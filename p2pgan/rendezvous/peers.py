@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, cast
+from typing import cast
 
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
@@ -62,9 +62,8 @@ class PeerCalls(Calls):
         peer: PeerId,
         term: int,
         stats: Sequence[PeerStat],
-        metrics: Sequence[Mapping[str, Any]],
     ) -> bool:
-        """Write everyone's state, speed and last sign, and some metrics, as the leader.
+        """Write everyone's state, speed and last sign, as the leader.
 
         A peer that left stays so until it registers again.
 
@@ -76,7 +75,6 @@ class PeerCalls(Calls):
             "peer": peer,
             "term": term,
             "stats": Jsonb([asdict(stat) for stat in stats]),
-            "metrics": Jsonb([dict(metric) for metric in metrics]),
         }
         with self._line.call() as session:
             return cast(bool, session.value("roll_up", parameters))

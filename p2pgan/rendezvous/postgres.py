@@ -13,23 +13,25 @@ from p2pgan.rendezvous.logins import LoginCalls
 from p2pgan.rendezvous.peers import PeerCalls
 from p2pgan.rendezvous.reports import ReportCalls
 from p2pgan.rendezvous.runs import RunCalls
+from p2pgan.rendezvous.views import ViewCalls
 from p2pgan.rendezvous.weights import WeightCalls
 
 
-class Rendezvous(RunCalls, PeerCalls, LoginCalls, LeaseCalls, WeightCalls, ReportCalls):
+class Rendezvous(RunCalls, PeerCalls, LoginCalls, LeaseCalls, WeightCalls, ReportCalls, ViewCalls):
     """The database where the peers meet; safe to share between threads.
 
     It holds at most two connections: one for the lease, one for everything else. After a
     failure the next call connects again by itself.
 
-    ``server`` is the embedded Postgres behind ``dsn``, if it is one; closing leaves it.
+    ``server`` is the embedded Postgres behind ``dsn``, if it is one; closing leaves it. What is
+    ``read_only`` can change nothing in the database.
 
     Every call may raise RendezvousUnavailable (try again later), RendezvousRefused (address,
     password or rights are wrong) or SchemaMismatch.
     """
 
-    def __init__(self, dsn: str, server: EmbeddedPostgres | None = None) -> None:
-        super().__init__(dsn)
+    def __init__(self, dsn: str, server: EmbeddedPostgres | None = None, read_only: bool = False) -> None:
+        super().__init__(dsn, read_only)
         self._server = server
 
     def migrate(self) -> int:
@@ -61,7 +63,7 @@ _PATH = re.compile(r"[\w./~-]+")
 """No DSN matches it, and nothing with a password: there would be a space, a colon or an equals sign in it."""
 
 
-def open_rendezvous(place: str, create: bool = False) -> Rendezvous:
+def open_rendezvous(place: str, create: bool = False, read_only: bool = False) -> Rendezvous:
     """The rendezvous at ``place``: a libpq DSN or URI, or ``embedded:PATH``.
 
     An embedded Postgres is started if need be, made if there is none and ``create`` says so, and left
@@ -77,9 +79,9 @@ def open_rendezvous(place: str, create: bool = False) -> Rendezvous:
                 f"the rendezvous {place} is not a valid DSN: try postgresql://user:password@host/database, "
                 f"or {EMBEDDED_PREFIX}{place} for a Postgres of its own in a folder"
             )
-        return Rendezvous(place)
+        return Rendezvous(place, read_only=read_only)
     folder = place.removeprefix(EMBEDDED_PREFIX)
     if not folder.strip():
         raise ConfigError("embedded: lacks a folder: write embedded:PATH, such as embedded:class")
     server = EmbeddedPostgres(folder)
-    return Rendezvous(server.start(create), server)
+    return Rendezvous(server.start(create), server, read_only)

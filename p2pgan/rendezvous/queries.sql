@@ -8,6 +8,7 @@ select set_config('search_path', 'p2pgan, pg_temp', false),
        set_config('lock_timeout', %(lock_timeout)s, false),
        set_config('idle_in_transaction_session_timeout', '10s', false),
        set_config('default_transaction_isolation', 'read committed', false),
+       set_config('default_transaction_read_only', %(read_only)s, false),
        set_config('client_min_messages', 'warning', false)
 
 -- name: lock_migrations
@@ -119,7 +120,7 @@ where r.id = %(run_id)s
 order by p.state in ('joining', 'active') desc, p.id
 
 -- name: roll_up
-select case when roll_up(%(run_id)s, %(peer)s, %(term)s, %(stats)s, %(metrics)s)
+select case when roll_up(%(run_id)s, %(peer)s, %(term)s, %(stats)s)
             then note_offences(%(run_id)s, %(peer)s, %(term)s, %(stats)s) else false end
 
 -- The pen --------------------------------------------------------------------------------------
@@ -257,7 +258,134 @@ select version, png from samples where run_id = %(run_id)s order by version
 select write_event(%(run_id)s, %(peer)s, %(kind)s, %(text)s)
 
 -- name: list_events
-select extract(epoch from at)::float8 as at, peer, kind, text from events where run_id = %(run_id)s order by id
+select extract(epoch from at)::float8 as at, peer, kind, text
+from events where run_id = %(run_id)s and version is null order by id
 
--- name: list_metrics
-select extract(epoch from at)::float8 as at, term, data from metrics where run_id = %(run_id)s order by at
+-- name: write_metrics
+select write_metrics(%(run_id)s, %(peer)s, %(metrics)s)
+
+-- What the dashboard draws ---------------------------------------------------------------------
+-- Thinned out here, so that what crosses the wire does not grow with the history.
+
+-- name: overview
+select json_build_object(
+    'id', r.id,
+    'name', r.name,
+    'state', r.state,
+    'dataset', r.config->>'dataset',
+    'image_count', r.image_count,
+    'resolution', r.resolution,
+    'unit_images', r.unit_images,
+    'created_at', extract(epoch from r.created_at),
+    'successor', l.successor,
+    'newest_sample', (select max(version) from samples where run_id = r.id),
+    'newest_mark', (select max(id) from events where run_id = r.id and version is not null),
+    'newest_event', (select max(id) from events where run_id = r.id),
+    'shares', coalesce((select json_object_agg(peer, images)
+                        from (select peer, sum(upper(span) - lower(span)) as images from contributions
+                              where run_id = r.id and version > r.version - %(recent)s group by peer) as c), '{}'::json)
+)
+from runs r join leases l on l.run_id = r.id
+where r.id = %(run_id)s
+
+-- name: sample_versions
+select version
+from (select version, row_number() over (order by version) - 1 as n, count(*) over () as total
+      from samples where run_id = %(run_id)s) as s
+where total <= %(most)s or n = 0 or n = total - 1 or n * %(most)s / total <> (n - 1) * %(most)s / total
+order by version
+
+-- name: read_sample
+select png from samples where run_id = %(run_id)s and version = %(version)s
+
+-- name: curves
+with part as (
+    select greatest(%(first)s::bigint, 1) as first, least(%(last)s::bigint, version) as last
+    from runs where id = %(run_id)s
+), buckets as (
+    select max(t.version) as version, count(*) as rounds, sum(t.images) as images, sum(t.seconds) as seconds,
+           avg(t.loss_g) as loss_g, avg(t.loss_d) as loss_d, avg(t.d_real) as d_real, avg(t.d_fake) as d_fake
+    from part, metrics t
+    where t.run_id = %(run_id)s and t.version between part.first and part.last
+    group by (t.version - part.first) * %(points)s / (part.last - part.first + 1)
+)
+select b.version, extract(epoch from m.committed_at)::float8 as at, b.loss_g::float8, b.loss_d::float8,
+       b.d_real::float8, b.d_fake::float8, (b.images / nullif(b.seconds, 0))::float8 as images_per_s,
+       (b.seconds / b.rounds)::float8 as round_s
+from buckets b join manifests m on m.run_id = %(run_id)s and m.version = b.version
+order by b.version
+
+-- name: peer_curves
+with part as (
+    select greatest(%(first)s::bigint, 1) as first, least(%(last)s::bigint, version) as last
+    from runs where id = %(run_id)s
+)
+select t.peer, max(t.version) as version, avg(t.loss_g)::float8 as loss_g, avg(t.loss_d)::float8 as loss_d,
+       avg(t.d_real)::float8 as d_real, avg(t.d_fake)::float8 as d_fake,
+       avg(nullif(t.images_per_s, 0))::float8 as images_per_s
+from part, peer_metrics t
+where t.run_id = %(run_id)s and t.peer = any(%(peers)s) and t.version between part.first and part.last
+group by t.peer, (t.version - part.first) * %(points)s / (part.last - part.first + 1)
+order by t.peer, 2
+
+-- name: marks
+-- The first of each kind in each part of the history, and how many there are.
+with part as (
+    select greatest(%(first)s::bigint, 0) as first, least(%(last)s::bigint, version) as last
+    from runs where id = %(run_id)s
+), marked as (
+    select e.*, (e.version - part.first) * %(points)s / (part.last - part.first + 1) as bucket
+    from part, events e
+    where e.run_id = %(run_id)s and e.version is not null and e.version between part.first and part.last
+)
+select m.version, extract(epoch from m.at)::float8 as at, m.kind, m.text, coalesce(p.name, '') as name, m.number
+from (select distinct on (bucket, kind) *, count(*) over (partition by bucket, kind) as number
+      from marked order by bucket, kind, id) as m
+left join peers p on p.run_id = %(run_id)s and p.id = m.peer
+order by m.version, m.id
+
+-- name: unit_cells
+with pen as (
+    select l.term, l.holder is not null and l.expires_at > clock_timestamp() and r.state = 'active' as held
+    from leases l join runs r on r.id = l.run_id where l.run_id = %(run_id)s
+), numbered as (
+    select u.unit, u.state = 'done' as done,
+           u.state = 'leased' and u.lease_expires_at > clock_timestamp() and pen.held and u.leased_term = pen.term
+               as leased,
+           count(*) over () as total
+    from units u, pen where u.run_id = %(run_id)s and u.epoch = %(epoch)s
+)
+select min(unit) as first, max(unit) as last, count(*) filter (where done) as done,
+       count(*) filter (where leased) as leased
+from numbered
+group by unit::bigint * least(%(most)s, total) / total
+order by 1
+
+-- name: events_page
+select e.id, extract(epoch from e.at)::float8 as at, e.peer, coalesce(p.name, '') as name, e.kind, e.text,
+       e.version is not null as mark
+from events e left join peers p on p.run_id = e.run_id and p.id = e.peer
+where e.run_id = %(run_id)s
+  and (%(before)s::bigint is null or e.id < %(before)s)
+  and (%(kind)s::text is null or e.kind = %(kind)s)
+  and (%(peer)s::text is null or e.peer = %(peer)s)
+  and (not %(marks)s or e.version is not null)
+  and (%(words)s::text is null
+       or strpos(lower(concat(p.name, ' ', e.kind, ' ', e.text)), lower(%(words)s)) > 0)
+order by e.id desc
+limit %(most)s
+
+-- name: event_kinds
+select kind from events where run_id = %(run_id)s group by kind order by count(*) desc limit 30
+
+-- name: peer_facts
+select json_build_object(
+    'id', p.id,
+    'name', p.name,
+    'joined_at', extract(epoch from p.joined_at),
+    'can_lead', p.can_lead,
+    'images', coalesce((select sum(images) from peer_metrics where run_id = p.run_id and peer = p.id), 0),
+    'versions', (select count(*) from peer_metrics where run_id = p.run_id and peer = p.id),
+    'versions_led', (select count(*) from manifests where run_id = p.run_id and leader = p.id)
+)
+from peers p where p.run_id = %(run_id)s and p.id = %(peer)s

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
+import msgspec
 from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 
 from p2pgan.errors import RunError
 from p2pgan.protocol.ids import PeerId
+from p2pgan.protocol.metrics import RoundMetric
 from p2pgan.rendezvous.calls import Calls
-from p2pgan.rendezvous.rows import EventRow, MetricRow, SampleRow, StatusSnapshot
+from p2pgan.rendezvous.rows import EventRow, SampleRow, StatusSnapshot
 
 
 class ReportCalls(Calls):
-    """Status, sample grids, events and metrics."""
+    """Status, sample grids, events and metrics; :mod:`p2pgan.rendezvous.views` has them thinned out."""
 
     def status(self, run_id: int) -> StatusSnapshot:
         """The run at this moment; only peers heard of in the last 15 s count towards its speed.
@@ -48,11 +52,12 @@ class ReportCalls(Calls):
             session.run("write_event", {"run_id": run_id, "peer": peer, "kind": kind, "text": text})
 
     def events(self, run_id: int) -> tuple[EventRow, ...]:
-        """Everything noted, oldest first."""
+        """Everything that peers noted, oldest first; what the database noted itself are ``marks``."""
         with self._line.call() as session:
             return tuple(session.rows("list_events", {"run_id": run_id}, class_row(EventRow)))
 
-    def metrics(self, run_id: int) -> tuple[MetricRow, ...]:
-        """All rolled-up metrics, oldest first."""
+    def write_metrics(self, run_id: int, peer: PeerId, metrics: Sequence[RoundMetric]) -> None:
+        """Note how rounds went that ``peer`` led and whose versions are committed; others are passed over."""
+        told = Jsonb(msgspec.to_builtins(list(metrics)))
         with self._line.call() as session:
-            return tuple(session.rows("list_metrics", {"run_id": run_id}, class_row(MetricRow)))
+            session.run("write_metrics", {"run_id": run_id, "peer": peer, "metrics": told})

@@ -184,15 +184,6 @@ class EventRow:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class MetricRow:
-    """One roll-up of metrics; ``at`` is seconds since 1970 by the database's clock."""
-
-    at: float
-    term: int
-    data: dict[str, object]
-
-
 class UnitCounts(TypedDict):
     """Units of all epochs begun; one whose lease ran out is open."""
 

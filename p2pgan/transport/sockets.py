@@ -171,11 +171,12 @@ def advertised(bind_host: str, advertise_host: str | None) -> str:
     """
     host = advertise_host or bind_host
     if host in ("0.0.0.0", "*", "::"):
-        host = _outward_address()
+        host = outward_address()
     return f"[{host}]" if ":" in host else host
 
 
-def _outward_address() -> str:
+def outward_address() -> str:
+    """Where this machine's traffic leaves from. Raises ConfigError if that cannot be found out."""
     with network.socket(network.AF_INET, network.SOCK_DGRAM) as probe:
         try:
             # Sends nothing: connecting a datagram socket only picks the route.

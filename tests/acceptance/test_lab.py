@@ -42,6 +42,7 @@ def test_a_lab_survives_its_leader_and_leaves_a_picture_and_a_sound_report(tmp_p
         [sys.executable, "-m", "p2pgan", *command], capture_output=True, text=True, check=False, timeout=880
     )
     assert lab.returncode == 0, lab.stdout + lab.stderr
+    assert "dashboard: http://127.0.0.1:" in lab.stdout
     told = json.loads(report.read_text())
     assert told["failures"] == []
     assert told["versions"] > 6

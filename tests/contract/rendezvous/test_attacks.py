@@ -87,7 +87,8 @@ def test_only_the_calls_that_check_for_themselves_can_be_made(server: str, rende
     assert {name for name, _, peers, _, _ in rows if peers} == {
         *("register_peer", "roll_up", "note_offences", "finish_run"),
         *("acquire_lease", "renew_lease", "release_lease"),
-        *("claim_units", "staged_chunks", "stage_chunk", "commit_weights", "write_sample", "write_event"),
+        *("claim_units", "staged_chunks", "stage_chunk", "commit_weights"),
+        *("write_sample", "write_event", "write_metrics"),
     }
     assert not any(everyone for _, everyone, _, _, _ in rows)
     assert all("search_path=p2pgan, pg_temp" in (config or []) for _, _, _, _, config in rows)
@@ -145,7 +146,7 @@ def test_nobody_acts_for_anothers_peer(scene: Scene, alice: Guest, mallory: Gues
         lambda: db.claim_units(run, term, victim, [(0, 0, 0, 300)], 5),
         lambda: db.stage_chunks(run, victim, term, chunks),
         lambda: db.commit_weights(run, victim, term, [record], manifest),
-        lambda: db.roll_up(run, victim, term, [PeerStat("A", "lost", 0, 0, "")], []),
+        lambda: db.roll_up(run, victim, term, [PeerStat("A", "lost", 0, 0, "")]),
         lambda: db.finish_run(run, victim, term),
         lambda: db.write_event(run, victim, "note", "forged"),
         lambda: db.write_event(run, None, "note", "forged"),
@@ -186,7 +187,7 @@ def test_a_forged_term_changes_nothing(scene: Scene, mallory: Guest) -> None:
         assert db.claim_units(run, term, me, [(0, 0, 0, 300)], 5) is None
         assert db.stage_chunks(run, me, term, chunks) == 0
         assert not db.commit_weights(run, me, term, [record], manifest).committed
-        assert not db.roll_up(run, me, term, [PeerStat("A", "lost", 0, 0, "")], [])
+        assert not db.roll_up(run, me, term, [PeerStat("A", "lost", 0, 0, "")])
         assert not db.finish_run(run, me, term)
     assert scene.rendezvous.read_lease(run).holder == "A"
     assert scene.rendezvous.read_progress(run).version == 0
@@ -233,7 +234,7 @@ def test_a_leader_cannot_end_the_run_before_its_goal(scene: Scene, mallory: Gues
 def test_a_leader_cannot_say_that_others_left(scene: Scene, mallory: Guest) -> None:
     term = scene.take_pen(mallory.login)
     stats = [PeerStat("A", "left", 0, 0, "")]
-    assert mallory.rendezvous.roll_up(scene.run.id, mallory.login, term, stats, [])
+    assert mallory.rendezvous.roll_up(scene.run.id, mallory.login, term, stats)
     assert {p.state for p in scene.rendezvous.list_peers(scene.run.id).peers} == {"joining"}
 
 
@@ -324,7 +325,7 @@ def test_a_locked_row_of_its_own_does_not_keep_the_leader_from_its_work(scene: S
             try:
                 committed = scene.commit(record).committed
             except RendezvousUnavailable:
-                scene.rendezvous.roll_up(scene.run.id, "A", 1, [], [])
+                scene.rendezvous.roll_up(scene.run.id, "A", 1, [])
         with pytest.raises(psycopg.OperationalError):
             connection.execute("commit")
 

@@ -25,7 +25,7 @@ def test_an_invited_login_can_do_all_that_a_run_needs(scene: Scene, alice: Guest
     assert guest_scene.commit(record, peer=me, term=term).committed
     db.write_sample(run, record.version, b"\x89PNG")
     db.write_event(run, me, "note", "committed")
-    assert db.roll_up(run, me, term, [PeerStat("B", "active", 1.0, 1, "v1")], [{"loss_g": 1.0}])
+    assert db.roll_up(run, me, term, [PeerStat("B", "active", 1.0, 1, "v1")])
     manifest = db.read_manifest(run)
     assert list(db.read_chunks(run, manifest.chunks)) == [part for _, part in scene.snapshot(record)[1]]
     assert db.status(run)["leader"] == me

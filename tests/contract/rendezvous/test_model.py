@@ -95,7 +95,7 @@ class SideBySide(RuleBasedStateMachine):
     def roll_up(self, alive: dict[str, bool], old: int) -> None:
         peer, term = self.holder(old)
         stats = [PeerStat(p, "active" if up else "lost", 1.0, 0, "") for p, up in alive.items()]
-        real = self.rendezvous.roll_up(self.run, peer, term, stats, [])
+        real = self.rendezvous.roll_up(self.run, peer, term, stats)
         assert real == self.model.roll_up(peer, term, alive, self.now)
 
     # -- the pen -----------------------------------------------------------------------------

@@ -44,7 +44,7 @@ def test_a_status_tells_the_run_as_it_is(scene: Scene) -> None:
     record = scene.record(("A", Span(0, 0, 0, 300)))
     assert scene.commit(record).committed
     stats = [PeerStat("A", "active", 10.5, 3, "v3"), PeerStat("B", "lost", 99.0, 7, "v7")]
-    assert scene.rendezvous.roll_up(scene.run.id, "A", 1, stats, [])
+    assert scene.rendezvous.roll_up(scene.run.id, "A", 1, stats)
     status = scene.rendezvous.status(scene.run.id)
     assert (status["run"], status["version"], status["committed_version"]) == (scene.run.name, 3, 1)
     assert (status["digest"], status["term"], status["leader"]) == (record.digest, 1, "A")
@@ -59,7 +59,7 @@ def test_a_status_tells_the_run_as_it_is(scene: Scene) -> None:
 def test_who_left_trains_nothing_and_after_the_end_nobody_leads_or_works(scene: Scene) -> None:
     rendezvous, run = scene.rendezvous, scene.run.id
     stats = [PeerStat("A", "active", 10.5, 0, "v0"), PeerStat("B", "active", 99.0, 0, "v0")]
-    assert rendezvous.roll_up(run, "A", 1, stats, [])
+    assert rendezvous.roll_up(run, "A", 1, stats)
     claimed = [(0, unit, unit * UNIT, min(unit * UNIT + UNIT, IMAGES)) for unit in range(4)]
     assert rendezvous.claim_units(run, 1, "A", claimed, lease_s=60)
     rendezvous.set_peer_state(run, "B", "left")
@@ -77,7 +77,7 @@ def test_who_is_set_aside_shows_until_the_leader_says_otherwise(scene: Scene) ->
 
     for why, shown in (("sent\x1b[2J nonsense", "sent [2J nonsense"), ("", "")):
         stats = [PeerStat("A", "active", 1.0, 1, "v1"), PeerStat("B", "active", 1.0, 1, "v1", why)]
-        assert scene.rendezvous.roll_up(scene.run.id, "A", 1, stats, [])
+        assert scene.rendezvous.roll_up(scene.run.id, "A", 1, stats)
         assert reasons() == {"A": "", "B": shown}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -46,15 +48,37 @@ def test_lead_join_generate_export(
     config = tmp_path / "run.yaml"
     config.write_text(yaml.safe_dump(dict(SMALL)))
     swarm.database.migrate()
-    swarm.start("ada", command="lead", arguments=["--config", str(config), "--dataset", "digits"])
+    swarm.start(
+        "ada", command="lead", arguments=["--config", str(config), "--dataset", "digits", "--dashboard"]
+    )
     swarm.until(lambda: [r for r in swarm.database.list_runs() if r.name == swarm.run], "the run")
     swarm.start("ben")
 
     assert swarm.together("ada", "ben").name == "ada"
     swarm.agree(*swarm.peers.values())
+    _shows_itself(swarm)
     swarm.end()
 
+    _tells_what_training_showed(swarm)
     _draw(swarm, tmp_path)
+
+
+def _shows_itself(swarm: Swarm) -> None:
+    log = swarm.peers["ada"].log.read_text(encoding="utf-8")
+    (address,) = re.findall(r"dashboard +(http://127.0.0.1:\d+/)", log)
+    with urllib.request.urlopen(f"{address}api/status?run={swarm.run}", timeout=60) as answer:
+        assert {peer["name"] for peer in json.load(answer)["peers"]} == {"ada", "ben"}
+
+
+def _tells_what_training_showed(swarm: Swarm) -> None:
+    last = swarm.history()[-1].version
+    means = swarm.database.curves(swarm.run_id, 0, last, last + 1)
+    assert [point.version for point in means][:2] == [1, 2]
+    assert all(point.round_s and point.images_per_s for point in means)
+    told = {point.peer for point in swarm.database.peer_curves(swarm.run_id, [*swarm.names()], 0, last, 9)}
+    assert told == set(swarm.names())
+    assert all(0 < point.loss_g < 100 and 0 <= point.d_fake <= 1 for point in means if point.loss_g)
+    assert any(point.loss_g for point in means)
 
 
 def _draw(swarm: Swarm, folder: Path) -> None:

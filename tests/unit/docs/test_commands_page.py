@@ -15,7 +15,12 @@ from p2pgan.lab.choose import shipped_scenarios
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FLAGS = {
-    command.name: {flag for parameter in command.params for flag in parameter.opts if flag.startswith("-")}
+    command.name: {
+        flag
+        for parameter in command.params
+        for flag in (*parameter.opts, *parameter.secondary_opts)
+        if flag.startswith("-")
+    }
     for command in typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]  # a group has them
 }
 COMMON = {"--help", "-h", "--debug"}

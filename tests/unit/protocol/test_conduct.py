@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from p2pgan.protocol.effects import Apply, ClaimUnits, Commit, LoadFromRendezvous, SendWelcome
+from p2pgan.protocol.effects import Apply, ClaimUnits, Commit, LoadFromRendezvous, SendWelcome, Train
 from p2pgan.protocol.events import (
     CommitDone,
     CommitRefused,
@@ -12,10 +12,21 @@ from p2pgan.protocol.events import (
     ProgressRead,
     SliceArrived,
     SnapshotInstalled,
+    TrainingDone,
 )
 from p2pgan.protocol.ids import Span, images_in
 from p2pgan.protocol.leadership import Role
-from p2pgan.protocol.messages import Leaving, Member, Phase, Plan, RoundCommitted, SnapshotRequest, Welcome
+from p2pgan.protocol.messages import (
+    Heartbeat,
+    Leaving,
+    Member,
+    Phase,
+    Plan,
+    RoundCommitted,
+    SnapshotRequest,
+    Welcome,
+)
+from p2pgan.protocol.metrics import Losses
 from tests.unit.protocol.steps import BASE, Driver, manifest, plan_for
 
 
@@ -292,3 +303,32 @@ def test_the_next_leader_repeats_the_last_commit_to_whom_it_did_not_reach_in_tim
 
     assert [(m.term, m.record) for m in driver.sent(RoundCommitted, to="c")] == [(2, record)]
     assert not driver.sent(RoundCommitted, to="b")
+
+
+def test_what_contributors_told_with_their_votes_goes_with_the_commit() -> None:
+    driver, plan = leading("b", commit_s=0.0)
+    came_at = driver.machine.core.version_since
+    mine, theirs = Losses(1.0, 0.5, 0.7, 0.2), Losses(2.0, 0.4, 0.8, 0.1)
+    driver.give(TrainingDone(driver.of(Train)[-1].ticket, 100.0, mine), 1.0)
+    driver.assemble(plan, "new")
+    vote(driver, "b", plan, "new", losses=theirs)
+
+    (metric,) = driver.of(Commit)[0].metrics
+    assert metric.version == 1
+    assert metric.seconds == driver.now - came_at
+    assert {peer: told.losses for peer, told in metric.peers.items()} == {"a": mine, "b": theirs}
+    assert all(beat.losses is None for beat in driver.sent(Heartbeat, to="b"))
+    driver.give(CommitDone(1))
+    assert driver.machine.core.metrics == {}
+
+
+def test_a_member_tells_with_its_vote_what_its_training_showed() -> None:
+    driver = Driver()
+    driver.follow()
+    plan = plan_for(Member("a", (Span(0, 0, 0, 64),), True), Member("b", (), False))
+    driver.hear("b", plan)
+    told = Losses(1.0, 0.5, 0.7, 0.2)
+    driver.give(TrainingDone(driver.of(Train)[-1].ticket, 100.0, told))
+    driver.assemble(plan, "new")
+    assert driver.sent(Heartbeat, to="b")[-1].candidate == "new"
+    assert driver.sent(Heartbeat, to="b")[-1].losses == told

@@ -1,0 +1,223 @@
+"""What the dashboard reads: metrics by version, marks, cells, pages."""
+
+from __future__ import annotations
+
+import time
+
+import psycopg
+import pytest
+
+from p2pgan.errors import RendezvousRefused, RendezvousUnavailable, RunError
+from p2pgan.protocol.ids import Span
+from p2pgan.protocol.metrics import Losses, PeerMetric, RoundMetric
+from p2pgan.rendezvous import PeerStat, Rendezvous
+from tests.contract.rendezvous.guests import Guest
+from tests.contract.rendezvous.scenes import UNIT, Scene, open_scene
+
+
+def metric(version: int, **losses: tuple[float, float, float, float] | None) -> RoundMetric:
+    peers = {p: PeerMetric(10.0, None if told is None else Losses(*told)) for p, told in losses.items()}
+    return RoundMetric(version, 2.0, peers)
+
+
+def two_versions(scene: Scene) -> None:
+    scene.record(("A", Span(0, 0, 0, 100)), ("B", Span(0, 0, 100, 300)))
+    scene.record(("A", Span(0, 1, 300, 400)))
+    assert scene.commit(*scene.records).committed
+
+
+def test_curves_are_means_over_images_and_only_of_what_is_committed(scene: Scene) -> None:
+    db, run = scene.rendezvous, scene.run.id
+    two_versions(scene)
+    first = metric(1, A=(3.0, 0.3, 0.6, 0.0), B=(6.0, 0.6, 0.9, 0.3))
+    db.write_metrics(run, "A", [first, metric(2, A=None), metric(3, A=(1, 1, 1, 1))])
+    points = db.curves(run, 0, 100, 500)
+    assert [(p.version, p.loss_g, p.images_per_s, p.round_s) for p in points] == [
+        (1, 5.0, 150.0, 2.0),
+        (2, None, 50.0, 2.0),
+    ]
+    assert points[0].loss_d == pytest.approx(0.5) and points[0].d_real == pytest.approx(0.8)
+    of_peers = [(p.peer, p.version, p.loss_g, p.images_per_s) for p in db.peer_curves(run, "AB", 0, 9, 500)]
+    assert of_peers == [("A", 1, 3.0, 10.0), ("A", 2, None, 10.0), ("B", 1, 6.0, 10.0)]
+    assert [p.version for p in db.curves(run, 2, 100, 500)] == [2]
+    assert db.curves(run, 5, 3, 500) == ()
+
+
+def test_a_round_that_waited_for_weeks_is_written_as_well(scene: Scene) -> None:
+    two_versions(scene)
+    told = RoundMetric(1, 1e12, {"A": PeerMetric(1e12, Losses(1e6, -1e6, 1.0, 0.0))})
+    scene.rendezvous.write_metrics(scene.run.id, "A", [told])
+    (point,) = scene.rendezvous.curves(scene.run.id, 0, 9, 9)
+    assert (point.round_s, point.loss_g, point.loss_d) == (1e6, 1e6, -1e6)
+
+
+def test_metrics_are_told_once_by_who_led_the_round_and_of_contributors_alone(scene: Scene) -> None:
+    db, run = scene.rendezvous, scene.run.id
+    two_versions(scene)
+    db.write_metrics(run, "B", [metric(1, A=(9, 9, 1, 1))])
+    assert db.curves(run, 0, 9, 500) == ()
+    db.write_metrics(run, "A", [metric(2, A=(1, 1, 1, 1), B=(9, 9, 1, 1))])
+    db.write_metrics(run, "A", [metric(2, A=(7, 7, 0, 0))])
+    assert [(p.version, p.loss_g) for p in db.curves(run, 0, 9, 500)] == [(2, 1.0)]
+    assert db.peer_curves(run, ["B"], 0, 9, 500) == ()
+
+
+def test_an_invited_login_tells_of_what_it_committed_alone(scene: Scene, mallory: Guest) -> None:
+    two_versions(scene)
+    with pytest.raises(RendezvousRefused):
+        mallory.rendezvous.write_metrics(scene.run.id, "A", [metric(1, A=(9, 9, 1, 1))])
+    mallory.rendezvous.write_metrics(scene.run.id, mallory.login, [metric(1, A=(9, 9, 1, 1))])
+    assert scene.rendezvous.curves(scene.run.id, 0, 9, 500) == ()
+
+
+def test_the_database_marks_who_comes_and_goes_and_who_holds_the_pen(scene: Scene) -> None:
+    db, run = scene.rendezvous, scene.run.id
+    two_versions(scene)
+    for state, why in (("active", ""), ("active", "sent nonsense"), ("active", "again"), ("active", "")):
+        assert db.roll_up(run, "A", 1, [PeerStat("B", state, 1.0, 1, "v1", why)])  # type: ignore[arg-type]
+    assert db.roll_up(run, "A", 1, [PeerStat("B", "lost", 1.0, 1, "v1")])
+    assert db.roll_up(run, "A", 1, [PeerStat("B", "active", 1.0, 1, "v1")])
+    db.set_peer_state(run, "B", "left")
+    scene.take_pen("B")
+    kinds = [(e.kind, e.peer, e.text) for e in reversed(db.events_page(run, 50, marks=True))]
+    assert kinds == [
+        ("joined", "A", "joined"),
+        ("joined", "B", "joined"),
+        ("pen", "A", "holds the pen of term 1"),
+        ("set aside", "B", "was set aside: sent nonsense"),
+        ("set aside", "B", "gets work again"),
+        ("lost", "B", "was lost: nothing was heard of it any more"),
+        ("joined", "B", "is back"),
+        ("left", "B", "left"),
+        ("pen", "B", "holds the pen of term 2"),
+    ]
+    marks = [(m.version, m.kind, m.name, m.number) for m in db.marks(run, 0, 100, 500)]
+    assert ("pen", "name of B") in {(kind, name) for version, kind, name, _ in marks if version == 2}
+    assert (2, "set aside", "name of B", 2) in marks
+
+
+def test_a_lease_renewed_late_is_a_mark_that_the_database_was_away(server: str, scene: Scene) -> None:
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(
+            "update p2pgan.leases set expires_at = clock_timestamp() - interval '40 s' where run_id = %s",
+            [scene.run.id],
+        )
+    assert scene.rendezvous.renew_lease(scene.run.id, "A", 1, 6) is not None
+    assert scene.rendezvous.renew_lease(scene.run.id, "A", 1, 6) is not None
+    (mark,) = scene.rendezvous.events_page(scene.run.id, 50, kind="away")
+    assert (mark.peer, mark.name, mark.mark) == ("A", "name of A", True)
+    assert "had run out 40 s" in mark.text
+
+
+def test_nobody_can_write_a_mark(scene: Scene, mallory: Guest) -> None:
+    mallory.rendezvous.write_event(scene.run.id, mallory.login, "pen", "holds the pen of term 9")
+    page = scene.rendezvous.events_page(scene.run.id, 50, kind="pen")
+    assert [(e.peer, e.mark) for e in page] == [(mallory.login, False), ("A", True)]
+
+
+def test_pages_of_events_are_found_by_words_kind_and_peer(scene: Scene) -> None:
+    db, run = scene.rendezvous, scene.run.id
+    for number in range(5):
+        db.write_event(run, "A", "note", f"100% of _{number}")
+    texts = [e.text for e in db.events_page(run, 2, kind="note")]
+    assert texts == ["100% of _4", "100% of _3"]
+    oldest = db.events_page(run, 2, kind="note")[-1].id
+    assert [e.text for e in db.events_page(run, 1, kind="note", before=oldest)] == ["100% of _2"]
+    assert [e.text for e in db.events_page(run, 50, words="% OF _1")] == ["100% of _1"]
+    assert [e.text for e in db.events_page(run, 50, words="name of b")] == ["joined"]
+    assert {e.peer for e in db.events_page(run, 50, peer="B")} == {"B"}
+    assert set(db.event_kinds(run)) == {"note", "joined", "pen"}
+    assert db.event_kinds(run)[0] == "note"
+
+
+def test_cells_tell_what_is_done_and_handed_out(scene: Scene) -> None:
+    db, run = scene.rendezvous, scene.run.id
+    assert db.unit_cells(run, 0, 100) == ()
+    scene.record(("A", Span(0, 0, 0, UNIT)))
+    assert scene.commit(*scene.records).committed
+    assert db.claim_units(run, 1, "A", [(0, 1, UNIT, 2 * UNIT)], 60)
+    assert [(c.first, c.last, c.done, c.leased) for c in db.unit_cells(run, 0, 100)] == [
+        (0, 0, 1, 0),
+        (1, 1, 0, 1),
+        (2, 2, 0, 0),
+        (3, 3, 0, 0),
+    ]
+    assert [(c.first, c.last, c.done, c.leased) for c in db.unit_cells(run, 0, 2)] == [
+        (0, 1, 1, 1),
+        (2, 3, 0, 0),
+    ]
+
+
+def test_the_overview_counts_shares_and_facts_those_of_a_peer(scene: Scene) -> None:
+    db, run = scene.rendezvous, scene.run.id
+    two_versions(scene)
+    db.write_metrics(run, "A", [metric(1, A=(1, 1, 1, 1), B=None)])
+    db.write_sample(run, 1, b"\x89PNG one")
+    overview = db.overview(run)
+    assert (overview["name"], overview["shares"], overview["newest_sample"]) == (
+        scene.run.name,
+        {"A": 200, "B": 200},
+        1,
+    )
+    facts = db.peer_facts(run, "B")
+    assert (facts["images"], facts["versions"], facts["versions_led"]) == (200, 1, 0)
+    assert db.peer_facts(run, "A")["versions_led"] == 2
+    assert db.sample(run, 1) == b"\x89PNG one"
+    for missing in (lambda: db.overview(-1), lambda: db.peer_facts(run, "C"), lambda: db.sample(run, 7)):
+        with pytest.raises(RunError):
+            missing()
+
+
+def test_what_is_read_only_changes_nothing(server: str, scene: Scene) -> None:
+    with Rendezvous(server, read_only=True) as reader:
+        assert reader.status(scene.run.id)["run"] == scene.run.name
+        assert reader.overview(scene.run.id)["state"] == "active"
+        with pytest.raises(RendezvousUnavailable, match="read-only"):
+            reader.write_event(scene.run.id, "A", "note", "no")
+
+
+GENERATED = """
+alter table p2pgan.metrics disable trigger all; alter table p2pgan.manifests disable trigger all;
+alter table p2pgan.peer_metrics disable trigger all;
+insert into p2pgan.peers (run_id, id, name, device, control_address, bulk_address, can_lead)
+select {run}, 'peer-' || p, 'peer ' || p, 'cpu', '', '', true from generate_series(1, 200) as p;
+insert into p2pgan.manifests (run_id, version, digest, parent_digest, term, attempt, images)
+select {run}, v, 'd' || v, '', 1, 1, v * 512 from generate_series(1, 100000) as v;
+insert into p2pgan.metrics (run_id, version, seconds, images, loss_g, loss_d, d_real, d_fake)
+select {run}, v, 5, 512, 1 + v / 1e5, 1, 0.5, 0.5 from generate_series(1, 100000) as v;
+insert into p2pgan.peer_metrics
+    (run_id, peer, version, images, images_per_s, loss_g, loss_d, d_real, d_fake)
+select {run}, 'peer-' || p, v, 2, 10, 1, 1, 0.5, 0.5
+from generate_series(1, 2) as p, generate_series(1, 100000) as v;
+insert into p2pgan.samples (run_id, version, png)
+select {run}, v * 2, 'x' from generate_series(1, 50000) as v;
+insert into p2pgan.events (run_id, peer, kind, text, version)
+select {run}, 'peer-1', 'pen', 'holds the pen', v * 20 from generate_series(1, 5000) as v;
+update p2pgan.runs set version = 100000 where id = {run};
+analyze p2pgan.metrics; analyze p2pgan.manifests; analyze p2pgan.peer_metrics;
+alter table p2pgan.metrics enable trigger all; alter table p2pgan.manifests enable trigger all;
+alter table p2pgan.peer_metrics enable trigger all;
+"""
+
+
+def test_a_long_history_is_thinned_out_by_the_database(fresh: Rendezvous, fresh_dsn: str) -> None:
+    scene = open_scene(fresh)
+    run = scene.run.id
+    with psycopg.connect(fresh_dsn, autocommit=True) as admin:
+        admin.execute(GENERATED.format(run=run))  # type: ignore[arg-type]
+    began = time.monotonic()
+    points = fresh.curves(run, 0, 100_000, 600)
+    assert len(points) == 600
+    assert (points[0].version, points[-1].version) == (167, 100_000)
+    assert points[-1].loss_g == pytest.approx(2.0, abs=0.01)
+    assert len(fresh.curves(run, 40_000, 40_099, 600)) == 100
+    ours = fresh.peer_curves(run, ["peer-1", "peer-2"], 0, 100_000, 600)
+    assert len(ours) == 1200
+    marks = fresh.marks(run, 0, 100_000, 200)
+    assert len(marks) <= 202 and sum(m.number for m in marks) == 5203
+    versions = fresh.sample_versions(run, 500)
+    assert 500 <= len(versions) <= 502 and (versions[0], versions[-1]) == (2, 100_000)
+    assert len(fresh.status(run)["peers"]) == 202
+    assert fresh.overview(run)["newest_sample"] == 100_000
+    # Far beyond what it takes, even here; without the indexes and the thinning it is minutes.
+    assert time.monotonic() - began < 30
