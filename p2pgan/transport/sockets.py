@@ -22,8 +22,8 @@ from p2pgan.transport.zap import BULK_DOMAIN, CONTROL_DOMAIN, ENDPOINT
 Socket = zmq.Socket[bytes]
 
 _ENDPOINT = re.compile(r"tcp://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9][A-Za-z0-9._-]*):[0-9]{1,5}")
-_HEARTBEAT_BYTES = 512
-"""Dealers only send; what a server may say to one is handshake and heartbeat."""
+_HANDSHAKE_BYTES = 512
+"""Dealers only send; what a server may say to one is the handshake."""
 
 BULK_ENDED = (
     zmq.EVENT_DISCONNECTED
@@ -64,7 +64,7 @@ def control_router(context: zmq.Context[Socket], keys: Keys) -> Socket:
     socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
     socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
     socket.set(zmq.RCVHWM, 32)
-    _notice_dead_connections(socket, interval_ms=1000, timeout_ms=5000)
+    _notice_dead_connections(socket, within_s=5)
     return socket
 
 
@@ -83,7 +83,7 @@ def control_dealer(context: zmq.Context[Socket], keys: Keys, peer: PeerId, endpo
     # must still leave the handshake its three or four round trips between continents.
     socket.set(zmq.HANDSHAKE_IVL, 2000)
     _only_sends(socket)
-    _notice_dead_connections(socket, interval_ms=1000, timeout_ms=5000)
+    _notice_dead_connections(socket, within_s=5)
     _connect(socket, endpoint)
     return socket
 
@@ -96,7 +96,7 @@ def bulk_router(context: zmq.Context[Socket]) -> Socket:
     socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
     socket.set(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
     socket.set(zmq.RCVHWM, 4)
-    _notice_dead_connections(socket, interval_ms=5000, timeout_ms=60_000)
+    _notice_dead_connections(socket, within_s=60)
     return socket
 
 
@@ -109,8 +109,7 @@ def bulk_dealer(context: zmq.Context[Socket], limits: BulkLimits, key_id: bytes)
     socket.set(zmq.SNDHWM, 2 * limits.window_frames)  # the window bounds it; this is never reached
     socket.set(zmq.LINGER, 0)
     _only_sends(socket)
-    # Generous, because a heartbeat waits behind the megabytes that a slow link still has to carry.
-    _notice_dead_connections(socket, interval_ms=5000, timeout_ms=60_000)
+    _notice_dead_connections(socket, within_s=60)
     return socket
 
 
@@ -123,13 +122,22 @@ def connect_bulk(socket: Socket, endpoint: str) -> Socket:
 
 def _only_sends(socket: Socket) -> None:
     socket.set(zmq.RCVHWM, 1)
-    socket.set(zmq.MAXMSGSIZE, _HEARTBEAT_BYTES)
+    socket.set(zmq.MAXMSGSIZE, _HANDSHAKE_BYTES)
 
 
-def _notice_dead_connections(socket: Socket, interval_ms: int, timeout_ms: int) -> None:
-    socket.set(zmq.HEARTBEAT_IVL, interval_ms)
-    socket.set(zmq.HEARTBEAT_TIMEOUT, timeout_ms)
-    socket.set(zmq.HEARTBEAT_TTL, timeout_ms)
+def _notice_dead_connections(socket: Socket, within_s: int) -> None:
+    """Give a connection up whose other machine has not acknowledged anything for so long.
+
+    The kernel does it, by keep-alive probes and, on Linux, by TCP_USER_TIMEOUT (RFC 5482). libzmq's own
+    heartbeats do not: one that is due after the other end hung up, while messages wait to be read, is an
+    assertion that ends the process (``!_io_error``, up to libzmq 4.3.5). That is what becomes of a machine
+    that was asleep.
+    """
+    socket.set(zmq.TCP_KEEPALIVE, 1)
+    socket.set(zmq.TCP_KEEPALIVE_IDLE, within_s)
+    socket.set(zmq.TCP_KEEPALIVE_INTVL, within_s)
+    socket.set(zmq.TCP_KEEPALIVE_CNT, 2)
+    socket.set(zmq.TCP_MAXRT, 1000 * within_s)
 
 
 def _connect(socket: Socket, endpoint: str) -> None:
