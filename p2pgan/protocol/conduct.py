@@ -117,11 +117,10 @@ class Conductor:
 
     def watch_myself(self) -> None:
         """The leader's own part counts like any member's."""
-        watch = self.watch
-        if watch is not None and (plan := self._mine.plan) is not None:
-            voted = self._mine.voted
+        plan, voted, phase = self._mine.standing()
+        if self.watch is not None and plan is not None:
             digest = voted.digest if voted else ""
-            self._see(watch, self._core.me, plan.round, plan.attempt, self._mine.phase, digest)
+            self._see(self.watch, self._core.me, plan.round, plan.attempt, phase, digest)
 
     def tick(self) -> None:
         """Amend, decide, or plan."""

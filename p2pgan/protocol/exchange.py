@@ -23,6 +23,10 @@ class RoundState:
     """What is known of one round."""
 
     plan: Plan | None = None
+    own: tuple[int, ...] = ()
+    """The plan's shards that this peer reduces."""
+    all_sent: bool = False
+    """Nothing of this peer's contribution is left to send under the plan."""
     slices: defaultdict[tuple[int, int], set[PeerId]] = field(default_factory=lambda: defaultdict(set))
     """(first_attempt, shard) -> senders"""
     sent: set[tuple[int, int, PeerId]] = field(default_factory=set)
@@ -53,7 +57,8 @@ class Exchange:
         state = self._state(plan.round)
         if state.plan is not None and plan.attempt <= state.plan.attempt:
             return False
-        state.plan = plan
+        state.plan, state.all_sent = plan, False
+        state.own = tuple(index for index, shard in enumerate(plan.shards) if shard.owner == self._core.me)
         return True
 
     def cancel(self, number: int) -> None:
@@ -80,14 +85,15 @@ class Exchange:
 
     def step(self, plan: Plan, trained: bool) -> None:
         """Send, reduce and assemble whatever ``plan`` allows by now."""
-        mine = plan.member(self._core.me)
         state = self._rounds[plan.round]
-        if mine is not None and mine.contributes and trained:
-            for index in range(len(plan.shards)):
-                self._send_slice(plan, state, index)
-        for index, shard in enumerate(plan.shards):
-            if shard.owner == self._core.me:
-                self._reduce_if_complete(plan, state, index)
+        if trained and not state.all_sent:
+            mine = plan.member(self._core.me)
+            if mine is not None and mine.contributes:
+                for index in range(len(plan.shards)):
+                    self._send_slice(plan, state, index)
+            state.all_sent = True
+        for index in state.own:
+            self._reduce_if_complete(plan, state, index)
         self._build_if_complete(plan, state)
 
     def _send_slice(self, plan: Plan, state: RoundState, index: int) -> None:
@@ -126,8 +132,7 @@ class Exchange:
     def withheld(self, plan: Plan) -> set[PeerId]:
         """Contributors of whom a slice has not arrived for a shard that this peer owns."""
         state = self._rounds[plan.round]
-        mine = [index for index, shard in enumerate(plan.shards) if shard.owner == self._core.me]
-        return {peer for index in mine for peer in self.missing_slices(plan, state, index)}
+        return {peer for index in state.own for peer in self.missing_slices(plan, state, index)}
 
     def _build_if_complete(self, plan: Plan, state: RoundState) -> None:
         if len(state.results) < len(plan.shards) or plan.attempt in state.building:
@@ -184,7 +189,9 @@ class Exchange:
         if (plan.term, plan.round) != (message.term, message.round) or message.shard >= len(plan.shards):
             return
         if plan.shards[message.shard].owner == sender:
-            self._rounds[plan.round].sent.discard((plan.first_attempt, message.shard, sender))
+            state = self._rounds[plan.round]
+            state.sent.discard((plan.first_attempt, message.shard, sender))
+            state.all_sent = False
 
     def result_requested(self, sender: PeerId, message: ResultRequest) -> None:
         """A member misses a shard that this peer has reduced."""

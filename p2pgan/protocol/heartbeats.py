@@ -65,11 +65,12 @@ class Heartbeats:
 
     def _now(self) -> Heartbeat:
         core, member = self._core, self._member
-        plan, voted = member.plan, member.voted
-        phase, round_number, attempt = member.phase, plan.round if plan else 0, plan.attempt if plan else 0
+        plan, voted, phase = member.standing()
+        round_number, attempt = (plan.round, plan.attempt) if plan is not None else (0, 0)
+        leads = self._leadership.is_leader
         if self._leadership.role is Role.GATHERING:
             phase = Phase.CATCHING_UP
-        elif not self._leadership.is_leader and (self._lost or not core.has_weights or self._catchup.busy):
+        elif not leads and (self._lost or not core.has_weights or self._catchup.busy):
             phase = Phase.CATCHING_UP
             round_number, attempt = core.fetching or 0, int(self._catchup.busy)
         return Heartbeat(
@@ -87,6 +88,6 @@ class Heartbeats:
             committed_version=core.committed_version,
             peers_generation=max(0, core.peers_generation),
             lease_held=self._leadership.trusted,
-            offences=() if self._leadership.is_leader else core.offences,
-            losses=None if self._leadership.is_leader else member.losses,
+            offences=() if leads else core.offences,
+            losses=None if leads else member.losses,
         )

@@ -76,16 +76,16 @@ class Member:
     @property
     def voted(self) -> Candidate | None:
         """The candidate for the current plan's attempt."""
-        plan, candidate = self.plan, self.candidate
-        return candidate if candidate is not None and candidate.plan == plan else None
+        return self.standing()[1]
 
-    @property
-    def phase(self) -> Phase:
-        if self.voted is not None:
-            return Phase.VERIFIED
+    def standing(self) -> tuple[Plan | None, Candidate | None, Phase]:
+        """``plan``, ``voted``, and how far this peer is."""
+        plan, candidate = self.plan, self.candidate
+        if candidate is not None and (candidate.plan is plan or candidate.plan == plan):
+            return plan, candidate, Phase.VERIFIED
         if self.held and not self.trained:
-            return Phase.TRAINING
-        return Phase.EXCHANGING if self.plan is not None else Phase.IDLE
+            return plan, None, Phase.TRAINING
+        return plan, None, Phase.IDLE if plan is None else Phase.EXCHANGING
 
     @property
     def exchanging(self) -> bool:

@@ -50,14 +50,13 @@ class Membership:
         self._reading = False
         core.peers_generation = max(core.peers_generation, event.generation)
         known = {info.id: info for info in event.peers if info.id != core.me}
-        names = Counter(info.name for info in event.peers)
-        core.shared_names = frozenset(name for name, peers in names.items() if peers > 1)
-        for peer in [p for p in core.peers if p not in known]:
+        core.shared_names = _shared([info.name for info in event.peers])
+        for peer in sorted(core.peers.keys() - known.keys()):
             if not core.peers[peer].left:
                 core.note("peer", f"{core.name(peer)} is not registered any more")
             del core.peers[peer]
-        for peer in known.keys() & core.peers.keys():
-            core.peers[peer].info = known[peer]
+        for peer, view in core.peers.items():
+            view.info = known[peer]
         if new := known.keys() - core.peers.keys():
             core.peers.update((peer, PeerView(known[peer])) for peer in new)
             core.peers = dict(sorted(core.peers.items()))
@@ -82,3 +81,10 @@ class Membership:
         view.heard_at, view.left = self._core.now, False
         if beat is not None:
             view.beat, view.version, view.digest = beat, beat.version, beat.digest
+
+
+def _shared(names: list[str]) -> frozenset[str]:
+    """Names that several peers have."""
+    if len(set(names)) == len(names):
+        return frozenset()
+    return frozenset(name for name, peers in Counter(names).items() if peers > 1)

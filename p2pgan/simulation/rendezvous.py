@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from math import inf
 
 from p2pgan.errors import InternalError, RunError
 from p2pgan.protocol.effects import UnitClaim
@@ -46,6 +47,9 @@ class ModelRendezvous:
         self.finished = False
         self.generation = 0
         self.peers: dict[PeerId, PeerEntry] = {}
+        self._read: PeersRead | None = None
+        """The last answer of ``read_peers``, until a row changes or time makes a difference."""
+        self._read_until = 0.0
         self.history: list[VersionRecord] = []
         self._digests: dict[int, str] = {0: genesis}
         self._done: dict[int, list[tuple[int, int]]] = {}
@@ -71,6 +75,7 @@ class ModelRendezvous:
         before = self.peers.get(peer)
         if before is None or (before.state, before.address) != ("joining", address):
             self.generation += 1
+        self._read = None
         self.peers[peer] = PeerEntry("joining", address, now)
         if before is None:
             self.peers = dict(sorted(self.peers.items()))
@@ -80,6 +85,7 @@ class ModelRendezvous:
             self._enter(self.peers[peer], "left")
 
     def _enter(self, entry: PeerEntry, state: str) -> None:
+        self._read = None
         if entry.state != state:
             entry.state = state
             self.generation += 1
@@ -98,12 +104,17 @@ class ModelRendezvous:
 
     def read_peers(self, now: float) -> PeersRead:
         """Everyone who may speak."""
-        rows = []
-        for name, entry in self.peers.items():
-            silent, present = now - entry.last_seen, entry.state in PRESENT
-            if present or (entry.state == "lost" and silent < FORGOTTEN_S):
-                rows.append(_info(name, not present or silent > LIVE_S))
-        return PeersRead(self.generation, tuple(rows))
+        if self._read is None or now >= self._read_until:
+            rows, self._read_until = [], inf
+            for name, entry in self.peers.items():
+                silent, present = now - entry.last_seen, entry.state in PRESENT
+                for bound in (LIVE_S, FORGOTTEN_S):
+                    if silent <= bound:
+                        self._read_until = min(self._read_until, entry.last_seen + bound)
+                if present or (entry.state == "lost" and silent < FORGOTTEN_S):
+                    rows.append(_info(name, not present or silent > LIVE_S))
+            self._read = PeersRead(self.generation, tuple(rows))
+        return self._read
 
     # -- the pen -----------------------------------------------------------------------------
 
