@@ -39,9 +39,7 @@ def main() -> int:
             spent += seconds
             if outcome.violations:
                 failed.append(outcome.seed)
-                print(
-                    f"seed {outcome.seed}, {outcome.peers} peers: {'; '.join(outcome.violations)}", flush=True
-                )
+                print(f"p2pgan simulate --seed {outcome.seed}: {'; '.join(outcome.violations)}", flush=True)
     print(
         f"{len(seeds)} seeds in {time.monotonic() - began:.0f} s ({spent:.0f} s of processor time), "
         f"{versions} versions committed, {len(failed)} seeds failed: {failed or 'none'}"

@@ -16,18 +16,15 @@ if TYPE_CHECKING:
     from p2pgan.simulation.run import Outcome
     from p2pgan.simulation.scenario import Scenario
 
-USUAL_PEERS, USUAL_ROUNDS = 5, 20
 LAST_LINES = 40
 """Of the trace, printed when a simulation failed."""
 
 
 def simulate(
     peers: Annotated[
-        int | None, typer.Option("--peers", min=1, max=4096, help=f"How many peers. [{USUAL_PEERS}]")
+        int | None, typer.Option("--peers", min=1, max=4096, help="How many peers. [drawn]")
     ] = None,
-    rounds: Annotated[
-        int | None, typer.Option("--rounds", min=1, help=f"Commit at least so many. [{USUAL_ROUNDS}]")
-    ] = None,
+    rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Commit at least so many.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Fixes everything that is drawn. [1]")] = None,
     churn: Annotated[
         float | None,
@@ -59,11 +56,7 @@ def simulate(
 
     if scenario is None:
         drawn = draw_scenario(
-            1 if seed is None else seed,
-            peers=peers or USUAL_PEERS,
-            rounds=rounds or USUAL_ROUNDS,
-            churn=churn,
-            loss=loss,
+            1 if seed is None else seed, peers=peers, rounds=rounds or 0, churn=churn, loss=loss
         )
     elif any(value is not None for value in (peers, rounds, seed, churn, loss)):
         raise ConfigError("--scenario says everything: leave out the other flags")

@@ -128,7 +128,8 @@ class _Drawer:
 
     def _crash_between(self) -> AnyFault:
         point = self._random.choice(list(Point))
-        return Crash(at=self._at, target=LEADER, restart_after=self._seconds(0.5, 12), point=point)
+        target = self._someone() if point is Point.DONATION else LEADER
+        return Crash(at=self._at, target=target, restart_after=self._seconds(0.5, 12), point=point)
 
     def _crash_all(self) -> AnyFault:
         journals = self._random.random() < 0.5
@@ -151,7 +152,8 @@ class _Drawer:
     def _partition(self) -> AnyFault:
         size = self._random.randint(1, max(1, len(self._names) - 1))
         inside = tuple(sorted(self._random.sample(self._names, size)))
-        return Partition(at=self._at, inside=inside, seconds=self._seconds(1, 10))
+        one_way = self._random.random() < 0.3
+        return Partition(at=self._at, inside=inside, seconds=self._seconds(1, 10), one_way=one_way)
 
     def _cut_database(self) -> AnyFault:
         target = LEADER if self._random.random() < 0.7 else self._someone()

@@ -127,8 +127,9 @@ class Faults:
 
     def _links(self, fault: Cut | Partition) -> set[Link]:
         if isinstance(fault, Partition):
-            inside = set(fault.inside)
-            return {(a, b) for a in self._peers for b in self._peers if (a in inside) != (b in inside)}
+            outside = self._peers.keys() - set(fault.inside)
+            there_all = {(a, b) for a in fault.inside for b in outside}
+            return there_all if fault.one_way else there_all | {(b, a) for a, b in there_all}
         there, back = (fault.source, fault.to), (fault.to, fault.source)
         return {there} if fault.one_way else {there, back}
 

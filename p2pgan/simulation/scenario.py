@@ -83,11 +83,12 @@ class Cut(Fault, frozen=True, kw_only=True, tag="cut", omit_defaults=True):
     one_way: bool = False
 
 
-class Partition(Fault, frozen=True, kw_only=True, tag="partition"):
-    """Nothing gets from ``inside`` to the others, nor back; all still reach the database."""
+class Partition(Fault, frozen=True, kw_only=True, tag="partition", omit_defaults=True):
+    """Nothing gets from ``inside`` to the others, nor back unless ``one_way``; all reach the database."""
 
     inside: tuple[Name, ...]
     seconds: Seconds
+    one_way: bool = False
 
 
 class CutDatabase(Fault, frozen=True, kw_only=True, tag="cut-database"):

@@ -29,7 +29,7 @@ def pool():
 
 def failure(outcome: Outcome) -> str:
     lines = "\n".join(outcome.trace[-60:])
-    replay = f"simulate(draw_scenario({outcome.seed}))"
+    replay = f"p2pgan simulate --seed {outcome.seed}"
     return f"seed {outcome.seed}: {'; '.join(outcome.violations)}\nreplay: {replay}\n{lines}"
 
 
@@ -42,6 +42,12 @@ def test_no_seed_breaks_an_invariant(pool: ProcessPoolExecutor, first: int) -> N
     # The faults must not have stopped the work: otherwise the checks above see nothing.
     assert min(o.committed for o in outcomes) >= 5
     assert max(o.terms for o in outcomes) >= 4
+    assert sum(map(lost_races, outcomes)) > 0
+
+
+def lost_races(outcome: Outcome) -> int:
+    """How often somebody asked for the pen and somebody else got it."""
+    return sum(": asking for " in line for line in outcome.trace) - outcome.terms
 
 
 def test_a_seed_replays_exactly() -> None:
