@@ -16,6 +16,8 @@ from pathlib import Path
 import yaml
 
 SUITE = Path(__file__).parent / "labs" / "suite"
+TARGETS_S = {"kill-leader": 10.0, "freeze-leader": 10.0, "kill-follower": 3.0}
+"""By how the scenario's name begins: the 95th percentile of the time to the next committed version."""
 HEAD = (
     "| scenario | faults | recoveries | next version: p50 | p95 | units handed out again | violations |\n"
     "|---|---|---|---|---|---|---|"
@@ -23,7 +25,7 @@ HEAD = (
 
 
 def main() -> int:
-    """Exit code 1 if an invariant was violated or a lab failed."""
+    """Exit code 1 if an invariant was violated, a lab failed, or a target was missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for the labs and the table; new")
     parser.add_argument("--times", type=int, help="repeat each fault so often at most")
@@ -43,6 +45,9 @@ def main() -> int:
         rows.append(row(file.stem, report))
         sound &= report is not None and bool(report["passed"])
         print(rows[-1], flush=True)
+        if report is not None and (missed := missed_target(file.stem, report)) is not None:
+            sound = False
+            print(missed, file=sys.stderr, flush=True)
         machine = report["machine"] if report else "?"
     (told.out / "table.md").write_text("\n".join([*rows, "", f"{date.today()}, {machine}"]) + "\n")
     return 0 if sound else 1
@@ -67,6 +72,18 @@ def run(file: Path, out: Path, times: int | None) -> dict[str, object] | None:
             check=False,
         )
     return json.loads(report.read_text()) if report.exists() else None
+
+
+def missed_target(name: str, report: dict[str, object]) -> str | None:
+    """What a lab should have done better, if anything."""
+    told = report["recovery"]
+    assert isinstance(told, dict)
+    if told["recoveries"] < told["faults"]:
+        return f"{name}: only {told['recoveries']} recoveries from {told['faults']} faults"
+    bound = next((bound for begin, bound in TARGETS_S.items() if name.startswith(begin)), None)
+    if bound is not None and told["p95_s"] is not None and told["p95_s"] >= bound:
+        return f"{name}: p95 {told['p95_s']:.1f} s, not under {bound:g} s"
+    return None
 
 
 def row(name: str, report: dict[str, object] | None) -> str:

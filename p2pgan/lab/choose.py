@@ -42,17 +42,17 @@ def choose_scenario(
     return scenario
 
 
-def shipped_scenarios() -> dict[str, Path]:
-    """The scenarios that come with p2pgan, by name."""
+def shipped_scenarios(suite: bool = False) -> dict[str, Path]:
+    """The scenarios that come with p2pgan, by name; with ``suite`` those of the fault suite."""
     package, checkout = Path(__file__).parent / "scenarios", Path(__file__).parents[2] / "scripts" / "labs"
     folder = package if package.is_dir() else checkout
-    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+    return {file.stem: file for file in sorted((folder / "suite" if suite else folder).glob("*.yaml"))}
 
 
 def _find(wanted: str) -> Scenario:
     shipped = shipped_scenarios()
-    if wanted in shipped:
-        return read_scenario(shipped[wanted])
+    if (file := shipped.get(wanted, shipped_scenarios(suite=True).get(wanted))) is not None:
+        return read_scenario(file)
     if not Path(wanted).exists() and Path(wanted).name == wanted:
         raise ConfigError(f"there is no scenario {wanted}; name a YAML file, or one of {', '.join(shipped)}")
     return read_scenario(Path(wanted))

@@ -8,33 +8,34 @@ from contextlib import suppress
 from pathlib import Path
 
 from p2pgan.errors import ConfigError
-from p2pgan.journal import read_versions
+from p2pgan.journal import read_applied
 from p2pgan.lab.journals import read_units
 from p2pgan.lab.lab import Lab
 from p2pgan.lab.plots import UnitPoint, draw_losses
 from p2pgan.lab.process import LEFT, PeerProcess
 from p2pgan.lab.report import LabReport, PeerReport
-from p2pgan.protocol.history import audit
+from p2pgan.protocol.history import journal_problems, last_lineage
 from p2pgan.protocol.ids import VersionRecord
-from p2pgan.rendezvous import PeerRow, Rendezvous
+from p2pgan.rendezvous import PeerRow, audit_run
 
 
 def collect(lab: Lab) -> LabReport:
     """Writes samples, plot and report into the lab's folder, and returns the report."""
     options, out, database = lab.options, lab.options.out, lab.database
     run = database.find_run(options.run)
-    history = database.read_history(run.id)
     processes = list(lab.fleet.peers.values())
-    versions, damaged = _read_journals(processes, run.name)
+    applied, damaged = _read_journals(processes, run.name)
+    history, problems = audit_run(database, run, applied)
     # A peer that was killed may have been ahead of all others: its last rounds never happened.
     well = [peer.name for peer in processes if peer.end == LEFT and peer.name not in damaged]
-    ended_well = {name: versions[name] for name in well}
-    peers = _peers(processes, database.list_peers(run.id).peers, history, versions)
+    led_to_the_end = {name: last_lineage(applied[name]) for name in well}
+    peers = _peers(processes, database.list_peers(run.id).peers, history, applied)
     idle = [peer.name for peer in peers if peer.name in lab.full_members and not peer.images]
     failures = [
         *lab.failures,
         *(f"{name}: {reason}" for name, reason in damaged.items()),
-        *audit(history, ended_well, run.dataset["count"], _complete_epochs(database, run.id)),
+        *problems,
+        *journal_problems(history, led_to_the_end),
         *(f"{name} took part, but no image of its was counted" for name in idle),
     ]
     report = LabReport(
@@ -65,20 +66,15 @@ def collect(lab: Lab) -> LabReport:
 def _read_journals(
     processes: Iterable[PeerProcess], run: str
 ) -> tuple[dict[str, tuple[VersionRecord, ...]], dict[str, str]]:
-    """The versions in each peer's journal, none of one that cannot be read; and why it cannot."""
-    versions: dict[str, tuple[VersionRecord, ...]] = {}
+    """What each peer applied, nothing of one whose journal cannot be read; and why it cannot."""
+    applied: dict[str, tuple[VersionRecord, ...]] = {}
     damaged: dict[str, str] = {}
     for peer in processes:
         try:
-            versions[peer.name] = read_versions(peer.journal, run)
+            applied[peer.name] = read_applied(peer.journal, run)
         except ConfigError as error:
-            versions[peer.name], damaged[peer.name] = (), str(error)
-    return versions, damaged
-
-
-def _complete_epochs(database: Rendezvous, run_id: int) -> int:
-    """Epochs below the first incomplete one; the newest counts as incomplete."""
-    return min((epoch.epoch for epoch in database.read_progress(run_id).epochs), default=0)
+            applied[peer.name], damaged[peer.name] = (), str(error)
+    return applied, damaged
 
 
 def _peers(

@@ -192,23 +192,3 @@ def progress_problems(
                 f"epoch {epoch} is marked as done at {ranges}, its history says {tally.done(epoch)}"
             )
     return problems
-
-
-def audit(
-    history: Sequence[VersionRecord],
-    journals: Mapping[str, Iterable[VersionRecord]],
-    image_count: int,
-    complete_epochs: int = 0,
-    genesis: str | None = None,
-) -> list[str]:
-    """All violations of a run, one line each; none if the run is sound.
-
-    ``history`` are the committed versions from the database, ``journals`` the versions that led each
-    peer to the weights it left with, ``image_count`` the images of the data set, ``complete_epochs``
-    the epochs that the database takes for complete, ``genesis`` the digest of version 0.
-    """
-    return [
-        *chain_problems(history, genesis),
-        *count_problems(history, image_count, complete_epochs),
-        *journal_problems(history, journals),
-    ]

@@ -1,5 +1,6 @@
 """Postgres as the place where peers meet and as the memory of a run."""
 
+from p2pgan.rendezvous.audit import audit_run
 from p2pgan.rendezvous.embedded import EmbeddedPostgres, embedded_dsn
 from p2pgan.rendezvous.postgres import Rendezvous, open_rendezvous
 from p2pgan.rendezvous.rows import (
@@ -48,6 +49,7 @@ __all__ = [
     "StatusSnapshot",
     "UnitClaim",
     "UnitCounts",
+    "audit_run",
     "embedded_dsn",
     "open_rendezvous",
 ]

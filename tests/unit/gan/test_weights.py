@@ -145,9 +145,9 @@ def test_an_unknown_configuration(tmp_path: Path):
     refused(tmp_path / "w.safetensors", save({}, metadata), "not understood: model.name")
 
 
-def test_numbers_that_are_not_finite(sound: bytes, tmp_path: Path):
-    infinity = b"\x00\x00\x80\x7f"
-    refused(tmp_path / "w.safetensors", sound[:-4] + infinity, "not finite")
+@pytest.mark.parametrize("number", [b"\x00\x00\x80\x7f", b"\x00\x00\xc0\x7f"], ids=["Inf", "NaN"])
+def test_numbers_that_are_not_finite(sound: bytes, number: bytes, tmp_path: Path):
+    refused(tmp_path / "w.safetensors", sound[:-4] + number, "not finite")
 
 
 def test_only_sound_weights_are_saved(config: GanConfig, vector: torch.Tensor, tmp_path: Path):

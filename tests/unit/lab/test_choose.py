@@ -15,6 +15,9 @@ SHIPPED = ["faces", "kill-leader", "late-joiner", "quick", "restart-everything",
 def test_a_shipped_scenario_goes_by_its_name() -> None:
     assert list(shipped_scenarios()) == SHIPPED
     assert [choose_scenario(name).name for name in SHIPPED] == SHIPPED
+    suite = shipped_scenarios(suite=True)
+    assert {"kill-leader-commit", "wrong-clocks"} < suite.keys()
+    assert [choose_scenario(name).name for name in suite] == list(suite)
 
 
 def test_an_installed_package_carries_the_scenarios_where_they_are_looked_for() -> None:

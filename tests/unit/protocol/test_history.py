@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import msgspec
 
-from p2pgan.protocol.history import audit
+from p2pgan.protocol.history import chain_problems, count_problems, journal_problems
 from p2pgan.protocol.ids import Contribution, Span, VersionRecord
 
 IMAGES = 30
@@ -26,6 +26,14 @@ SOUND = (
     _record(2, 1, ("ada", Span(0, 2, 20, 30)), images=30),
     _record(3, 2, ("bob", Span(1, 0, 0, 10)), images=40),
 )
+
+
+def audit(history, journals, images, complete_epochs=0, genesis=None) -> list[str]:
+    return [
+        *chain_problems(history, genesis),
+        *count_problems(history, images, complete_epochs),
+        *journal_problems(history, journals),
+    ]
 
 
 def _change(index: int, **values: object) -> tuple[VersionRecord, ...]:
