@@ -89,6 +89,7 @@ def test_a_lab_that_is_interrupted_while_it_starts_says_so_and_leaves_no_process
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     assert lab.stdout is not None
+    assert "dashboard: http://127.0.0.1:" in lab.stdout.readline()
     assert "the first peer starts" in lab.stdout.readline()
     lab.send_signal(signal.SIGINT)
     said, errors = lab.communicate(timeout=120)
