@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from p2pgan.cli import options as o
+from p2pgan.cli.drawn import Version, Weights, drawn_from
 from p2pgan.errors import ConfigError
 from p2pgan.protocol.texts import printable
 
@@ -29,18 +29,13 @@ def generate(
         Path, typer.Option("--out", metavar="PATH", help="A .png for one grid, a folder for single images.")
     ],
     rendezvous: o.OptionalRendezvous = None,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", metavar="FILE", help="A .safetensors file, in place of a DSN.")
-    ] = None,
+    weights: Weights = None,
     run: o.RunName = None,
     number: Annotated[int, typer.Option("-n", "--number", metavar="N", min=1, help="How many images.")] = 64,
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", min=0, help="The same seed draws the same images.")
     ] = 1,
-    version: Annotated[
-        int | None,
-        typer.Option("--version", metavar="N", min=0, help="A stored version; left out, the last one."),
-    ] = None,
+    version: Version = None,
     model: o.OwnNet = None,
     label: Annotated[
         int | None,
@@ -59,21 +54,7 @@ def generate(
         raise ConfigError(
             f"a grid shows at most {MAX_GRID:,} images: draw fewer, or give --out a folder for single images"
         )
-    if model is not None:
-        from p2pgan.gan.own import use_own_net
-
-        use_own_net(model)
-    if weights is not None:
-        said = context.get_parameter_source("rendezvous")
-        by_flag = rendezvous is not None and said is not None and said.name == "COMMANDLINE"
-        _refuse_beside_weights({"--rendezvous": by_flag, "--run": run is not None})
-        if version is not None:
-            raise ConfigError("a weights file has one version only; leave --version out")
-        drawn = _from_file(weights)
-    elif rendezvous is not None:
-        drawn = _from_run(rendezvous, run, version)
-    else:
-        raise ConfigError("say whose weights to draw from: --rendezvous DSN or --weights FILE")
+    drawn = drawn_from(context, rendezvous, weights, run, version, model)
     if is_grid:
         from p2pgan.gan.sampling import write_grid
 
@@ -96,42 +77,6 @@ def _is_grid(out: Path) -> bool:
             "or the name of a folder for single images"
         )
     return False
-
-
-def _refuse_beside_weights(said: dict[str, bool]) -> None:
-    for flag, is_said in said.items():
-        if is_said:
-            raise ConfigError(f"{flag} and --weights both say whose weights to draw from; leave one out")
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    """What to draw from."""
-
-    generator: Generator
-    origin: str
-    """Version, run and images, for people; empty if a weights file does not tell."""
-
-
-def _from_file(path: Path) -> _Drawn:
-    from p2pgan.gan.sampling import Generator
-    from p2pgan.gan.weights import load_generator
-
-    file = load_generator(path)
-    told = file.facts.keys() >= {"version", "run", "images"}  # by p2pgan export, as words
-    origin = "version {version} of {run}, {images} images".format_map(file.facts) if told else ""
-    return _Drawn(Generator(file.config, file.vector), origin)
-
-
-def _from_run(rendezvous: str, run: str | None, version: int | None) -> _Drawn:
-    from p2pgan.gan.sampling import Generator
-    from p2pgan.peer.stored import read_generator
-
-    stored = read_generator(rendezvous, run, version)
-    origin = f"version {stored.version} of {stored.run}, {stored.images:,} images"
-    if stored.version == 0:
-        origin += ": nothing has been learned yet"
-    return _Drawn(Generator(stored.config, stored.ema), origin)
 
 
 def _write_single(generator: Generator, number: int, seed: int, label: int | None, folder: Path) -> None:

@@ -133,3 +133,11 @@ def test_among_several_runs_one_must_be_named(tmp_path: Path) -> None:
         assert refused.returncode == 2
         assert "choose one with --run: faces, digits" in refused.stderr
         assert _p2pgan("status", "--run", "digits", dsn=postgres.dsn).returncode == 0
+
+
+def test_a_stored_version_is_scored(dsn: str) -> None:
+    done = _p2pgan("score", "--dataset", "digits", "-n", "40", "--metric", "kid,pr", "--json", dsn=dsn)
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(done.stdout)
+    assert told["source"] == "version 0 of faces, 0 images: nothing has been learned yet"
+    assert list(told["scores"]) == ["kid", "precision", "recall"]

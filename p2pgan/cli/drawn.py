@@ -1,0 +1,83 @@
+"""Whose weights images are drawn from: those of a run, or those in a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from p2pgan.errors import ConfigError
+
+if TYPE_CHECKING:
+    from p2pgan.gan.sampling import Generator
+
+Weights = Annotated[
+    Path | None, typer.Option("--weights", metavar="FILE", help="A .safetensors file, in place of a DSN.")
+]
+Version = Annotated[
+    int | None,
+    typer.Option("--version", metavar="N", min=0, help="A stored version; left out, the last one."),
+]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What to draw from."""
+
+    generator: Generator
+    origin: str
+    """Version, run and images, for people; empty if a weights file does not tell."""
+
+
+def drawn_from(
+    context: typer.Context,
+    rendezvous: str | None,
+    weights: Path | None,
+    run: str | None,
+    version: int | None,
+    model: str | None,
+) -> Drawn:
+    """What a command's flags name. Raises ConfigError if they contradict each other, or name nothing."""
+    if model is not None:
+        from p2pgan.gan.own import use_own_net
+
+        use_own_net(model)
+    if weights is not None:
+        said = context.get_parameter_source("rendezvous")
+        by_flag = rendezvous is not None and said is not None and said.name == "COMMANDLINE"
+        _refuse_beside_weights({"--rendezvous": by_flag, "--run": run is not None})
+        if version is not None:
+            raise ConfigError("a weights file has one version only; leave --version out")
+        return _from_file(weights)
+    if rendezvous is not None:
+        return _from_run(rendezvous, run, version)
+    raise ConfigError("say whose weights to draw from: --rendezvous DSN or --weights FILE")
+
+
+def _refuse_beside_weights(said: dict[str, bool]) -> None:
+    for flag, is_said in said.items():
+        if is_said:
+            raise ConfigError(f"{flag} and --weights both say whose weights to draw from; leave one out")
+
+
+def _from_file(path: Path) -> Drawn:
+    from p2pgan.gan.sampling import Generator
+    from p2pgan.gan.weights import load_generator
+
+    file = load_generator(path)
+    told = file.facts.keys() >= {"version", "run", "images"}  # by p2pgan export, as words
+    origin = "version {version} of {run}, {images} images".format_map(file.facts) if told else ""
+    return Drawn(Generator(file.config, file.vector), origin)
+
+
+def _from_run(rendezvous: str, run: str | None, version: int | None) -> Drawn:
+    from p2pgan.gan.sampling import Generator
+    from p2pgan.peer.stored import read_generator
+
+    stored = read_generator(rendezvous, run, version)
+    origin = f"version {stored.version} of {stored.run}, {stored.images:,} images"
+    if stored.version == 0:
+        origin += ": nothing has been learned yet"
+    return Drawn(Generator(stored.config, stored.ema), origin)

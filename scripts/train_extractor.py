@@ -1,0 +1,121 @@
+"""Trains the small classifier on whose features ``p2pgan score`` works unless told otherwise.
+
+``python scripts/train_extractor.py`` takes some minutes on one core, and replaces
+p2pgan/gan/scores/extractor.safetensors, whose digest it prints. It needs Fashion-MNIST where Debian's
+package dataset-fashion-mnist puts it, or where ``--fashion-mnist DIR`` says: the four ``*-ubyte.gz``
+files. The digits come with scikit-learn, and are repeated so that both sets count alike; every fifth
+of them, and Fashion-MNIST's test images, only measure the outcome. Images are shifted by up to two
+pixels and, every other one, turned to negatives: so both black and white backgrounds are known.
+The weights follow from the seed on one machine; another may round differently and give others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import save
+from torch import Tensor
+from torch.nn import functional as F
+
+from p2pgan.averaging.digest import blob_digest
+from p2pgan.gan.data import open_images
+from p2pgan.gan.scores.builtin import RESOLUTION, SmallClassifier
+
+OUT = Path(__file__).parents[1] / "p2pgan" / "gan" / "scores" / "extractor.safetensors"
+FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+SEED = 1
+BATCH = 128
+LEARNING_RATE = 2e-3
+DIGITS_REPEATED = 20
+SHIFT = 2
+"""Pixels."""
+
+Labelled = tuple[Tensor, Tensor]
+"""Images uint8 (n, 3, 32, 32), classes int64 (n,)."""
+
+
+def read_digits() -> tuple[Labelled, Labelled]:
+    """Training and test images of scikit-learn's digits, classes 0 to 9."""
+    images = open_images("digits", RESOLUTION)
+    everyone = torch.arange(images.count)
+    pixels, labels = images.batch(everyone), images.labels_of(everyone)
+    test = everyone % 5 == 0
+    return (pixels[~test], labels[~test]), (pixels[test], labels[test])
+
+
+def read_fashion(folder: Path, part: str) -> Labelled:
+    """Fashion-MNIST (Xiao et al., 2017), classes 10 to 19, two black pixels added on each side."""
+    greys = torch.from_numpy(_idx(folder / f"{part}-images-idx3-ubyte.gz", header=16).reshape(-1, 1, 28, 28))
+    labels = torch.from_numpy(_idx(folder / f"{part}-labels-idx1-ubyte.gz", header=8).astype(np.int64))
+    return F.pad(greys, (2, 2, 2, 2)).expand(-1, 3, -1, -1), labels + 10
+
+
+def _idx(path: Path, header: int) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=header).copy()
+
+
+def varied(images: Tensor, source: torch.Generator) -> Tensor:
+    """Every image shifted, every other one a negative."""
+    padded = F.pad(images.float(), (SHIFT,) * 4, mode="replicate")
+    shifts = torch.randint(2 * SHIFT + 1, (len(images), 2), generator=source)
+    size = images.shape[-1]
+    moved = torch.stack(
+        [one[:, y : y + size, x : x + size] for one, (y, x) in zip(padded, shifts.tolist(), strict=True)]
+    )
+    negative = torch.rand(len(images), 1, 1, 1, generator=source) < 0.5
+    return torch.where(negative, 255 - moved, moved)
+
+
+def trained(images: Tensor, labels: Tensor, passes: int) -> SmallClassifier:
+    """The classifier after so many passes over the images."""
+    torch.manual_seed(SEED)
+    source = torch.Generator().manual_seed(SEED)
+    network = SmallClassifier()
+    optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=1e-4)
+    steps = passes * (len(images) // BATCH)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for number in range(passes):
+        order = torch.randperm(len(images), generator=source)
+        for part in order[: len(order) // BATCH * BATCH].split(BATCH):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(network.classify(varied(images[part], source)), labels[part])
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+        print(f"pass {number + 1} of {passes}: last loss {loss.item():.3f}", flush=True)
+    return network
+
+
+def accuracy(network: SmallClassifier, images: Tensor, labels: Tensor) -> float:
+    """The part of the images that is told right."""
+    with torch.inference_mode():
+        told = torch.cat([network.classify(part).argmax(1) for part in images.split(500)])
+    return float((told == labels).float().mean())
+
+
+def main() -> None:
+    """Trains, measures, writes."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--fashion-mnist", type=Path, default=FASHION_MNIST, metavar="DIR")
+    parser.add_argument("--passes", type=int, default=4)
+    parser.add_argument("--out", type=Path, default=OUT, metavar="FILE")
+    given = parser.parse_args()
+    (digits, digit_classes), digit_test = read_digits()
+    fashion, fashion_classes = read_fashion(given.fashion_mnist, "train")
+    images = torch.cat([digits.repeat(DIGITS_REPEATED, 1, 1, 1), fashion])
+    labels = torch.cat([digit_classes.repeat(DIGITS_REPEATED), fashion_classes])
+    network = trained(images, labels, given.passes)
+    print(f"digits told right: {accuracy(network, *digit_test):.3f}")
+    print(f"Fashion-MNIST told right: {accuracy(network, *read_fashion(given.fashion_mnist, 't10k')):.3f}")
+    content = save({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
+    given.out.write_bytes(content)
+    print(f"{given.out}: {len(content):,} bytes, BLAKE3 {blob_digest(content)}")
+
+
+if __name__ == "__main__":
+    main()
