@@ -15,6 +15,7 @@ import typer
 from p2pgan.cli import (
     audit,
     dashboard,
+    doctor,
     export,
     generate,
     invite,
@@ -58,6 +59,7 @@ for command in (
     invite.invite,
     revoke.revoke,
     peers.peers,
+    doctor.doctor,
 ):
     app.command(cls=Command)(command)
 
