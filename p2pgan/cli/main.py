@@ -16,17 +16,20 @@ from p2pgan.cli import (
     audit,
     dashboard,
     doctor,
+    events,
     export,
     generate,
     invite,
     join,
     lab,
     lead,
+    log,
     peers,
     revoke,
     simulate,
     status,
     train,
+    versions,
 )
 from p2pgan.cli.help import Command, Group
 from p2pgan.cli.options import Debug
@@ -60,6 +63,9 @@ for command in (
     revoke.revoke,
     peers.peers,
     doctor.doctor,
+    versions.versions,
+    events.events,
+    log.log,
 ):
     app.command(cls=Command)(command)
 

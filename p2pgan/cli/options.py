@@ -14,6 +14,7 @@ from p2pgan.peer.options import MAX_THREADS, LogFormat
 
 PEER = "This machine"
 RUN = "The run's configuration"
+USUAL_LIMIT, MOST_LISTED = 20, 10_000
 _HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|\*")
 
 
@@ -47,6 +48,10 @@ OptionalRendezvous = Annotated[str | None, _RENDEZVOUS]
 RunName = Annotated[
     str | None,
     typer.Option("--run", metavar="NAME", help="Name of the run; left out, the only active one."),
+]
+Limit = Annotated[
+    int,
+    typer.Option("--limit", metavar="N", min=1, max=MOST_LISTED, help="How many at most, the newest last."),
 ]
 NewRunName = Annotated[
     str | None,

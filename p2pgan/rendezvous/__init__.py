@@ -23,6 +23,7 @@ from p2pgan.rendezvous.rows import (
     StatusSnapshot,
     UnitClaim,
     UnitCounts,
+    VersionRow,
 )
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "StatusSnapshot",
     "UnitClaim",
     "UnitCounts",
+    "VersionRow",
     "embedded_dsn",
     "open_rendezvous",
 ]

@@ -273,6 +273,20 @@ select write_sample(%(run_id)s, %(version)s, %(png)b)
 -- name: list_samples
 select version, png from samples where run_id = %(run_id)s order by version
 
+-- name: newest_versions
+-- A row is a leader's word: its numbers are cut to what can be printed.
+select m.version, extract(epoch from greatest(least(m.committed_at, clock_timestamp()), 'epoch'))::float8 as at,
+       m.digest, m.term, m.leader, coalesce(p.name, '') as name, m.images,
+       m.images - coalesce(b.images, 0) as gained, m.stored,
+       (select count(distinct c.peer) from contributions c where c.run_id = m.run_id and c.version = m.version)
+           as peers
+from manifests m
+left join manifests b on b.run_id = m.run_id and b.version = m.version - 1
+left join peers p on p.run_id = m.run_id and p.id = m.leader
+where m.run_id = %(run_id)s
+order by m.version desc
+limit %(most)s
+
 -- name: write_event
 select write_event(%(run_id)s, %(peer)s, %(kind)s, %(text)s)
 
