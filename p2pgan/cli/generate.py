@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from p2pgan.cli import options as o
+from p2pgan.cli.sources import by_flag
 from p2pgan.errors import ConfigError
 from p2pgan.protocol.texts import printable
 
@@ -64,9 +65,8 @@ def generate(
 
         use_own_net(model)
     if weights is not None:
-        said = context.get_parameter_source("rendezvous")
-        by_flag = rendezvous is not None and said is not None and said.name == "COMMANDLINE"
-        _refuse_beside_weights({"--rendezvous": by_flag, "--run": run is not None})
+        # What the environment says is for other commands as well.
+        _refuse_beside_weights({f"--{name}": by_flag(context, name) for name in ("rendezvous", "run")})
         if version is not None:
             raise ConfigError("a weights file has one version only; leave --version out")
         drawn = _from_file(weights)
