@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -10,11 +11,6 @@ import psutil
 
 from p2pgan.peer.doctor.finding import Finding, failing
 from p2pgan.protocol.texts import counted
-
-try:
-    import resource
-except ImportError:  # Windows has no such limits
-    resource = None  # type: ignore[assignment]
 
 LEAST_MEMORY = 2**30
 """Bytes; torch alone takes a third of it."""
@@ -27,7 +23,7 @@ LEAST_FILES = 256
 
 def resource_findings() -> list[Finding]:
     """Processor, memory, and how many files and connections the process may have open."""
-    return [_cores(), _memory(), *_files()]
+    return [_cores(), _memory(), _files()]
 
 
 def state_findings(folder: Path) -> list[Finding]:
@@ -88,18 +84,16 @@ def _memory() -> Finding:
     return Finding("memory", "ok", text, facts)
 
 
-def _files() -> list[Finding]:
-    if resource is None:
-        return []
+def _files() -> Finding:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     facts = {"soft": soft, "hard": hard}
     if soft == resource.RLIM_INFINITY:
-        return [Finding("files", "ok", "no limit", facts)]
+        return Finding("files", "ok", "no limit", facts)
     if soft < LEAST_FILES:
         text = f"at most {soft} open files: run `ulimit -n 4096` before p2pgan in this shell"
-        return [Finding("files", "mend", text, facts)]
+        return Finding("files", "mend", text, facts)
     peers = (soft - FILES_OF_A_PEER) // FILES_PER_OTHER
-    return [Finding("files", "ok", f"at most {soft:,} open, enough for about {peers:,} peers", facts)]
+    return Finding("files", "ok", f"at most {soft:,} open, enough for about {peers:,} peers", facts)
 
 
 def _gib(size: int) -> str:
