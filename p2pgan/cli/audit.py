@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from p2pgan.cli import options as o
-from p2pgan.errors import ConfigError
-from p2pgan.protocol.texts import printable, shortened
+from p2pgan.cli.journals import journal_file
+from p2pgan.protocol.texts import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from p2pgan.protocol.ids import VersionRecord
-
-JOURNAL_FILE = "journal.sqlite"
 
 
 def audit(
@@ -41,7 +39,7 @@ def audit(
     """
     from p2pgan.rendezvous import audit_run, open_rendezvous
 
-    paths = [_journal(path) for path in journal or []]
+    paths = [journal_file(path) for path in journal or []]
     with open_rendezvous(rendezvous) as database:
         row = database.find_run(run)
         journals, problems = _read_journals(paths, row.name)
@@ -54,18 +52,6 @@ def audit(
     if problems:
         raise typer.Exit(1)
     typer.echo(f"{printable(row.name)}: {len(history)} versions and {len(journals)} journals, no problem")
-
-
-def _journal(path: Path) -> Path:
-    """The file that ``path`` means. Raises ConfigError if there is none."""
-    try:
-        file = path / JOURNAL_FILE if path.is_dir() else path
-        found = file.is_file()
-    except OSError as error:
-        raise ConfigError(f"the journal {shortened(str(path))} cannot be read: {error.strerror}") from error
-    if not found:
-        raise ConfigError(f"there is no journal at {path}: give a peer's state folder or its {JOURNAL_FILE}")
-    return file
 
 
 def _read_journals(paths: Sequence[Path], run: str) -> tuple[dict[str, Sequence[VersionRecord]], list[str]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from p2pgan.cli.sources import by_flag
 from p2pgan.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,9 +46,8 @@ def drawn_from(
 
         use_own_net(model)
     if weights is not None:
-        said = context.get_parameter_source("rendezvous")
-        by_flag = rendezvous is not None and said is not None and said.name == "COMMANDLINE"
-        _refuse_beside_weights({"--rendezvous": by_flag, "--run": run is not None})
+        # What the environment says is for other commands as well.
+        _refuse_beside_weights({f"--{name}": by_flag(context, name) for name in ("rendezvous", "run")})
         if version is not None:
             raise ConfigError("a weights file has one version only; leave --version out")
         return _from_file(weights)

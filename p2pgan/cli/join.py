@@ -5,6 +5,7 @@ from __future__ import annotations
 from socket import gethostname
 
 from p2pgan.cli import options as o
+from p2pgan.cli.listing import print_lines
 from p2pgan.cli.warnings import warn_without_tls
 from p2pgan.peer.options import JoinOptions
 
@@ -24,6 +25,7 @@ def join(
     port: o.Port = 0,
     threads: o.Threads = None,
     log_format: o.LogFormatOption = "lines",
+    dry_run: o.DryRun = False,
     debug: o.Debug = False,
 ) -> None:
     """Take part in a run: needs the DSN, and where the images lie if they are not built in.
@@ -49,6 +51,11 @@ def join(
         log_format=log_format,
     )
     warn_without_tls(rendezvous)
+    if dry_run:
+        from p2pgan.peer.rehearsal import rehearse_join
+
+        print_lines(rehearse_join(options))
+        return
     from p2pgan.peer.start import join as join_run
 
     join_run(options)

@@ -15,12 +15,14 @@ from p2pgan.cli import options as o
 from p2pgan.cli.beside import dashboard_beside
 from p2pgan.cli.interrupt import asked_to_end
 from p2pgan.cli.overrides import requested
+from p2pgan.cli.sources import from_environment
 from p2pgan.errors import ConfigError
 
 FAILED, INTERRUPTED = 1, 130
 
 
 def lab(
+    context: typer.Context,
     peers: Annotated[
         int | None, typer.Option("--peers", min=1, max=64, help="Peers at the start. [3]")
     ] = None,
@@ -93,6 +95,7 @@ def lab(
             "gan.seed": seed,
         },
         preset,
+        from_environment(context),
     )
     said = merge(chosen.config, flags)
     began = datetime.now()

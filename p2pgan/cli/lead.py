@@ -10,12 +10,15 @@ import typer
 
 from p2pgan.cli import options as o
 from p2pgan.cli.beside import dashboard_beside
-from p2pgan.cli.overrides import requested
+from p2pgan.cli.listing import print_lines
+from p2pgan.cli.overrides import layers, overlaid
+from p2pgan.cli.sources import from_environment
 from p2pgan.cli.warnings import warn_without_tls
 from p2pgan.peer.options import LeadOptions
 
 
 def lead(
+    context: typer.Context,
     rendezvous: o.Rendezvous,
     run: o.NewRunName = None,
     config: o.ConfigFile = None,
@@ -35,7 +38,7 @@ def lead(
     aggregation: o.Aggregation = None,
     settings: o.Settings = None,
     no_train: Annotated[
-        bool, typer.Option("--no-train", help="Hold the pen and serve weights, but train nothing.")
+        bool, o.option("--no-train", help="Hold the pen and serve weights, but train nothing.")
     ] = False,
     data_root: o.DataRoot = None,
     download: o.Download = False,
@@ -50,6 +53,11 @@ def lead(
     dashboard: Annotated[
         bool, typer.Option("--dashboard", help="Also show the run live in a browser on this machine.")
     ] = False,
+    show_config: Annotated[
+        bool,
+        typer.Option("--show-config", help="Print every value and where it came from, and do nothing else."),
+    ] = False,
+    dry_run: o.DryRun = False,
     debug: o.Debug = False,
 ) -> None:
     """Create a run, or resume it, and train as its first leader.
@@ -59,7 +67,7 @@ def lead(
 
     Example: p2pgan lead --rendezvous postgresql://me:secret@db.example.org/gan --dataset zip:faces.zip
     """
-    said = requested(
+    said = layers(
         config,
         settings,
         {
@@ -77,11 +85,12 @@ def lead(
             "sync.aggregation": aggregation,
         },
         preset,
+        from_environment(context),
     )
     options = LeadOptions(
         rendezvous=rendezvous,
         run=run,
-        requested=said,
+        requested=overlaid(said),
         conditional=conditional,
         largest_microbatch=batch_size == o.AUTO,
         no_train=no_train,
@@ -97,7 +106,17 @@ def lead(
         threads=threads,
         log_format=log_format,
     )
+    if show_config:
+        from p2pgan.cli.shown import print_config
+
+        print_config(context, said)
+        return
     warn_without_tls(rendezvous)
+    if dry_run:
+        from p2pgan.peer.rehearsal import rehearse_lead
+
+        print_lines(rehearse_lead(options))
+        return
     from p2pgan.peer.start import lead as lead_run
 
     with ExitStack() as stack:

@@ -15,18 +15,22 @@ import typer
 from p2pgan.cli import (
     audit,
     dashboard,
+    doctor,
+    events,
     export,
     generate,
     invite,
     join,
     lab,
     lead,
+    log,
     peers,
     revoke,
     score,
     simulate,
     status,
     train,
+    versions,
 )
 from p2pgan.cli.help import Command, Group
 from p2pgan.cli.options import Debug
@@ -60,6 +64,10 @@ for command in (
     invite.invite,
     revoke.revoke,
     peers.peers,
+    doctor.doctor,
+    versions.versions,
+    events.events,
+    log.log,
 ):
     app.command(cls=Command)(command)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from p2pgan.peer.options import MAX_THREADS, LogFormat
 
 PEER = "This machine"
 RUN = "The run's configuration"
+USUAL_LIMIT, MOST_LISTED = 20, 10_000
 _HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|\*")
 
 
@@ -34,23 +35,39 @@ def host(value: str | None) -> str | None:
     return bare
 
 
+def option(flag: str, **settings: Any) -> Any:  # Any: as typer.Option has it
+    """An option that a variable of the environment can say as well: ``P2PGAN_DATA_ROOT`` for ``--data-root``.
+
+    For flags that mean the same in every command, so that a machine or a service can be set up with them.
+    """
+    return typer.Option(flag, envvar=variable(flag), **settings)
+
+
+def variable(flag: str) -> str:
+    """The variable that stands for a flag."""
+    return "P2PGAN_" + flag.removeprefix("--").upper().replace("-", "_")
+
+
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
-_RENDEZVOUS = typer.Option(
+_RENDEZVOUS = option(
     "--rendezvous",
     metavar="DSN",
-    envvar="P2PGAN_RENDEZVOUS",
     help="Postgres DSN, such as postgresql://user:password@host/database, or embedded:PATH.",
 )
 Rendezvous = Annotated[str, _RENDEZVOUS]
 OptionalRendezvous = Annotated[str | None, _RENDEZVOUS]
 RunName = Annotated[
     str | None,
-    typer.Option("--run", metavar="NAME", help="Name of the run; left out, the only active one."),
+    option("--run", metavar="NAME", help="Name of the run; left out, the only active one."),
+]
+Limit = Annotated[
+    int,
+    typer.Option("--limit", metavar="N", min=1, max=MOST_LISTED, help="How many at most, the newest last."),
 ]
 NewRunName = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--run",
         metavar="NAME",
         help="Name of the run; left out, the only active one, or a new one called gan.",
@@ -58,7 +75,7 @@ NewRunName = Annotated[
 ]
 Dataset = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--dataset",
         metavar="SPEC",
         help="digits, mnist, fashion-mnist, cifar10, celeba, folder:PATH or zip:PATH.",
@@ -66,21 +83,19 @@ Dataset = Annotated[
 ]
 DataRoot = Annotated[
     Path | None,
-    typer.Option(
-        "--data-root", metavar="DIR", help="Where torchvision's data sets lie.", rich_help_panel=PEER
-    ),
+    option("--data-root", metavar="DIR", help="Where torchvision's data sets lie.", rich_help_panel=PEER),
 ]
 Download = Annotated[
     bool,
-    typer.Option("--download", help="Download a missing torchvision data set.", rich_help_panel=PEER),
+    option("--download", help="Download a missing torchvision data set.", rich_help_panel=PEER),
 ]
 Device = Annotated[
     str,
-    typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=PEER),
+    option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=PEER),
 ]
 Threads = Annotated[
     int | None,
-    typer.Option(
+    option(
         "--threads",
         metavar="N",
         min=1,
@@ -91,7 +106,7 @@ Threads = Annotated[
 ]
 PeerName = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--name",
         metavar="NAME",
         help="What people call this peer; left out, this machine's name.",
@@ -100,15 +115,15 @@ PeerName = Annotated[
 ]
 StateDir = Annotated[
     Path | None,
-    typer.Option("--state-dir", metavar="DIR", help="This peer's key and journal.", rich_help_panel=PEER),
+    option("--state-dir", metavar="DIR", help="This peer's key and journal.", rich_help_panel=PEER),
 ]
 Bind = Annotated[
     str | None,
-    typer.Option("--bind", metavar="HOST", callback=host, help="Address to listen on.", rich_help_panel=PEER),
+    option("--bind", metavar="HOST", callback=host, help="Address to listen on.", rich_help_panel=PEER),
 ]
 Advertise = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--advertise",
         metavar="HOST",
         callback=host,
@@ -118,7 +133,7 @@ Advertise = Annotated[
 ]
 Port = Annotated[
     int,
-    typer.Option(
+    option(
         "--port",
         metavar="N",
         min=0,
@@ -129,16 +144,20 @@ Port = Annotated[
 ]
 LogFormatOption = Annotated[
     LogFormat,
-    typer.Option("--log-format", help="How log lines look.", rich_help_panel=PEER),
+    option("--log-format", help="How log lines look.", rich_help_panel=PEER),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Say what would happen, and do none of it."),
 ]
 
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="Run configuration, YAML.", rich_help_panel=RUN),
+    option("--config", metavar="FILE", help="Run configuration, YAML.", rich_help_panel=RUN),
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
         "--set",
         metavar="KEY=VALUE",
         help="Any value of the configuration, such as gan.model.width=64; may be repeated.",
@@ -147,7 +166,7 @@ Settings = Annotated[
 ]
 Preset = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--preset",
         metavar="NAME",
         help="Nets, loss and optimizer that belong together: p2p (as without), classic or modern.",
@@ -156,7 +175,7 @@ Preset = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--model",
         metavar="NAME",
         help="The nets: dcgan, mlp, resnet, r3, or an own one as path/to/file.py:CLASS.",
@@ -173,21 +192,19 @@ OwnNet = Annotated[
 ]
 Resolution = Annotated[
     int | None,
-    typer.Option("--resolution", metavar="PIXELS", help="Of each side: 32, 64 or 128.", rich_help_panel=RUN),
+    option("--resolution", metavar="PIXELS", help="Of each side: 32, 64 or 128.", rich_help_panel=RUN),
 ]
 Conditional = Annotated[
     bool,
-    typer.Option(
-        "--conditional", help="Train on the classes of the images, one folder each.", rich_help_panel=RUN
-    ),
+    option("--conditional", help="Train on the classes of the images, one folder each.", rich_help_panel=RUN),
 ]
 LossName = Annotated[
     str | None,
-    typer.Option("--loss", metavar="NAME", help="bce, hinge, wgan-gp or rp.", rich_help_panel=RUN),
+    option("--loss", metavar="NAME", help="bce, hinge, wgan-gp or rp.", rich_help_panel=RUN),
 ]
 AugmentKinds = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--augment",
         metavar="KINDS",
         help="Change images before D sees them: color, translation, cutout, with commas between them.",
@@ -196,13 +213,13 @@ AugmentKinds = Annotated[
 ]
 HoldOut = Annotated[
     bool,
-    typer.Option(
+    option(
         "--hold-out", help="Keep 1% of the images back, to see what D learns by heart.", rich_help_panel=RUN
     ),
 ]
 BatchSize = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--batch-size",
         metavar="N|auto",
         help="Images that pass through the nets at once; auto: as many as a GPU's memory holds.",
@@ -211,13 +228,11 @@ BatchSize = Annotated[
 ]
 Accumulate = Annotated[
     int | None,
-    typer.Option(
-        "--accumulate", metavar="N", min=1, help="Such batches that make one step.", rich_help_panel=RUN
-    ),
+    option("--accumulate", metavar="N", min=1, help="Such batches that make one step.", rich_help_panel=RUN),
 ]
 PrecisionName = Annotated[
     str | None,
-    typer.Option("--precision", metavar="NAME", help="fp32, bf16, fp16 or auto.", rich_help_panel=RUN),
+    option("--precision", metavar="NAME", help="fp32, bf16, fp16 or auto.", rich_help_panel=RUN),
 ]
 AUTO = "auto"
 
@@ -236,18 +251,16 @@ def augment_kinds(value: str | None) -> list[str] | None:
     return None if value is None else [kind.strip() for kind in value.split(",") if kind.strip()]
 
 
-Seed = Annotated[
-    int | None, typer.Option("--seed", metavar="N", help="Seed of the run.", rich_help_panel=RUN)
-]
+Seed = Annotated[int | None, option("--seed", metavar="N", help="Seed of the run.", rich_help_panel=RUN)]
 Epochs = Annotated[
     int | None,
-    typer.Option(
+    option(
         "--epochs", metavar="N", min=1, help="End after so many passes over the data.", rich_help_panel=RUN
     ),
 ]
 Aggregation = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--aggregation",
         metavar="RULE",
         help="How deltas become one: clip, mean, trimmed-mean, median, multi-krum or centered-clip.",

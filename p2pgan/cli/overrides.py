@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -12,34 +13,88 @@ from p2pgan.peer.config import RunConfig, check_groups, merge, read_yaml
 from p2pgan.protocol.texts import shortened
 from p2pgan.yaml_text import MAX_DEPTH, parse_yaml
 
+PARAMETERS = {
+    "dataset": "dataset",
+    "gan.model.name": "model",
+    "gan.model.resolution": "resolution",
+    "gan.loss.name": "loss",
+    "gan.augment.policy": "augment",
+    "gan.hold_out": "hold_out",
+    "gan.microbatch": "batch_size",
+    "gan.accumulate": "accumulate",
+    "gan.precision": "precision",
+    "gan.seed": "seed",
+    "goal.epochs": "epochs",
+    "sync.aggregation": "aggregation",
+}
+"""Settings that have a flag of their own, and the name of its parameter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Values that were said in one place, as nested keys of RunConfig."""
+
+    origin: str
+    """For people: ``--seed``, ``P2PGAN_SEED``, the file's name."""
+    values: Mapping[str, object]
+
 
 def requested(
     config: Path | None,
     settings: Iterable[str] | None,
     flags: Mapping[str, object | None],
     preset: str | None = None,
+    environment: Collection[str] = (),
 ) -> dict[str, object]:
-    """The preset's and the file's values, overlaid with ``KEY=VALUE`` settings and flags that were given.
+    """All that ``layers`` finds, each put on top of the ones before. Raises as it does."""
+    return overlaid(layers(config, settings, flags, preset, environment))
 
-    ``flags`` is keyed by dotted names; None means that the flag was not given.
+
+def overlaid(said: Iterable[Layer]) -> dict[str, object]:
+    """The layers as one."""
+    values: dict[str, object] = {}
+    for layer in said:
+        values = merge(values, layer.values)
+    return values
+
+
+def layers(
+    config: Path | None,
+    settings: Iterable[str] | None,
+    flags: Mapping[str, object | None],
+    preset: str | None = None,
+    environment: Collection[str] = (),
+) -> list[Layer]:
+    """The preset, the file, the environment, ``KEY=VALUE`` settings and flags, as far as they were given.
+
+    ``flags`` is keyed by dotted names; None means that the flag was not given. ``environment`` has the
+    parameters whose values came from there (``seed``, ``settings``): what was typed goes over them.
 
     Raises:
         ConfigError: no such preset, an unreadable file, or a setting that is not
             ``KEY=VALUE`` or lacks the groups it is in.
     """
-    said: dict[str, object] = {} if preset is None else {"gan": preset_values(preset)}
+    said = [] if preset is None else [Layer(f"preset {preset}", {"gan": preset_values(preset)})]
     if config is not None:
         of_file = read_yaml(config)
         check_groups(of_file)
-        said = merge(said, of_file)
+        said.append(Layer(f"file {config}", of_file))
+    from_there: list[Layer] = []
+    typed: list[Layer] = []
     for setting in settings or ():
         one = _nested(*_parse(setting))
         check_groups(one)
-        said = merge(said, one)
+        place = from_there if "settings" in environment else typed
+        place.append(Layer("P2PGAN_SET" if place is from_there else "--set", one))
     for key, value in flags.items():
-        if value is not None:
-            said = merge(said, _nested(key, value))
-    return said
+        if value is None:
+            continue
+        name = PARAMETERS.get(key, key)
+        if name in environment:
+            from_there.append(Layer(f"P2PGAN_{name.upper()}", _nested(key, value)))
+        else:
+            typed.append(Layer(f"--{name.replace('_', '-')}", _nested(key, value)))
+    return [*said, *from_there, *typed]
 
 
 def _parse(setting: str) -> tuple[str, object]:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from p2pgan.cli import options as o
+from p2pgan.cli.help import optional_value
+from p2pgan.cli.interrupt import asked_to_end
+from p2pgan.cli.watch import place_to_show, watch
 from p2pgan.protocol.texts import SHORT_ID, counted, printable
 
 if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
     from p2pgan.rendezvous import PeerStatus, RunState, StatusSnapshot
+
+    Seen = tuple[StatusSnapshot, RunState]
 
 LIVE_S = 15.0
 """A peer whose last sign is older is not here, as the rendezvous counts."""
@@ -21,48 +29,89 @@ def status(
     rendezvous: o.Rendezvous,
     run: o.RunName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with documented keys.")] = False,
+    every_s: Annotated[
+        float | None,
+        typer.Option(
+            "--watch",
+            metavar="[SECONDS]",
+            min=0.2,
+            max=3600,
+            help=f"Look again and again; left out, every {optional_value('--watch')} seconds.",
+        ),
+    ] = None,
     debug: o.Debug = False,
 ) -> None:
     """Show what a run is doing: versions, leader, peers, units, images per second.
 
-    Example: p2pgan status --rendezvous postgresql://me:secret@db.example.org/gan --json
+    With --watch it looks again until Ctrl-C: redrawn on a terminal, elsewhere printed anew with the time.
+
+    Example: p2pgan status --rendezvous postgresql://me:secret@db.example.org/gan --watch 5
     """
     from p2pgan.rendezvous import open_rendezvous
 
     with open_rendezvous(rendezvous) as database:
         row = database.find_run(run)
-        snapshot = database.status(row.id)
-    if as_json:
-        typer.echo(json.dumps(snapshot, indent=2))
-    else:
-        _print(snapshot, row.state)
+
+        def look() -> Seen:
+            return database.status(row.id), database.find_run(row.name).state
+
+        if every_s is not None:
+            _watch(look, every_s, as_json)
+        elif as_json:
+            typer.echo(json.dumps(database.status(row.id), indent=2))
+        else:
+            _console().print(_page(database.status(row.id), row.state))
 
 
-def _print(snapshot: StatusSnapshot, state: RunState) -> None:
+def _watch(look: Callable[[], Seen], every_s: float, as_json: bool) -> None:
+    with asked_to_end() as asked:
+        if as_json:
+            watch(look, _Objects(), every_s, asked)
+            return
+        with place_to_show(_console()) as place:
+            watch(lambda: _page(*look()), place, every_s, asked)
+
+
+class _Objects:
+    """A JSON object on a line of its own for each look."""
+
+    def show(self, seen: Seen) -> None:
+        typer.echo(json.dumps(seen[0]))
+
+    def away(self, why: str) -> None:
+        typer.echo(f"p2pgan: {printable(why)}", err=True)
+
+
+def _console() -> Console:
     from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _page(snapshot: StatusSnapshot, state: RunState) -> RenderableType:
+    """Everything about the run. What others chose goes into texts, not strings: it is no markup."""
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
+    lines = _finished(snapshot) if state == "finished" else _active(snapshot)
+    parts: list[RenderableType] = [Text(printable(line)) for line in lines]
+    if snapshot["peers"]:
+        table = Table("peer", "state", "device", "images/s", "last sign", "version", "digest")
+        for peer in snapshot["peers"]:
+            table.add_row(*(Text(printable(cell)) for cell in _cells(peer)))
+        parts.append(table)
+    parts += [Text(printable(line)) for peer in snapshot["peers"] for line in _remarks(peer)]
+    return Group(*parts)
 
-    def line(text: str) -> None:
-        console.print(printable(text), markup=False)
 
-    for text in _finished(snapshot) if state == "finished" else _active(snapshot):
-        line(text)
-    if not snapshot["peers"]:
-        return
-    table = Table("peer", "state", "device", "images/s", "last sign", "version", "digest")
-    for peer in snapshot["peers"]:
-        # Texts, not strings: what others chose for a name is no markup.
-        table.add_row(*(Text(printable(cell)) for cell in _cells(peer)))
-    console.print(table)
-    for peer in snapshot["peers"]:
-        if peer["set_aside"]:
-            line(f"{peer['name']} is set aside: {peer['set_aside']}")
-        if peer["offences"]:
-            sent = counted(peer["offences"], "offence")
-            line(f"{peer['name']}: {sent}, things sent that no peer may send")
+def _remarks(peer: PeerStatus) -> Iterator[str]:
+    """What is out of the order with a peer."""
+    if peer["set_aside"]:
+        yield f"{peer['name']} is set aside: {peer['set_aside']}"
+    if peer["offences"]:
+        sent = counted(peer["offences"], "offence")
+        yield f"{peer['name']}: {sent}, things sent that no peer may send"
 
 
 def _cells(peer: PeerStatus) -> tuple[str, ...]:

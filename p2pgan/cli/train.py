@@ -10,6 +10,7 @@ import typer
 from p2pgan.cli import options as o
 from p2pgan.cli.interrupt import asked_to_end
 from p2pgan.cli.overrides import requested
+from p2pgan.cli.sources import from_environment
 
 if TYPE_CHECKING:
     from p2pgan.gan.train import Trained
@@ -18,6 +19,7 @@ USUAL_EPOCHS = 60
 
 
 def train(
+    context: typer.Context,
     config: o.ConfigFile = None,
     dataset: o.Dataset = None,
     preset: o.Preset = None,
@@ -78,6 +80,7 @@ def train(
                 "goal.epochs": epochs,
             },
             preset,
+            from_environment(context),
         )
     )
     place, folder = pick_device(device), TrainingFolder(out, overwrite)

@@ -12,11 +12,13 @@ from p2pgan.journal.rows import (
     VersionEntry,
     WaitingCommit,
 )
+from p2pgan.journal.tail import Noted, read_tail
 
 __all__ = [
     "EventEntry",
     "Journal",
     "JournalDamaged",
+    "Noted",
     "RoundEntry",
     "RoundLine",
     "UnitEntry",
@@ -25,5 +27,6 @@ __all__ = [
     "WaitingCommit",
     "read_applied",
     "read_rows",
+    "read_tail",
     "read_versions",
 ]

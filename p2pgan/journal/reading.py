@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,22 @@ def read_rows(path: Path, table: str, run: str) -> list[dict[str, Any]]:
         ConfigError: the file cannot be read, or is no journal of p2pgan.
         JournalDamaged: it is one that is not sound.
     """
+    with sound_journal(path) as database:
+        if table not in database.table_names():  # the peer was killed when it had just made the file
+            return []
+        return list(database.table(table).rows_where("run = ?", [run], order_by="id"))
+
+
+@contextmanager
+def sound_journal(path: Path) -> Iterator[Database]:
+    """The journal at ``path``, looked over, for reading. Raises as ``read_rows`` does, in the block too."""
     try:
         with closing(_open(path)) as connection:
             database = Database(connection)
-            names = set(database.table_names())
-            if not names <= TABLES.keys():
+            if not set(database.table_names()) <= TABLES.keys():
                 raise ConfigError(f"{path} is not a journal of p2pgan but another SQLite database")
             _check(path, connection)
-            if table not in names:  # the peer was killed when it had just made the file
-                return []
-            return list(database.table(table).rows_where("run = ?", [run], order_by="id"))
+            yield database
     except sqlite3.Error as error:
         raise _explained(path, error) from error
 

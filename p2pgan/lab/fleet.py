@@ -21,6 +21,11 @@ LEAVE_SECONDS = 120.0
 """A peer that leaves may finish its round and commit; then it is killed."""
 
 
+_PREFIX = "P2PGAN_"
+_FOR_ALL = {"P2PGAN_CACHE", "P2PGAN_DATA_ROOT", "P2PGAN_FAIL_AT", "P2PGAN_PG_BIN"}
+"""Variables that are about the machine and good for several peers on it."""
+
+
 class Fleet:
     """All peers of a lab. As a context manager it leaves no process behind, whatever happens."""
 
@@ -37,7 +42,7 @@ class Fleet:
     ) -> None:
         self.peers: dict[str, PeerProcess] = {}
         # The DSN holds a password: the environment is not shown in process lists, arguments are.
-        self.environment = {**os.environ, "P2PGAN_RENDEZVOUS": dsn, "PYTHONUNBUFFERED": "1"}
+        self.environment = {**_surroundings(), "P2PGAN_RENDEZVOUS": dsn, "PYTHONUNBUFFERED": "1"}
         self._folder = folder
         self._run = run
         self._arguments = tuple(arguments)
@@ -130,3 +135,8 @@ class Fleet:
     def _clock(self, name: str) -> dict[str, str]:
         ahead = self._clocks.get(name)
         return {} if ahead is None else wrong_clock(ahead)
+
+
+def _surroundings() -> dict[str, str]:
+    """Our environment without what stands for flags: the lab gives its peers those that they need."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(_PREFIX) or k in _FOR_ALL}

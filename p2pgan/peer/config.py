@@ -116,8 +116,8 @@ def check_requested(stored: RunConfig, requested: Nested) -> None:
     Raises:
         ConfigError: names the first value that differs.
     """
-    wanted = _leaves(run_config(merge(stored.model_dump(), requested)).model_dump())
-    for key, value in _leaves(stored.model_dump()).items():
+    wanted = leaves(run_config(merge(stored.model_dump(), requested)).model_dump())
+    for key, value in leaves(stored.model_dump()).items():
         if key != "dataset" and wanted[key] != value:
             raise ConfigError(
                 f"the run was created with {key} = {value}, not {wanted[key]}; "
@@ -178,21 +178,22 @@ def merge(base: Nested, over: Nested) -> dict[str, object]:
     return merged
 
 
-def _leaves(nested: Nested, prefix: str = "") -> dict[str, object]:
-    leaves: dict[str, object] = {}
+def leaves(nested: Nested, prefix: str = "") -> dict[str, object]:
+    """The values of nested mappings by their dotted names."""
+    found: dict[str, object] = {}
     for key, value in nested.items():
         if isinstance(value, Mapping):
-            leaves.update(_leaves(value, f"{prefix}{key}."))
+            found.update(leaves(value, f"{prefix}{key}."))
         else:
-            leaves[f"{prefix}{key}"] = value
-    return leaves
+            found[f"{prefix}{key}"] = value
+    return found
 
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     where = shortened(".".join(str(part) for part in first["loc"]) or "configuration")
     if first["type"] == "extra_forbidden":
-        known = sorted(_leaves(RunConfig().model_dump()))
+        known = sorted(leaves(RunConfig().model_dump()))
         near = get_close_matches(where, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else _choice(where, known)
         return f"there is no setting {where!r}; {hint}"

@@ -44,10 +44,10 @@ def to_lead(options: LeadOptions) -> Iterator[Meeting]:
     """Where to create a run or take it up again, with the tables made."""
     said = options.dataset or options.requested.get("dataset")
     if isinstance(said, str):  # or a cluster would be made for nothing
-        _check_dataset(said)
+        check_dataset(said)
     with open_rendezvous(options.rendezvous, create=True) as rendezvous:
         rendezvous.migrate()
-        run = _existing_run(rendezvous, options)
+        run = existing_run(rendezvous, options)
         if run is None:
             requested = dict(options.requested)
             if options.dataset is not None:
@@ -56,7 +56,7 @@ def to_lead(options: LeadOptions) -> Iterator[Meeting]:
         else:
             config = stored_config(run.config)
             check_requested(config, options.requested)
-        _check_dataset(dataset_of(config, options))
+        check_dataset(dataset_of(config, options))
         yield Meeting(rendezvous, run, config)
 
 
@@ -64,9 +64,9 @@ def to_lead(options: LeadOptions) -> Iterator[Meeting]:
 def to_join(options: JoinOptions, log: Log, sleep: Callable[[float], None] = time.sleep) -> Iterator[Meeting]:
     """Where to join a run; whoever comes together with the leader waits until all is there."""
     with _patiently(partial(open_rendezvous, options.rendezvous), log, sleep) as rendezvous:
-        run = _patiently(partial(_run_to_join, rendezvous, options.run), log, sleep)
+        run = _patiently(partial(run_to_join, rendezvous, options.run), log, sleep)
         config = stored_config(run.config)
-        _check_dataset(dataset_of(config, options))
+        check_dataset(dataset_of(config, options))
         yield Meeting(rendezvous, run, config)
 
 
@@ -89,7 +89,8 @@ def _patiently(find: Callable[[], Found], log: Log, sleep: Callable[[float], Non
     return retrying(find)
 
 
-def _run_to_join(rendezvous: Rendezvous, name: str | None) -> RunRow:
+def run_to_join(rendezvous: Rendezvous, name: str | None) -> RunRow:
+    """The run of that name, or the only active one. Raises NotYet as long as a leader may make it."""
     rendezvous.check_schema()
     run = rendezvous.find_run(name)
     if run.state == "finished":
@@ -97,7 +98,7 @@ def _run_to_join(rendezvous: Rendezvous, name: str | None) -> RunRow:
     return run
 
 
-def _existing_run(rendezvous: Rendezvous, options: LeadOptions) -> RunRow | None:
+def existing_run(rendezvous: Rendezvous, options: LeadOptions) -> RunRow | None:
     """The run to resume; None if it is to be created."""
     runs = rendezvous.list_runs()
     if options.run is None and not any(r.state == "active" for r in runs):
@@ -117,7 +118,7 @@ def dataset_of(config: RunConfig, options: PeerOptions) -> str:
     return options.dataset if options.dataset is not None else config.dataset
 
 
-def _check_dataset(spec: str) -> None:
+def check_dataset(spec: str) -> None:
     """Raises DatasetError for what names no images; those that it names are opened later, once."""
     path = spec.partition(":")[2]
     if spec not in ("digits", *TORCHVISION_NAMES) and not (path and _is_there(path)):

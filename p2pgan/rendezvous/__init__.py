@@ -24,6 +24,7 @@ from p2pgan.rendezvous.rows import (
     StatusSnapshot,
     UnitClaim,
     UnitCounts,
+    VersionRow,
 )
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "StatusSnapshot",
     "UnitClaim",
     "UnitCounts",
+    "VersionRow",
     "audit_run",
     "embedded_dsn",
     "open_rendezvous",

@@ -7,6 +7,7 @@ from types import TracebackType
 
 from p2pgan.errors import ConfigError, RendezvousRefused
 from p2pgan.rendezvous import migrations
+from p2pgan.rendezvous.checkup import CheckupCalls
 from p2pgan.rendezvous.embedded import EmbeddedPostgres
 from p2pgan.rendezvous.leases import LeaseCalls
 from p2pgan.rendezvous.logins import LoginCalls
@@ -17,7 +18,9 @@ from p2pgan.rendezvous.views import ViewCalls
 from p2pgan.rendezvous.weights import WeightCalls
 
 
-class Rendezvous(RunCalls, PeerCalls, LoginCalls, LeaseCalls, WeightCalls, ReportCalls, ViewCalls):
+class Rendezvous(
+    RunCalls, PeerCalls, LoginCalls, LeaseCalls, WeightCalls, ReportCalls, ViewCalls, CheckupCalls
+):
     """The database where the peers meet; safe to share between threads.
 
     It holds at most two connections: one for the lease, one for everything else. After a

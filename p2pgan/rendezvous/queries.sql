@@ -38,6 +38,25 @@ select to_regprocedure('p2pgan.settle_roles()') is not null as found
 -- name: settle_roles
 select settle_roles()
 
+-- name: read_clock
+select extract(epoch from clock_timestamp())::float8
+
+-- name: server_facts
+-- Nothing of p2pgan's own schema: it may not be there, or not for this login.
+select current_setting('server_version') as release, session_user::text as login,
+       r.rolsuper as superuser, r.rolsuper or r.rolcreaterole as may_invite,
+       has_database_privilege(current_database(), 'create') as may_create
+from pg_roles r where r.rolname = session_user
+
+-- name: login_standing
+-- By the catalog alone: the schema's own functions are not for every login.
+select case when pg_has_role(session_user, n.nspowner, 'member') then 'trusted'
+            when exists (select from pg_roles r where r.rolname = format('p2pgan_peer_%%s', d.oid)
+                                                  and pg_has_role(session_user, r.oid, 'member')) then 'invited'
+            else 'reader' end
+from pg_namespace n, pg_database d
+where n.nspname = 'p2pgan' and d.datname = current_database()
+
 -- name: count_others
 select count(*) from pg_stat_activity where application_name = 'p2pgan' and pid <> pg_backend_pid()
 
@@ -253,6 +272,20 @@ select write_sample(%(run_id)s, %(version)s, %(png)b)
 
 -- name: list_samples
 select version, png from samples where run_id = %(run_id)s order by version
+
+-- name: newest_versions
+-- A row is a leader's word: its numbers are cut to what can be printed.
+select m.version, extract(epoch from greatest(least(m.committed_at, clock_timestamp()), 'epoch'))::float8 as at,
+       m.digest, m.term, m.leader, coalesce(p.name, '') as name, m.images,
+       m.images - coalesce(b.images, 0) as gained, m.stored,
+       (select count(distinct c.peer) from contributions c where c.run_id = m.run_id and c.version = m.version)
+           as peers
+from manifests m
+left join manifests b on b.run_id = m.run_id and b.version = m.version - 1
+left join peers p on p.run_id = m.run_id and p.id = m.leader
+where m.run_id = %(run_id)s
+order by m.version desc
+limit %(most)s
 
 -- name: write_event
 select write_event(%(run_id)s, %(peer)s, %(kind)s, %(text)s)

@@ -13,7 +13,7 @@ from p2pgan.errors import RunError
 from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.metrics import RoundMetric
 from p2pgan.rendezvous.calls import Calls
-from p2pgan.rendezvous.rows import EventRow, SampleRow, StatusSnapshot
+from p2pgan.rendezvous.rows import EventRow, SampleRow, StatusSnapshot, VersionRow
 
 
 class ReportCalls(Calls):
@@ -30,6 +30,12 @@ class ReportCalls(Calls):
         if status is None:
             raise RunError("the run does not exist")
         return cast(StatusSnapshot, status)
+
+    def newest_versions(self, run_id: int, most: int) -> tuple[VersionRow, ...]:
+        """The last ``most`` versions, newest first; version 0 is what the seed gave."""
+        with self._line.call() as session:
+            rows = session.rows("newest_versions", {"run_id": run_id, "most": most}, class_row(VersionRow))
+        return tuple(rows)
 
     def handed_out_again(self, run_id: int) -> int:
         """How often a unit was handed out anew, because its lease was lost with a peer or a leader."""

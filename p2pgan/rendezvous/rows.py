@@ -184,6 +184,28 @@ class EventRow:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """One committed version; ``at`` is seconds since 1970 by the database's clock."""
+
+    version: int
+    at: float
+    digest: Digest
+    term: int
+    leader: PeerId | None
+    """Who led its round; nobody did for version 0."""
+    name: str
+    """The leader's."""
+    images: int
+    """Counted up to here."""
+    gained: int
+    """Counted by this version."""
+    stored: bool
+    """Whether its weights are still kept."""
+    peers: int
+    """How many contributed."""
+
+
 class UnitCounts(TypedDict):
     """Units of all epochs begun; one whose lease ran out is open."""
 

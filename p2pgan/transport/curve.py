@@ -45,6 +45,17 @@ def load_keys(folder: Path) -> Keys:
         raise ConfigError(f"cannot use the key file {path}: {error.strerror}") from error
 
 
+def find_keys(folder: Path) -> Keys | None:
+    """The identity kept in ``folder``, or None; nothing is made. Raises as ``load_keys`` does."""
+    path = folder / KEY_FILE
+    try:
+        return _read(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(f"cannot use the key file {path}: {error.strerror}") from error
+
+
 def _create(path: Path) -> Keys:
     keys = new_keys()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

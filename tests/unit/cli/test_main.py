@@ -10,6 +10,7 @@ from p2pgan.errors import P2pganError, RendezvousRefused
 
 COMMANDS = ["lead", "join", "generate", "status", "export", "train", "lab", "invite", "revoke", "peers"]
 COMMANDS += ["simulate", "audit", "score"]
+COMMANDS += ["doctor", "versions", "events", "log"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -47,7 +47,8 @@ def shown(
 ) -> str:
     @contextmanager
     def opened(_place: str) -> Iterator[SimpleNamespace]:
-        yield SimpleNamespace(find_run=lambda _: SimpleNamespace(id=1, state=state), status=lambda _: of)
+        row = SimpleNamespace(id=1, name="x", state=state)
+        yield SimpleNamespace(find_run=lambda _: row, status=lambda _: of)
 
     monkeypatch.setattr(rendezvous, "open_rendezvous", opened)
     assert run(["status", "--rendezvous", "postgresql://db/gan"]) == 0

@@ -1,0 +1,71 @@
+"""All checks in the order in which people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from p2pgan.errors import RendezvousUnavailable
+from p2pgan.peer.doctor.database import database_findings, find_run
+from p2pgan.peer.doctor.finding import Finding
+from p2pgan.peer.doctor.images import image_findings
+from p2pgan.peer.doctor.machine import resource_findings, state_findings
+from p2pgan.peer.doctor.network import network_findings
+from p2pgan.peer.doctor.versions import device_findings, programs_findings, version_findings
+from p2pgan.rendezvous import Rendezvous, RunRow, open_rendezvous
+from p2pgan.rendezvous.translation import NoCluster
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patient:
+    """What a peer would be started with."""
+
+    rendezvous: str | None = None
+    """A libpq DSN or ``embedded:PATH``; None leaves the database out."""
+    run: str | None = None
+    dataset: str | None = None
+    """None leaves the images out."""
+    data_root: Path | None = None
+    state_folder: Path
+    bind_host: str
+    advertise: str | None = None
+    port: int = 0
+
+
+def examine(patient: Patient) -> Iterator[Finding]:
+    """Findings as they come; nothing is made or changed.
+
+    Raises:
+        RendezvousRefused: the DSN is not valid.
+        ConfigError: the rendezvous is no folder.
+    """
+    with ExitStack() as stack:
+        findings: list[Finding] = []
+        database = None if patient.rendezvous is None else _opened(stack, patient.rendezvous, findings)
+        yield from version_findings()
+        yield from programs_findings()
+        yield from device_findings()
+        yield from resource_findings()
+        yield from state_findings(patient.state_folder)
+        yield from network_findings(patient.bind_host, patient.port, patient.advertise)
+        yield from findings
+        run: RunRow | None = None
+        if database is not None:
+            yield from database_findings(database)
+            run, found = find_run(database, patient.run)
+            yield from found
+        if patient.dataset is not None:
+            yield from image_findings(patient.dataset, patient.data_root, run)
+
+
+def _opened(stack: ExitStack, place: str, findings: list[Finding]) -> Rendezvous | None:
+    """The rendezvous, or None and a finding that says why."""
+    try:
+        return stack.enter_context(open_rendezvous(place, read_only=True))
+    except NoCluster as error:
+        findings.append(Finding("database", "note", str(error)))
+    except RendezvousUnavailable as error:
+        findings.append(Finding("database", "mend", str(error)))
+    return None

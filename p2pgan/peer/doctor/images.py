@@ -1,0 +1,32 @@
+"""The images of this machine, and whether they are the run's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from p2pgan.peer.config import RunConfig, stored_config
+from p2pgan.peer.doctor.finding import Finding, failing
+from p2pgan.protocol.texts import counted
+from p2pgan.rendezvous import RunRow
+
+
+def image_findings(spec: str, data_root: Path | None, run: RunRow | None) -> list[Finding]:
+    """Count and fingerprint of the images that ``spec`` names, decoded at the run's resolution."""
+    from p2pgan.gan.data import open_images, run_fingerprint, training_images
+
+    findings: list[Finding] = []
+    with failing(findings, "dataset"):
+        config = (RunConfig() if run is None else stored_config(run.config)).gan
+        images = training_images(config, open_images(spec, config.model.resolution, data_root))
+        mine = run_fingerprint(config, images)
+        text = f"{counted(mine.count, 'image')} at {mine.resolution} px, digest {mine.digest[:12]}"
+        facts = {"count": mine.count, "resolution": mine.resolution, "digest": mine.digest}
+        if run is None:
+            findings.append(Finding("dataset", "ok", text, facts))
+        elif facts == run.dataset:
+            findings.append(Finding("dataset", "ok", f"{text}, those of the run {run.name}", facts))
+        else:
+            theirs = f"{run.dataset['count']} with {run.dataset['digest'][:12]}"
+            text = f"{text}, not those of the run {run.name}, {theirs}: point --dataset to the same images"
+            findings.append(Finding("dataset", "mend", text, {**facts, "run": run.dataset}))
+    return findings

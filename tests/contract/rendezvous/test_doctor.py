@@ -1,0 +1,98 @@
+"""``p2pgan doctor`` on real servers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from p2pgan.cli.main import run
+from p2pgan.rendezvous import Rendezvous
+from p2pgan.rendezvous.dsn import redirected
+from p2pgan.rendezvous.migrations import packaged_migrations
+from tests.contract.rendezvous.guests import Guest
+from tests.contract.rendezvous.scenes import Scene
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("P2PGAN_STATE", str(tmp_path))
+
+
+def report(
+    dsn: str, capsys: pytest.CaptureFixture[str], *flags: str, code: int = 0
+) -> dict[str, dict[str, object]]:
+    assert run(["doctor", "--json", "--bind", "127.0.0.1", "--rendezvous", dsn, *flags]) == code
+    text = capsys.readouterr().out
+    assert str(psycopg.conninfo.conninfo_to_dict(dsn)["password"]) not in text
+    return {check["check"]: check for check in json.loads(text)["checks"]}
+
+
+def test_a_run_that_can_be_joined(server: str, scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    checks = report(server, capsys, "--run", scene.run.name)
+    assert {checks[name]["mark"] for name in ("database", "postgres", "latency", "clock", "run")} == {"ok"}
+    assert checks["tables"]["facts"] == {k: len(packaged_migrations()) for k in ("schema", "needed")}
+    assert str(checks["rights"]["text"]).endswith("may lead, join and invite")
+    latency, clock = checks["latency"]["facts"], checks["clock"]["facts"]
+    assert isinstance(latency, dict) and 0 < latency["median_s"] < 1
+    assert isinstance(clock, dict) and abs(clock["database_ahead_s"]) < 1
+
+
+def test_images_of_another_run(server: str, scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    checks = report(server, capsys, "--run", scene.run.name, "--dataset", "digits", code=1)
+    assert f"not those of the run {scene.run.name}" in str(checks["dataset"]["text"])
+
+
+def test_a_run_that_is_not_there(server: str, scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(server, capsys, "--run", "elsewhere", code=1)["run"]["mark"] == "mend"
+
+
+def test_an_empty_database(fresh_dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
+    checks = report(fresh_dsn, capsys)
+    assert checks["tables"]["mark"] == "ok" and "p2pgan lead" in str(checks["tables"]["text"])
+    assert "rights" not in checks and "run" not in checks
+
+
+def test_a_database_of_a_newer_release(
+    fresh: Rendezvous, fresh_dsn: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with psycopg.connect(fresh_dsn, autocommit=True) as admin:
+        admin.execute("insert into p2pgan.migrations (number, name) values (9999, 'later')")
+    tables = report(fresh_dsn, capsys, code=1)["tables"]
+    assert "install the newer p2pgan" in str(tables["text"])
+
+
+def test_an_invited_login(alice: Guest, scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    checks = report(alice.dsn, capsys, "--run", scene.run.name)
+    assert checks["rights"]["text"] == f"{alice.login} may join, and hold the pen"
+
+
+def test_a_login_that_was_never_invited(
+    server: str, scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute("create role stranger login password 'let-me-in-please'")
+        parts = psycopg.conninfo.conninfo_to_dict(server)
+        theirs = psycopg.conninfo.make_conninfo(
+            **{**parts, "user": "stranger", "password": "let-me-in-please"}
+        )
+        try:
+            checks = report(theirs, capsys, code=1)
+        finally:
+            admin.execute(sql.SQL("drop role {}").format(sql.Identifier("stranger")))
+    assert checks["tables"]["mark"] == "mend" and "permission denied" in str(checks["tables"]["text"])
+
+
+def test_nobody_answers(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    database = report(redirected(server, "127.0.0.1", 1), capsys, code=1)["database"]
+    assert database["mark"] == "mend" and "cannot be reached" in str(database["text"])
+
+
+def test_no_embedded_database_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = f"embedded:{tmp_path / 'nothing'}"
+    assert run(["doctor", "--bind", "127.0.0.1", "--rendezvous", place]) == 0
+    assert "there is no embedded Postgres" in capsys.readouterr().out
+    assert not (tmp_path / "nothing").exists()

@@ -1,0 +1,96 @@
+"""``lead --dry-run`` and ``join --dry-run``: what would happen on real servers, and does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from p2pgan.cli.main import run
+from p2pgan.peer.config import RunConfig
+from p2pgan.rendezvous import Rendezvous
+from tests.contract.rendezvous.scenes import digest_of, make_snapshot
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("P2PGAN_STATE", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+def rehearsed(capsys: pytest.CaptureFixture[str], command: str, dsn: str, *flags: str) -> list[str]:
+    machine = ("--bind", "127.0.0.1", "--name", "ada")
+    assert run([command, "--rendezvous", dsn, *machine, "--dry-run", *flags]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.fixture
+def faces(fresh: Rendezvous) -> Rendezvous:
+    """A rendezvous with a run."""
+    manifest, chunks = make_snapshot(0, digest_of(b"weights 0"), 0)
+    fresh.create_run(
+        "faces",
+        RunConfig().model_dump(mode="json"),
+        {"count": 1797, "resolution": 32, "digest": "d" * 64},
+        "s" * 64,
+        512,
+        manifest,
+        chunks,
+    )
+    return fresh
+
+
+def test_a_new_run_in_an_empty_database(
+    fresh_dsn: str, state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert rehearsed(capsys, "lead", fresh_dsn, "--epochs", "3", "--no-train") == [
+        "make the tables of p2pgan in the database",
+        "create the run gan: dcgan at 32 px on digits, until 3 epochs",
+        "read the images digits",
+        f"be the peer ada, with a new key in {state / 'ada'}",
+        "listen on 127.0.0.1, two free ports, and tell others to dial 127.0.0.1",
+        "lead, and train nothing",
+    ]
+    assert not state.exists()
+    with psycopg.connect(fresh_dsn) as database:
+        schemas = database.execute("select from pg_namespace where nspname = 'p2pgan'").fetchall()
+        assert schemas == []
+
+
+def test_an_embedded_postgres_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = f"embedded:{tmp_path / 'class'}"
+    assert rehearsed(capsys, "lead", place)[0] == f"make an embedded Postgres at {place}"
+    assert not (tmp_path / "class").exists()
+    assert run(["join", "--rendezvous", place, "--dry-run"]) == 2
+
+
+def test_a_run_that_exists(
+    faces: Rendezvous, fresh_dsn: str, state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = "take part in the run faces at version 0: dcgan at 32 px on digits, without an end"
+    assert rehearsed(capsys, "lead", fresh_dsn)[0] == first
+    assert rehearsed(capsys, "join", fresh_dsn)[0] == first
+    assert faces.list_peers(faces.find_run("faces").id).peers == ()
+    assert not state.exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "flags", "why"),
+    [
+        ("lead", ("--seed", "7"), "the run was created with gan.seed"),
+        ("lead", ("--conditional",), "without classes"),
+        ("join", ("--run", "cats"), "no run named cats"),
+        ("join", ("--dataset", "folder:/does/not/exist"), "/does/not/exist"),
+    ],
+)
+def test_what_would_stop_it(
+    command: str,
+    flags: tuple[str, ...],
+    why: str,
+    faces: Rendezvous,
+    fresh_dsn: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run([command, "--rendezvous", fresh_dsn, "--bind", "127.0.0.1", "--dry-run", *flags]) == 2
+    assert why in capsys.readouterr().err
