@@ -88,10 +88,10 @@ class Gathering:
 
     def _everyone_reported(self) -> bool:
         core = self._core
-        expected = {p for p, view in core.peers.items() if not view.info.gone}
-        reported = {
-            p for p in core.alive() if (beat := core.peers[p].beat) is not None and beat.term == core.term
-        }
+        alive = core.alive()
+        # Who is heard counts, even if the table as it was read last calls it gone.
+        expected = {p for p, view in core.peers.items() if not view.info.gone} | set(alive)
+        reported = {p for p in alive if (beat := core.peers[p].beat) is not None and beat.term == core.term}
         return expected <= reported
 
     def _settle(self, progress: ProgressRead) -> bool:

@@ -13,6 +13,8 @@ from p2pgan.simulation.run import Outcome, simulate
 
 SEEDS = 1000
 BLOCK = 100
+FOUND = (3489,)
+"""Seeds beyond these that once failed."""
 
 
 def run_seed(seed: int) -> Outcome:
@@ -48,6 +50,12 @@ def test_no_seed_breaks_an_invariant(pool: ProcessPoolExecutor, first: int) -> N
 def lost_races(outcome: Outcome) -> int:
     """How often somebody asked for the pen and somebody else got it."""
     return sum(": asking for " in line for line in outcome.trace) - outcome.terms
+
+
+@pytest.mark.parametrize("seed", FOUND)
+def test_no_seed_fails_again(seed: int) -> None:
+    outcome = run_seed(seed)
+    assert not outcome.violations, failure(outcome)
 
 
 def test_a_seed_replays_exactly() -> None:
