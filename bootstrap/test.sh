@@ -14,7 +14,7 @@ if [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null &
 fi
 # The dashboard is also tested in a real browser: Debian's chromium, driven by playwright. Where one of them
 # cannot be had, those tests are skipped and say why.
-python -c 'import playwright' 2>/dev/null ||
+python -c 'import playwright.sync_api' 2>/dev/null ||
     python -m pip install --disable-pip-version-check --quiet "playwright>=1.45" ||
     echo "playwright could not be installed: the tests in a browser will be skipped"
 if [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null &&
