@@ -44,7 +44,10 @@ def find_run(database: Rendezvous, name: str | None) -> tuple[RunRow | None, lis
     except P2pganError:  # without tables or rights, which are findings already
         return None, []
     facts = {"name": run.name, "state": run.state, "version": run.version}
-    return run, [Finding("run", "ok", f"{run.name}, {run.state}, version {run.version}", facts)]
+    if run.state == "finished":
+        text = f"{run.name} has finished at version {run.version}: nobody can join it, but draw from it"
+        return run, [Finding("run", "note", text, facts)]
+    return run, [Finding("run", "ok", f"{run.name}, version {run.version}", facts)]
 
 
 def _connection(database: Rendezvous) -> Finding:

@@ -53,8 +53,10 @@ def examine(patient: Patient) -> Iterator[Finding]:
         yield from findings
         run: RunRow | None = None
         if database is not None:
-            yield from database_findings(database)
-            run, found = find_run(database, patient.run)
+            found = database_findings(database)
+            if len(found) > 1:  # there is a connection
+                run, of_run = find_run(database, patient.run)
+                found += of_run
             yield from found
         if patient.dataset is not None:
             yield from image_findings(patient.dataset, patient.data_root, run)

@@ -50,6 +50,11 @@ def test_a_run_that_is_not_there(server: str, scene: Scene, capsys: pytest.Captu
     assert report(server, capsys, "--run", "elsewhere", code=1)["run"]["mark"] == "mend"
 
 
+def test_a_run_that_has_finished(server: str, scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    assert scene.rendezvous.finish_run(scene.run.id, "A", 1)
+    assert report(server, capsys, "--run", scene.run.name)["run"]["mark"] == "note"
+
+
 def test_an_empty_database(fresh_dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
     checks = report(fresh_dsn, capsys)
     assert checks["tables"]["mark"] == "ok" and "p2pgan lead" in str(checks["tables"]["text"])
