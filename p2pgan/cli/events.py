@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from p2pgan.cli import options as o
 from p2pgan.cli.listing import print_lines, print_objects, time_of
@@ -18,7 +16,7 @@ def events(
     rendezvous: o.Rendezvous,
     run: o.RunName = None,
     limit: o.Limit = o.USUAL_LIMIT,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
+    as_json: o.AsArray = False,
     debug: o.Debug = False,
 ) -> None:
     """List what happened in a run, the newest last: who came and went, who got the pen, what peers noted.

@@ -34,7 +34,7 @@ def log(
         str | None, typer.Option("--run", metavar="NAME", help="Only what belongs to this run.")
     ] = None,
     limit: o.Limit = o.USUAL_LIMIT,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
+    as_json: o.AsArray = False,
     debug: o.Debug = False,
 ) -> None:
     """List what a peer of this machine did, the newest last: units, rounds, versions, events.

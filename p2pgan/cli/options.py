@@ -61,6 +61,7 @@ RunName = Annotated[
     str | None,
     option("--run", metavar="NAME", help="Name of the run; left out, the only active one."),
 ]
+AsArray = Annotated[bool, typer.Option("--json", help="Print a JSON array.")]
 Limit = Annotated[
     int,
     typer.Option("--limit", metavar="N", min=1, max=MOST_LISTED, help="How many at most, the newest last."),

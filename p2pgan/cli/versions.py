@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from p2pgan.cli import options as o
 from p2pgan.cli.listing import print_lines, print_objects, time_of
@@ -19,7 +17,7 @@ def versions(
     rendezvous: o.Rendezvous,
     run: o.RunName = None,
     limit: o.Limit = o.USUAL_LIMIT,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
+    as_json: o.AsArray = False,
     debug: o.Debug = False,
 ) -> None:
     """List the committed versions of a run, the newest last, and whose weights are still kept.

@@ -51,7 +51,7 @@ def shipped_scenarios(suite: bool = False) -> dict[str, Path]:
 
 def _find(wanted: str) -> Scenario:
     shipped = shipped_scenarios()
-    if (file := shipped.get(wanted, shipped_scenarios(suite=True).get(wanted))) is not None:
+    if (file := (shipped_scenarios(suite=True) | shipped).get(wanted)) is not None:
         return read_scenario(file)
     if not Path(wanted).exists() and Path(wanted).name == wanted:
         raise ConfigError(f"there is no scenario {wanted}; name a YAML file, or one of {', '.join(shipped)}")

@@ -22,7 +22,7 @@ LEAVE_SECONDS = 120.0
 
 
 _PREFIX = "P2PGAN_"
-_FOR_ALL = {"P2PGAN_CACHE", "P2PGAN_DATA_ROOT", "P2PGAN_FAIL_AT", "P2PGAN_PG_BIN"}
+_FOR_ALL = {"P2PGAN_CACHE", "P2PGAN_DATA_ROOT", "P2PGAN_PG_BIN"}
 """Variables that are about the machine and good for several peers on it."""
 
 
@@ -42,7 +42,7 @@ class Fleet:
     ) -> None:
         self.peers: dict[str, PeerProcess] = {}
         # The DSN holds a password: the environment is not shown in process lists, arguments are.
-        self.environment = {**_surroundings(), "P2PGAN_RENDEZVOUS": dsn, "PYTHONUNBUFFERED": "1"}
+        self.environment = {**_inherited(), "P2PGAN_RENDEZVOUS": dsn, "PYTHONUNBUFFERED": "1"}
         self._folder = folder
         self._run = run
         self._arguments = tuple(arguments)
@@ -137,6 +137,6 @@ class Fleet:
         return {} if ahead is None else wrong_clock(ahead)
 
 
-def _surroundings() -> dict[str, str]:
+def _inherited() -> dict[str, str]:
     """Our environment without what stands for flags: the lab gives its peers those that they need."""
     return {k: v for k, v in os.environ.items() if not k.startswith(_PREFIX) or k in _FOR_ALL}

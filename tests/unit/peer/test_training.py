@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import torch
 
 from p2pgan.gan.config import parse_config
 from p2pgan.gan.data import ImageSet
@@ -15,6 +14,9 @@ from p2pgan.gan.trainer import Trainer
 from p2pgan.peer.inbox import ContributionReady, Inbox, Item, SpanTrained, TrainingNoticed
 from p2pgan.peer.training import TrainingThread
 from p2pgan.protocol.ids import Span
+from tests.unit.gan.conftest import one_thread
+
+__all__ = ["one_thread"]
 
 CONFIG = parse_config(
     {
@@ -25,14 +27,6 @@ CONFIG = parse_config(
     }
 )
 WITHIN_S = 60.0
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
