@@ -27,9 +27,13 @@ PATIENCE_MS = 120_000
 """The machine may be busy; a page that works is there in a second."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's chromium, or the one that ``P2PGAN_CHROMIUM`` names."""
+    """Debian's chromium, or the one that ``P2PGAN_CHROMIUM`` names.
+
+    It ends with the file of tests: while playwright is at work, an event loop runs in pytest's own thread, where
+    no other test could start one.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     found = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
     program = os.environ.get("P2PGAN_CHROMIUM") or next(filter(None, found), None)
