@@ -31,8 +31,8 @@ PATIENCE_MS = 120_000
 def browser() -> Iterator[Browser]:
     """Debian's chromium, or the one that ``P2PGAN_CHROMIUM`` names.
 
-    It ends with the file of tests: while playwright is at work, an event loop runs in pytest's own thread, where
-    no other test could start one.
+    It ends with the file of tests: while playwright is at work, an event loop runs in pytest's own thread,
+    where no other test could start one.
     """
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     found = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
