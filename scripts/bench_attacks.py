@@ -24,8 +24,8 @@ from tests.attacks.scene import acquaint, endpoint, offer  # noqa: E402
 from tests.contract.transport.parties import Party, RawPeer, header_of, note  # noqa: E402
 
 VECTOR = os.urandom(24 << 20)
-VECTORS = 6
-"""Exchanged one after the other: about as much as a round's worth of time."""
+VECTORS = 30
+"""Exchanged one after the other, some seconds: about a round, whose start the attackers' arrival disturbs."""
 HALF_OPEN = 300
 BOUND = 1.1
 
