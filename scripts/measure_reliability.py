@@ -15,13 +15,11 @@ from pathlib import Path
 
 import yaml
 
+from p2pgan.lab.report import TABLE_HEAD, Recovery
+
 SUITE = Path(__file__).parent / "labs" / "suite"
 TARGETS_S = {"kill-leader": 10.0, "freeze-leader": 10.0, "kill-follower": 3.0}
 """By how the scenario's name begins: the 95th percentile of the time to the next committed version."""
-HEAD = (
-    "| scenario | faults | recoveries | next version: p50 | p95 | units handed out again | violations |\n"
-    "|---|---|---|---|---|---|---|"
-)
 
 
 def main() -> int:
@@ -38,8 +36,8 @@ def main() -> int:
         parser.error(f"{told.out} exists; name a new folder with --out")
     files = [suite[name] for name in told.names] or list(suite.values())
     told.out.mkdir(parents=True)
-    rows, sound = [HEAD], True
-    print(HEAD, flush=True)
+    rows, sound = [TABLE_HEAD], True
+    print(TABLE_HEAD, flush=True)
     for file in files:
         report = run(file, told.out, told.times)
         rows.append(row(file.stem, report))
@@ -92,9 +90,7 @@ def row(name: str, report: dict[str, object] | None) -> str:
         return f"| {name} | the lab did not end; see its log |" + " |" * 5
     told = report["recovery"]
     assert isinstance(told, dict)
-    seconds = [f"{told[key]:.1f} s" if told[key] is not None else "-" for key in ("p50_s", "p95_s")]
-    cells = [name, told["faults"], told["recoveries"], *seconds, told["handed_out_again"], told["violations"]]
-    return "| " + " | ".join(map(str, cells)) + " |"
+    return Recovery(**told).row(name)
 
 
 if __name__ == "__main__":

@@ -76,6 +76,7 @@ def lab(
 
     from p2pgan.lab.choose import choose_scenario
     from p2pgan.lab.lab import LabOptions
+    from p2pgan.lab.report import TABLE_HEAD
     from p2pgan.lab.run import run_lab
     from p2pgan.lab.view import View
     from p2pgan.peer.config import merge, run_config
@@ -129,7 +130,8 @@ def lab(
     for failure in report.failures:
         console.print(f"failed: {failure}", markup=False)
     if report.faults:
-        console.print(f"faults:  {report.recovery}", soft_wrap=True)
+        row = report.recovery.row(report.scenario or "-")
+        console.print(f"{TABLE_HEAD}\n{row}", soft_wrap=True, markup=False)
     console.print(f"report:  {folder / 'report.md'}", soft_wrap=True)
     console.print(f"picture: {report.picture or 'none'}", soft_wrap=True)
     if report.interrupted:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from p2pgan.errors import ConfigError
 from p2pgan.gan.config import GanConfig
-from p2pgan.gan.output import UNFINISHED, check_folder, not_written, write_whole
+from p2pgan.gan.output import UNFINISHED, append_whole, check_folder, not_written, write_whole
 from p2pgan.gan.sampling import Generator, grid_png
 from p2pgan.gan.units import UnitStats
 from p2pgan.gan.weights import save_generator
@@ -58,8 +58,7 @@ class TrainingFolder:
                 table.writeheader()
                 self._begun = True
             table.writerow(row)
-            with self.losses.open("a", encoding="utf-8") as out:
-                out.write(text.getvalue())
+            append_whole(self.losses, text.getvalue().encode())
         except OSError as error:
             raise not_written(self.losses, error) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import secrets
 import tempfile
 from pathlib import Path
@@ -28,6 +29,24 @@ def write_whole(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise not_written(path, error) from error
+
+
+def append_whole(path: Path, content: bytes) -> None:
+    """Adds to a file in the folder it lies in, or leaves it as it was: no part of a line, no empty file.
+
+    Raises OSError if it cannot be written.
+    """
+    before = path.stat().st_size if path.exists() else None
+    try:
+        with path.open("ab", buffering=0) as file:
+            while content:
+                content = content[file.write(content) :]
+    except OSError:
+        if before is None:
+            path.unlink(missing_ok=True)
+        else:
+            os.truncate(path, before)
+        raise
 
 
 def check_folder(folder: Path) -> None:

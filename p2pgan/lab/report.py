@@ -27,6 +27,12 @@ class PeerReport:
     log: str
 
 
+TABLE_HEAD = (
+    "| scenario | faults | recoveries | next version: p50 | p95 | units handed out again | violations |\n"
+    "|---|---|---|---|---|---|---|"
+)
+
+
 @dataclass(frozen=True)
 class Recovery:
     """A row of a table of scenarios."""
@@ -46,6 +52,12 @@ class Recovery:
             f"{self.faults} faults, {self.recoveries} recoveries, next version after: {times}; "
             f"{self.handed_out_again} units handed out again, {self.violations} violations"
         )
+
+    def row(self, scenario: str) -> str:
+        """A line under ``TABLE_HEAD``, in markdown."""
+        times = ["-" if seconds is None else f"{seconds:.1f} s" for seconds in (self.p50_s, self.p95_s)]
+        cells = [scenario, self.faults, self.recoveries, *times, self.handed_out_again, self.violations]
+        return "| " + " | ".join(str(cell).replace("|", r"\|") for cell in cells) + " |"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from p2pgan.peer.inbox import Inbox, SnapshotRead
 from p2pgan.peer.line import Call, Line
 from p2pgan.peer.memory import Memory
 from p2pgan.peer.snapshot import decode_snapshot
+from p2pgan.peer.table import may_speak, peers_read
 from p2pgan.peer.vectors import Snapshot
 from p2pgan.protocol.config import ProtocolConfig
 from p2pgan.protocol.effects import (
@@ -45,21 +46,15 @@ from p2pgan.protocol.events import (
     LeaseRefused,
     LeaseReleased,
     LeaseRenewed,
-    PeerInfo,
-    PeersRead,
     ProgressRead,
     SnapshotFailed,
 )
 from p2pgan.protocol.ids import PeerId, SnapshotManifest
-from p2pgan.rendezvous import PeerRegistration, PeerRow, PeerStat, Rendezvous, RunRow
+from p2pgan.rendezvous import PeerRegistration, PeerStat, Rendezvous, RunRow
 from p2pgan.transport import PeerAddress
 
 RESERVE_S = 2.0
 """Head start of a named successor."""
-LIVE_S = 15.0
-"""A peer not seen for this long counts as gone."""
-FORGOTTEN_S = 3600.0
-"""A lost peer may speak again within this time without registering anew."""
 SAMPLE_IMAGES = 64
 SAMPLE_SEED = 1
 
@@ -165,14 +160,9 @@ class Database:
             # The leader took this peer for lost, perhaps long ago: others must learn that it is back.
             self._db.register_peer(self._run.id, self._registration)
             table = self._db.list_peers(self._run.id)
-        present = [p for p in table.peers if _may_speak(p)]
-        self._set_peers(
-            {p.id: PeerAddress(p.control_address, p.bulk_address) for p in present if p.id != self._me}
-        )
-        infos = tuple(
-            PeerInfo(p.id, p.can_lead, not p.present or p.last_seen_s > LIVE_S, p.name) for p in present
-        )
-        self._inbox.put(PeersRead(table.generation, infos))
+        others = [p for p in table.peers if may_speak(p) and p.id != self._me]
+        self._set_peers({p.id: PeerAddress(p.control_address, p.bulk_address) for p in others})
+        self._inbox.put(peers_read(table))
 
     def _read_progress(self) -> None:
         progress = self._db.read_progress(self._run.id)
@@ -254,7 +244,3 @@ class Database:
         layout = layout_for(self._gan.model)
         theta, ema = decode_snapshot(layout, manifest, blob)
         return Snapshot(layout, manifest.version, manifest.digest, manifest.images, theta, ema)
-
-
-def _may_speak(row: PeerRow) -> bool:
-    return row.present or (row.state == "lost" and row.last_seen_s < FORGOTTEN_S)

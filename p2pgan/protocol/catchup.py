@@ -143,6 +143,8 @@ class CatchUp:
 
     def chunk_missing(self, sender: PeerId, message: ChunkMissing) -> None:
         if self.fetch is not None and self._concerns(message.version, message.digest):
+            name = self._core.name(sender)
+            self._core.note("catch-up", f"{name} does not have version {message.version} any more")
             self._without(sender)
             self._next()
 

@@ -10,7 +10,7 @@ from p2pgan.protocol.events import ProgressRead
 from p2pgan.protocol.ids import PeerId, images_in
 from p2pgan.protocol.member import Member as MyPart
 from p2pgan.protocol.messages import Member, Phase, Plan, Shard
-from p2pgan.protocol.shares import cut_shards, work_images
+from p2pgan.protocol.shares import cut_shards, most_images, work_images
 from p2pgan.protocol.standing import Standing
 from p2pgan.protocol.texts import counted
 from p2pgan.protocol.units import UnitPool
@@ -90,7 +90,9 @@ class Planner:
         for holder in self.pool.holders() - {core.me, *current}:
             self.pool.give_back(holder)
         holding: set[PeerId] = set()
-        members = [self._with_work(p, holding) for p in (core.me, *current) if self._trains(p)]
+        trainers = [p for p in (core.me, *current) if self._trains(p)]
+        most = most_images(self._previous.get(p, 0) for p in trainers)
+        members = [self._with_work(p, most, holding) for p in trainers]
         contributors = [m for m in members if m.contributes]
         listed = {m.peer for m in members}
         riders = [Member(p, (), False) for p in (core.me, *present) if p not in listed]
@@ -131,7 +133,7 @@ class Planner:
         beat = self._core.peers[peer].beat
         return beat is not None and beat.term == self._core.term
 
-    def _with_work(self, peer: PeerId, holding: set[PeerId]) -> Member:
+    def _with_work(self, peer: PeerId, most: float, holding: set[PeerId]) -> Member:
         """Let a peer go on with what it holds (and note that), or give it new spans by its speed."""
         core = self._core
         beat = core.peers[peer].beat if peer != core.me else None
@@ -144,7 +146,8 @@ class Planner:
         speed = self._speeds.get(peer) or (beat.images_per_s if beat else self._mine.images_per_s)
         previous = self._previous.get(peer, 0)
         config = core.config
-        spans = self.pool.take(peer, work_images(speed, config.round_s, config.microbatch, previous))
+        images = work_images(speed, config.round_s, config.microbatch, previous, most)
+        spans = self.pool.take(peer, images)
         self._previous[peer] = images_in(spans)
         return Member(peer, spans, bool(spans))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from statistics import median
+from math import inf
+from statistics import median, median_low
 
 from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.messages import Shard
@@ -15,15 +16,31 @@ FIRST_MICROBATCHES = 2
 """Work of a peer whose speed nobody knows yet."""
 LARGEST_GROWTH = 4
 """A peer's work grows at most so many times from one round to the next."""
+MOST_MEDIANS = 100
+"""A peer's work is at most so many times the median of the group's: a fast card among slow laptops."""
+SMALLEST_GROUP = 3
+"""Among two nobody can tell who lies about its speed."""
 
 
-def work_images(images_per_s: float, round_s: float, microbatch: int, previous: int) -> int:
+def work_images(
+    images_per_s: float, round_s: float, microbatch: int, previous: int, most: float = inf
+) -> int:
     """Images for one peer so that it trains about ``round_s`` seconds, in whole microbatches."""
     if images_per_s <= 0:
         return FIRST_MICROBATCHES * microbatch
     bound = max(previous * LARGEST_GROWTH, FIRST_MICROBATCHES * microbatch)
-    wanted = min(images_per_s * round_s, bound)
+    wanted = min(images_per_s * round_s, bound, most)
     return max(1, round(wanted / microbatch)) * microbatch
+
+
+def most_images(previous: Iterable[int]) -> float:
+    """What one peer may get at most, by the work that those who train had last (0 for none yet).
+
+    A peer that trains nothing and says at once that it is done looks faster each time. Without a bound it
+    would soon have all of the weight, and use up all epochs.
+    """
+    known = [images for images in previous if images]
+    return MOST_MEDIANS * median_low(known) if len(known) >= SMALLEST_GROUP else inf
 
 
 def cut_shards(size: int, owners: Sequence[PeerId]) -> tuple[Shard, ...]:

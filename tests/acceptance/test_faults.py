@@ -39,4 +39,7 @@ def test_a_run_recovers_from_each_kind_of_fault_without_a_violation(tmp_path: Pa
     assert {fault["what"].partition(" (")[0] for fault in told["faults"]} == KINDS
     recovery = told["recovery"]
     assert (recovery["recoveries"], recovery["violations"]) == (len(KINDS), 0)
+    rows = [line for line in lab.stdout.splitlines() if line.startswith("| ")]
+    assert [row.split(" | ")[0] for row in rows] == ["| scenario", "| selection"]
+    assert rows[1].startswith(f"| selection | {len(KINDS)} | {len(KINDS)} | ") and rows[1].endswith(" | 0 |")
     assert {peer["end"] for peer in told["peers"]} == {"left"}

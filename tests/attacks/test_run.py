@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from p2pgan.rendezvous import EmbeddedPostgres, PeerRegistration
 from p2pgan.transport import PeerAddress
+from tests.attacks.shown import everything_shown
 from tests.contract.transport.parties import RawPeer
 from tests.integration.run.conftest import postgres, swarms
 from tests.integration.run.processes import DEADLINE_S, start_command
@@ -81,10 +82,24 @@ def test_a_run_under_attack(swarm: Swarm, raw: RawPeer) -> None:
     assert {p["name"]: p["offences"] for p in json.loads(as_json)["peers"]} == offences()
     assert f"mallory: {sum(MALFORMED)} offences" in as_text
 
+    shown = everything_shown(swarm)
+    offences_are_shown(swarm, shown)
     copied = a_copy_of_the_key_is_turned_away(swarm)
     swarm.agree(swarm.peers["ada"], swarm.peers["ben"])
     swarm.end()
-    secrets_stay(swarm, copied)
+    secrets_stay(swarm, copied + as_json + as_text + "\n".join(shown.values()))
+
+
+def offences_are_shown(swarm: Swarm, shown: dict[str, str]) -> None:
+    """The dashboard's interface, its stream and its metrics say who offends."""
+    for path in (f"/api/status?run={swarm.run}", f"/api/runs/{swarm.run_id}/stream"):
+        assert f'"offences":{sum(MALFORMED)}' in shown[path]
+    (line,) = (
+        line
+        for line in shown["/metrics"].splitlines()
+        if line.startswith("p2pgan_peer_offences_total") and 'name="mallory"' in line
+    )
+    assert line.endswith(f" {sum(MALFORMED)}")
 
 
 def a_copy_of_the_key_is_turned_away(swarm: Swarm) -> str:
@@ -103,7 +118,7 @@ def a_copy_of_the_key_is_turned_away(swarm: Swarm) -> str:
 
 
 def secrets_stay(swarm: Swarm, said: str) -> None:
-    """Neither the password nor a private key is in any output, journal, event, metric or error line."""
+    """Neither the password nor a private key is in any output, page, journal, event, metric or error line."""
     keys = list(swarm.folder.rglob("peer.key"))
     assert len(keys) == 3
     assert {stat.S_IMODE(key.stat().st_mode) for key in keys} == {0o600}

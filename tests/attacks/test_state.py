@@ -10,6 +10,7 @@ import blake3
 import pytest
 import torch
 
+from p2pgan.averaging.codec import codec
 from p2pgan.averaging.digest import vector_digest
 from p2pgan.averaging.rules import rule
 from p2pgan.gan.config import GanConfig
@@ -17,6 +18,8 @@ from p2pgan.gan.models import layout_for
 from p2pgan.peer.inbox import Inbox
 from p2pgan.peer.perform import Fetched, Performer
 from p2pgan.peer.vectors import STORED_VECTORS_PER_SENDER, Snapshot, Vectors
+from p2pgan.protocol.effects import Reduce
+from p2pgan.protocol.events import Reduced, ReduceRejected, SliceArrived
 from p2pgan.protocol.ids import Contribution, SnapshotManifest, Span, VersionRecord
 from p2pgan.protocol.messages import (
     AnyMessage,
@@ -31,6 +34,7 @@ from p2pgan.protocol.messages import (
     ResultRequest,
     RoundCommitted,
     RunFinished,
+    Shard,
     SliceRequest,
     SnapshotRequest,
     Welcome,
@@ -134,6 +138,52 @@ def test_what_one_sender_can_store_under_forged_numbers_is_bounded() -> None:
     for number in range(3 * STORED_VECTORS_PER_SENDER):
         made.blob_arrived(blob(payload, index=number, attempt=number, kind=list(BlobKind)[number % 2]))
     assert vectors.stored_bytes("mallory") == STORED_VECTORS_PER_SENDER * len(payload)
+
+
+def as_sent(vector: torch.Tensor, dtype: str) -> bytes:
+    return vector.numpy().astype(dtype).tobytes()
+
+
+ELEMENTS = 64
+HONEST = torch.linspace(-1, 1, ELEMENTS)
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (as_sent(HONEST, "<f4"), "64 elements came as 256 bytes instead of 128"),
+        (as_sent(HONEST, "<f8"), "as 512 bytes instead of 128"),
+        (as_sent(HONEST, "<i1"), "as 64 bytes instead of 128"),
+        (as_sent(HONEST, "<f2")[:-2], "as 126 bytes instead of 128"),
+        (as_sent(HONEST, "<f2") + b"x", "as 129 bytes instead of 128"),
+        (b"", "as 0 bytes instead of 128"),
+        (as_sent(HONEST / 0, "<f2"), "not finite"),
+        (as_sent(torch.full((ELEMENTS,), -1), "<i2"), "not finite"),
+    ],
+    ids=["codec", "float64", "int8", "short", "long", "empty", "infinite", "int16 whose bits are NaN"],
+)
+def test_a_slice_of_wrong_codec_length_or_dtype_is_rejected_by_name(payload: bytes, reason: str) -> None:
+    """What its header says of it does not matter: the plan names the codec, the shard the length."""
+    made, vectors, inbox = performer()
+    shard = Shard("a", 0, ELEMENTS)
+    made.blob_arrived(blob(payload, codec="fp16"))
+    assert inbox.get() == SliceArrived("mallory", 1, 1, 1, 0)
+    honest = codec("fp16").encode(HONEST)
+    vectors.store_slice((1, 1, 1, 0, "b"), honest)
+    before, digest = vectors.base().theta.clone(), vectors.base().digest
+
+    made.perform(Reduce(1, 1, 1, 1, 0, shard, "fp16", (("b", 64), ("mallory", 64))))
+    rejected = inbox.get()
+    assert isinstance(rejected, ReduceRejected)
+    assert (rejected.round, rejected.attempt, rejected.shard, rejected.peer) == (1, 1, 0, "mallory")
+    assert reason in rejected.reason
+    assert inbox.empty() and made.offences == {"mallory": 1}
+    assert vectors.result((1, 1, 1, 0, "a")) is None
+    assert torch.equal(vectors.base().theta, before) and vectors.base().digest == digest
+
+    made.perform(Reduce(1, 1, 2, 1, 0, shard, "fp16", (("b", 64),)))
+    assert inbox.get() == Reduced(1, 1, 2, 0), "the round goes on without it"
+    assert vectors.result((1, 1, 2, 0, "a")) == honest
 
 
 def test_a_chunk_that_is_not_the_one_asked_for_is_an_offence() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from p2pgan.rendezvous import EmbeddedPostgres
@@ -90,6 +91,23 @@ def test_a_hostile_name_is_text_everywhere(watched: Watched, swarm: Swarm) -> No
     assert page.locator("main img[src=x], main b b, main i i").count() == 0
     assert page.title() != "hacked"
     swarm.database.set_peer_state(swarm.run_id, "K" * 40, "left")
+
+
+def test_who_is_set_aside_and_who_offends_is_seen(watched: Watched, swarm: Swarm) -> None:
+    mallory, reason = "M" * 40, "rejected 3 times in a row"
+    swarm.database.register_peer(swarm.run_id, registration(mallory, name="mallory"))
+    with psycopg.connect(swarm.dsn) as admin:
+        admin.execute(
+            "update p2pgan.peers set set_aside = %s, offences = 65 where id = %s and run_id = %s",
+            (reason, mallory, swarm.run_id),
+        )
+    page = watched.open()
+    line = row(page, "mallory")
+    line.locator(".state.set-aside", has_text="set aside").wait_for()
+    line.get_by_text(f"{reason}; 65 offences").wait_for()
+    line.get_by_role("link").click()
+    page.get_by_text(f"65; {reason}").wait_for()
+    swarm.database.set_peer_state(swarm.run_id, mallory, "left")
 
 
 def test_a_peer_has_its_own_page(watched: Watched, swarm: Swarm) -> None:

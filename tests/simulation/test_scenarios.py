@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from p2pgan.errors import ConfigError
 from p2pgan.simulation.draw import draw_scenario
-from p2pgan.simulation.run import simulate
+from p2pgan.simulation.run import Outcome, simulate
 from p2pgan.simulation.scenario import (
     LEADER,
     Crash,
@@ -84,6 +85,48 @@ def test_two_peers_that_only_dial_out_do_no_harm() -> None:
     hidden = tuple(PeerSetup(name=name, behind_nat=True) for name in "bc")
     outcome = simulate(Scenario(seed=1, peers=(PeerSetup(name="a"), *hidden), faults_until=10.0))
     assert outcome.violations == ()
+
+
+def donors_die(seed: int, restart_after: float) -> Outcome:
+    """A joiner asks four donors at a time when their lines to it are slow; one after the other dies."""
+    donors = "abcd"
+    peers = (*(PeerSetup(name=name) for name in donors), PeerSetup(name="late", joins_at=10.0))
+    lines = [
+        SlowLink(at=8.0, source=name, to="late", seconds=14.0, latency=0.05, bytes_per_s=1e3)
+        for name in donors
+    ]
+    deaths = [
+        Crash(at=14.0 + 2.0 * turn, target=name, restart_after=restart_after)
+        for turn, name in enumerate(donors)
+    ]
+    return simulate(Scenario(seed=seed, peers=peers, faults=(*lines, *deaths), faults_until=40.0))
+
+
+def told_by(outcome: Outcome, who: str, kind: str) -> list[str]:
+    """What a peer said of its kind, in order."""
+    words = (line.split(maxsplit=3) for line in outcome.trace)
+    return [word[3] for word in words if len(word) == 4 and word[1:3] == [who, f"{kind}:"]]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_joiner_whose_donors_die_one_after_the_other_gets_in(seed: int) -> None:
+    """They are back soon; without violation means that the joiner contributes in the end, too."""
+    outcome = donors_die(seed, restart_after=5.0)
+    assert outcome.violations == ()
+    told = told_by(outcome, "late", "catch-up")
+    assert "from 4 donors" in told[0]
+    assert any(line.endswith(" loaded") for line in told)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_joiner_that_outlives_all_its_donors_goes_on_from_the_database(seed: int) -> None:
+    outcome = donors_die(seed, restart_after=18.0)
+    assert outcome.violations == ()
+    told = told_by(outcome, "late", "catch-up")
+    assert "from 4 donors" in told[0]
+    assert told[1] == "snapshot given up: this peer leads now"
+    assert re.fullmatch(r"loading committed version \d+ from the rendezvous", told[2])
+    assert re.fullmatch(r"version \d+ loaded", told[3])
 
 
 def test_other_faults_by_hand() -> None:

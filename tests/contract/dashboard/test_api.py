@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from urllib.parse import quote, urlsplit
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from p2pgan.dashboard.server import Dashboard
 from p2pgan.errors import ConfigError
@@ -194,8 +195,12 @@ def test_a_stream_survives_a_restart_of_the_database(
         assert isinstance(view, dict)
         assert isinstance(view["status"], dict) and view["status"]["run"] == scene.run.name
         postgres.crash()
-        assert "127.0.0.1" in str(until(stream, "away"))
-        assert get(dashboard, "/api/runs").status == 503
+        away = str(until(stream, "away"))
+        assert "127.0.0.1" in away
+        refused = get(dashboard, "/api/runs")
+        assert refused.status == 503
+        password = str(conninfo_to_dict(postgres.dsn)["password"])
+        assert password not in away + refused.body.decode()
         assert b"p2pgan_up 0" in get(dashboard, "/metrics").body
         postgres.start()
         assert until(stream, "view")

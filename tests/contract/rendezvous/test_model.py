@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from p2pgan.errors import InternalError, RunError
+from p2pgan.peer.table import FORGOTTEN_S, peers_read
 from p2pgan.protocol.effects import UnitClaim
 from p2pgan.protocol.ids import Contribution, Span, VersionRecord
 from p2pgan.rendezvous import PeerStat, Rendezvous
@@ -24,7 +27,7 @@ IMAGES, UNIT = 100, 30
 FAR = 1 << 20
 """An epoch that nobody can have come to."""
 TTL_S, RESERVE_S = 100.0, 45.0
-"""No multiple of ``STEP_S``, so that the seconds a test takes do not matter."""
+"""No multiple of ``STEP_S``: nothing runs out in the very moment in which one of the two is asked."""
 STEP_S = 30.0
 PEERS = ("A", "B", "C")
 _names = itertools.count()
@@ -35,7 +38,10 @@ behind = st.sampled_from([0, 0, 0, 1])
 
 
 class SideBySide(RuleBasedStateMachine):
-    """Time is told to the model, and in the database its stored times are moved back."""
+    """Time is told to the model, and in the database its stored times are moved back.
+
+    The seconds that the test itself takes pass for both.
+    """
 
     rendezvous: Rendezvous
     dsn: str
@@ -53,7 +59,7 @@ class SideBySide(RuleBasedStateMachine):
             chunks=chunks,
         ).id
         self.model = ModelRendezvous(manifest.digest, IMAGES, UNIT)
-        self.now = 0.0
+        self.began, self.skipped = time.monotonic(), 0.0
         self.attempts = itertools.count()
         self.last_commit: tuple[VersionRecord, ...] = ()
         for peer in "AB":
@@ -62,9 +68,13 @@ class SideBySide(RuleBasedStateMachine):
 
     # -- time and peers ----------------------------------------------------------------------
 
+    @property
+    def now(self) -> float:
+        return self.skipped + time.monotonic() - self.began
+
     @rule(steps=st.integers(1, 4))
     def time_passes(self, steps: int) -> None:
-        self.now += steps * STEP_S
+        self.skipped += steps * STEP_S
         seconds = {"seconds": steps * STEP_S, "run": self.run}
         with psycopg.connect(self.dsn, autocommit=True) as database:
             database.execute(
@@ -103,6 +113,11 @@ class SideBySide(RuleBasedStateMachine):
     def holder(self, old: int) -> tuple[str, int]:
         """Who holds the pen (or a peer that does not), and a term that may be over."""
         return self.model.holder or "A", self.model.term - old
+
+    @rule()
+    def an_hour_passes(self) -> None:
+        """After it a lost peer may not speak any more."""
+        self.time_passes(int(FORGOTTEN_S / STEP_S))
 
     @rule(peer=peers)
     def acquire(self, peer: str) -> None:
@@ -216,6 +231,14 @@ class SideBySide(RuleBasedStateMachine):
         for row in table.peers:
             silent = self.now - self.model.peers[row.id].last_seen
             assert row.last_seen_s == pytest.approx(silent, abs=STEP_S / 3)
+
+    @invariant()
+    def who_may_speak_is_equal(self) -> None:
+        """What a real peer makes of the table, and what a simulated one is told; the model knows no names."""
+        real, model = peers_read(self.rendezvous.list_peers(self.run)), self.model.read_peers(self.now)
+        assert real.generation == model.generation
+        assert {dataclasses.replace(info, name="") for info in real.peers} == set(model.peers)
+        assert len(real.peers) == len(model.peers)
 
     @invariant()
     def progress_is_equal(self) -> None:

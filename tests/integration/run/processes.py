@@ -60,13 +60,17 @@ class Peers:
         arguments: Sequence[str] = (),
         launcher: Sequence[str] = (),
         dsn: str | None = None,
+        program: Sequence[str] = ("p2pgan",),
     ) -> list[PeerProcess]:
-        """Start peers, with a login of their own if ``dsn`` says so, or start those again that have ended."""
+        """Start peers, with a login of their own if ``dsn`` says so, or start those again that have ended.
+
+        ``program``: another module to run in p2pgan's place, and what it wants to be told first.
+        """
         for name in names:
             known = self.peers.get(name)
             if known is None:
-                program = [*launcher, sys.executable, "-m", "p2pgan", command]
-                known = self.peers[name] = self._new(name, program, arguments, dsn or self.dsn)
+                start = [*launcher, sys.executable, "-m", *program, command]
+                known = self.peers[name] = self._new(name, start, arguments, dsn or self.dsn)
             assert not known.alive, f"{name} runs already"
             known.start()
         return [self.peers[name] for name in names]

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from p2pgan.lab.faults import FaultRecord
 from p2pgan.lab.plots import UnitPoint, draw_losses
-from p2pgan.lab.report import LabReport, PeerReport
+from p2pgan.lab.report import TABLE_HEAD, LabReport, PeerReport
 from p2pgan.lab.view import View
 from p2pgan.rendezvous import StatusSnapshot
 
@@ -117,6 +117,13 @@ def test_percentiles_are_times_that_were_measured() -> None:
     faults = tuple(FaultRecord(0.0, "x", 1, 1, seconds) for seconds in times)
     recovery = replace(REPORT, faults=faults).recovery
     assert (recovery.faults, recovery.recoveries, recovery.p50_s, recovery.p95_s) == (21, 20, 10.0, 19.0)
+
+
+def test_a_lab_is_a_row_of_a_table() -> None:
+    assert REPORT.recovery.row("kill-leader") == "| kill-leader | 1 | 1 | 7.5 s | 7.5 s | 3 | 0 |"
+    assert replace(REPORT, faults=()).recovery.row("a|b") == r"| a\|b | 0 | 0 | - | - | 3 | 0 |"
+    columns = {line.replace(r"\|", "").count("|") for line in TABLE_HEAD.splitlines()}
+    assert columns == {REPORT.recovery.row("x").count("|")}
 
 
 @pytest.mark.parametrize("columns", [80, 100, 130])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from p2pgan.protocol.catchup import MOST_IN_FLIGHT, PATIENCE_S
-from p2pgan.protocol.effects import InstallSnapshot, Send
+from p2pgan.protocol.effects import InstallSnapshot, Note, Send
 from p2pgan.protocol.events import ChunkArrived, LeaseRead
 from p2pgan.protocol.ids import SnapshotManifest
 from p2pgan.protocol.messages import ChunkMissing, ChunkRequest, Welcome
@@ -28,6 +28,10 @@ def asked(driver: Driver, donor: str) -> list[int]:
 def give(driver: Driver, donor: str, index: int, after: float = 0.0) -> None:
     driver.tick(after)
     driver.give(ChunkArrived(donor, 7, "seven", index, True))
+
+
+def notes(driver: Driver) -> list[str]:
+    return [effect.text for effect in driver.all if isinstance(effect, Note)]
 
 
 def test_a_quick_donor_is_asked_for_more_at_a_time_and_a_slow_one_for_one() -> None:
@@ -77,6 +81,26 @@ def test_a_donor_that_gives_nothing_is_left_for_the_others() -> None:
 
     assert 0 in asked(driver, "b"), "the last chunk is asked of the other donor"
     assert driver.of(InstallSnapshot)
+
+
+def test_donors_that_die_one_after_the_other_are_named_and_the_last_one_gives_all() -> None:
+    driver = fetching("c", "d")
+    give(driver, "c", 0, after=8.0)  # and never again; d gives nothing at all
+    while not driver.of(InstallSnapshot):
+        fetch = driver.machine.catchup.fetch
+        assert fetch is not None
+        waits = next(index for index in asked(driver, "b") if index in fetch.missing)
+        give(driver, "b", waits, after=5.0)
+    assert [note for note in notes(driver) if "answer" in note] == ["d does not answer", "c does not answer"]
+    assert set(asked(driver, "b")) == set(range(1, CHUNKS))
+
+
+def test_a_donor_that_has_dropped_the_version_is_named() -> None:
+    driver = fetching("c")
+    driver.hear("c", ChunkMissing(run="run", term=1, version=7, digest="seven", index=0))
+
+    assert notes(driver)[-1] == "c does not have version 7 any more"
+    assert driver.machine.catchup.busy
 
 
 def test_without_any_donor_the_fetch_ends() -> None:

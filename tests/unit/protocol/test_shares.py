@@ -5,7 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pgan.protocol.shares import by_rendezvous_hash, cut_shards, straggler_deadline, work_images
+from p2pgan.protocol.shares import (
+    MOST_MEDIANS,
+    by_rendezvous_hash,
+    cut_shards,
+    most_images,
+    straggler_deadline,
+    work_images,
+)
 
 
 def test_an_unknown_speed_gets_little_work() -> None:
@@ -16,6 +23,18 @@ def test_work_follows_speed_in_whole_microbatches_and_grows_by_steps() -> None:
     assert work_images(100.0, 5.0, 64, 512) == 512
     assert work_images(1000.0, 5.0, 64, 128) == 512
     assert work_images(1.0, 5.0, 64, 512) == 64
+
+
+def test_a_boaster_gets_no_more_than_a_multiple_of_the_median() -> None:
+    work = [128, 256, 64, 256]
+    for _ in range(20):
+        work[3] = work_images(1e9, 5.0, 64, work[3], most_images(work))
+    assert work[3] == MOST_MEDIANS * 128
+
+
+def test_a_tenth_of_the_others_work_bounds_nobody_and_of_two_nobody_is_bounded() -> None:
+    assert work_images(100.0, 5.0, 64, 512, most_images([512, 48, 64])) == 512
+    assert most_images([64, 10**9]) == most_images([0, 64, 10**9]) == float("inf")
 
 
 @given(st.integers(1, 10**7), st.lists(st.text(min_size=1, max_size=3), min_size=1, max_size=20, unique=True))
