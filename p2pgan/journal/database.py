@@ -48,6 +48,8 @@ TABLES: Mapping[str, Mapping[str, type]] = {
         "images": int,
         "seconds": float,
         "outcome": str,
+        "cosine": float,
+        "drift": float,
     },
     "versions": {"id": int, "at": float, "run": str, "version": int, "digest": str, "record": str},
     "events": {"id": int, "at": float, "run": str, "kind": str, "text": str},

@@ -46,6 +46,10 @@ class RoundLine:
     """From the version before."""
     outcome: str
     """``committed``, or in a few words why not."""
+    cosine: float | None = None
+    """Of this peer's contribution with the mean; None if it made none, or in an older journal."""
+    drift: float | None = None
+    """Distance of the two, in lengths of the mean."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,6 +214,25 @@ class UnitCounts(TypedDict):
     done: int
 
 
+class SignalsShown(TypedDict):
+    """How healthy the training behind a version is; None where nobody told. See docs/training.md."""
+
+    version: int
+    """The last one of which somebody told."""
+    loss_g: float
+    loss_d: float
+    d_real: float
+    d_fake: float
+    sign_real: float | None
+    sign_held_out: float | None
+    r1: float | None
+    grad_g: float | None
+    grad_d: float | None
+    diversity: float | None
+    cosine: float | None
+    drift: float | None
+
+
 class PeerStatus(TypedDict):
     """One peer in a status."""
 
@@ -228,6 +247,8 @@ class PeerStatus(TypedDict):
     set_aside: str
     """Why the leader gives it no work; empty if it does."""
     offences: int
+    signals: SignalsShown | None
+    """Of the last version it contributed to."""
 
 
 class StatusSnapshot(TypedDict):
@@ -245,3 +266,5 @@ class StatusSnapshot(TypedDict):
     last_commit_age_s: float
     units: UnitCounts
     peers: list[PeerStatus]
+    signals: SignalsShown | None
+    """Means over the images of the newest version."""
