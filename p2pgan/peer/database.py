@@ -14,7 +14,8 @@ from p2pgan.failpoints import pass_by
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.models import layout_for
 from p2pgan.gan.sampling import Generator, grid_png
-from p2pgan.peer.inbox import Inbox, SnapshotRead
+from p2pgan.gan.signals import COLLAPSED, D_FELL, NO_GRADIENT
+from p2pgan.peer.inbox import Inbox, SnapshotRead, TrainingNoticed
 from p2pgan.peer.line import Call, Line
 from p2pgan.peer.memory import Memory
 from p2pgan.peer.snapshot import decode_snapshot
@@ -136,6 +137,15 @@ class Database:
         self._work_line.put(
             "note", partial(self._db.write_event, self._run.id, self._me, kind, text), awaited=False
         )
+
+    def find_way_back(self) -> None:
+        """Say which version a run that has collapsed can go back to, and by which command."""
+        self._work_line.put("way back", self._find_way_back, awaited=False)
+
+    def _find_way_back(self) -> None:
+        version = self._db.sound_version(self._run.id, COLLAPSED, D_FELL, NO_GRADIENT)
+        command = f"p2pgan rollback --rendezvous DSN --run {self._run.name} --to {version or 0}"
+        self._inbox.put(TrainingNoticed(f"if it is so for all peers, the run can go back: {command}"))
 
     # -- the lease ---------------------------------------------------------------------------
 

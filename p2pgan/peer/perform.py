@@ -130,9 +130,11 @@ class Performer:
             case _:
                 self._database.perform(effect, self._vectors.current)
 
-    def training_noticed(self, text: str) -> None:
+    def training_noticed(self, text: str, collapsed: bool) -> None:
         """The training says something about itself: for this machine, not for everyone."""
         self._note("training", text)
+        if collapsed:
+            self._database.find_way_back()
 
     def _note(self, kind: str, text: str) -> None:
         self._log.note(kind, text)

@@ -194,6 +194,19 @@ select stage_chunk(%(run_id)s, %(peer)s, %(term)s, %(digest)s, %(data)b)
 -- name: commit_weights
 select committed, reason from commit_weights(%(run_id)s, %(peer)s, %(term)s, %(records)s, %(snapshot)s)
 
+-- name: roll_back
+select version, reason from roll_back(%(run_id)s, %(version)s)
+
+-- name: sound_version
+-- The newest that is stored and did not show what is named here.
+select m.version
+from manifests m left join metrics t on t.run_id = m.run_id and t.version = m.version
+where m.run_id = %(run_id)s and m.stored and m.version > 0
+  and not coalesce(t.diversity < %(diversity)s, false)
+  and not coalesce(abs(t.d_real - t.d_fake) < %(apart)s and t.grad_g < %(gradient)s, false)
+order by m.version desc
+limit 1
+
 -- name: stored_versions
 select version from manifests where run_id = %(run_id)s and stored order by version
 
@@ -208,7 +221,7 @@ limit 1
 select data from chunks where run_id = %(run_id)s and digest = %(digest)s
 
 -- name: read_history
-select m.version, m.digest, m.parent_digest, m.term, m.attempt, m.leader, m.images,
+select m.version, m.digest, m.parent_digest, m.term, m.attempt, coalesce(m.leader, 'nobody') as leader, m.images,
        coalesce((
            select jsonb_agg(jsonb_build_array(c.peer, c.spans) order by c.peer)
            from (select peer, jsonb_agg(jsonb_build_array(epoch, unit, lower(span), upper(span))

@@ -193,7 +193,7 @@ class VersionRow:
     digest: Digest
     term: int
     leader: PeerId | None
-    """Who led its round; nobody did for version 0."""
+    """Who led its round; nobody did for version 0, nor for one that went back to another."""
     name: str
     """The leader's."""
     images: int

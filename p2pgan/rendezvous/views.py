@@ -100,7 +100,7 @@ class Mark:
     version: int
     at: float
     kind: str
-    """``joined``, ``left``, ``lost``, ``set aside``, ``pen`` or ``away``."""
+    """``joined``, ``left``, ``lost``, ``set aside``, ``pen``, ``away`` or ``rollback``."""
     text: str
     name: str
     number: int
