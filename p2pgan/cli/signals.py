@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from p2pgan.gan.signals import collapsed, warning
 
 if TYPE_CHECKING:
-    from p2pgan.rendezvous import PeerStatus, SignalsShown
+    from p2pgan.rendezvous import PeerStatus, ScoreShown, SignalsShown
 
 COLUMNS = (
     "peer",
@@ -40,6 +41,17 @@ def lines(told: SignalsShown, rollback: str) -> list[str]:
         if collapsed(shown):
             text.append(f"to go back: {rollback}, with one of the versions kept: p2pgan versions lists them")
     return text
+
+
+def score_line(scores: Sequence[ScoreShown], best: int | None) -> str:
+    """The newest score, and which version has the best one of those kept."""
+    last = scores[-1]
+    text = f"version {last['version']} scored FID {last['fid']:.3f}, floor {last['floor']:.3f}"
+    known = {score["version"]: score["fid"] for score in scores}
+    if best is None or best == last["version"]:
+        return f"{text}, the best of those kept"
+    told = f", FID {known[best]:.3f}" if best in known else ""
+    return f"{text}; the best of those kept is version {best}{told}"
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,8 @@ def _page(snapshot: StatusSnapshot, state: RunState) -> RenderableType:
             table.add_row(*(Text(printable(cell)) for cell in _cells(peer)))
         parts.append(table)
     parts += [Text(printable(line)) for peer in snapshot["peers"] for line in _remarks(peer)]
+    if snapshot["scores"]:
+        parts.append(Text(printable(signals.score_line(snapshot["scores"], snapshot["best_version"]))))
     if (told := snapshot["signals"]) is not None:
         rollback = f"p2pgan rollback --rendezvous DSN --run {snapshot['run']} --to VERSION"
         parts += [Text(printable(line)) for line in signals.lines(told, rollback)]

@@ -53,6 +53,28 @@ class RoundLine:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreLine:
+    """A version that this peer scored."""
+
+    version: int
+    fid: float
+    floor: float
+    """The same between two halves of the real images."""
+    images: int
+    """Drawn, and real ones at most."""
+    extractor: str
+    extractor_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreEntry:
+    """A score line with its time."""
+
+    at: float
+    line: ScoreLine
+
+
+@dataclass(frozen=True, slots=True)
 class UnitEntry:
     """A unit line with its time."""
 

@@ -18,6 +18,7 @@ from p2pgan.gan.signals import COLLAPSED, D_FELL, NO_GRADIENT
 from p2pgan.peer.inbox import Inbox, SnapshotRead, TrainingNoticed
 from p2pgan.peer.line import Call, Line
 from p2pgan.peer.memory import Memory
+from p2pgan.peer.scoring import Scorer
 from p2pgan.peer.snapshot import decode_snapshot
 from p2pgan.peer.vectors import Snapshot
 from p2pgan.protocol.config import ProtocolConfig
@@ -79,11 +80,15 @@ class Database:
         inbox: Inbox,
         set_peers: Callable[[dict[PeerId, PeerAddress]], None],
         sample_every: int,
+        score_every: int = 0,
+        scorer: Scorer | None = None,
     ) -> None:
+        """Every ``score_every`` versions ``scorer`` gets one that this peer has committed."""
         self._db, self._run, self._config = rendezvous, run, config
         self._registration, self._me = registration, registration.id
         self._gan, self._memory, self._inbox = gan, memory, inbox
         self._set_peers, self._sample_every = set_peers, sample_every
+        self._score_every, self._scorer = score_every, scorer
         self._sampled = 0
         self._kept_version: int | None = None
         """Version that this process has put into the outbox."""
@@ -239,6 +244,15 @@ class Database:
         if manifest.version - self._sampled >= self._sample_every or self._sampled == 0:
             self._sampled = manifest.version
             self._write_sample(snapshot)
+        self._score(effect.records[0].version, snapshot)
+
+    def _score(self, first: int, snapshot: Snapshot) -> None:
+        """Score a commit of the versions from ``first`` on if one of them is due, whoever led before."""
+        every, scorer = self._score_every, self._scorer
+        if scorer is None or not scorer.free or snapshot.version // every == (first - 1) // every:
+            return
+        if self._db.begin_score(self._run.id, self._me, snapshot.version):
+            scorer.score(snapshot)
 
     def _write_sample(self, snapshot: Snapshot) -> None:
         images = Generator(self._gan, snapshot.ema).sample(SAMPLE_IMAGES, SAMPLE_SEED)

@@ -207,6 +207,15 @@ where m.run_id = %(run_id)s and m.stored and m.version > 0
 order by m.version desc
 limit 1
 
+-- name: begin_score
+select begin_score(%(run_id)s, %(peer)s, %(version)s)
+
+-- name: write_score
+select write_score(%(run_id)s, %(peer)s, %(version)s, %(fid)s, %(floor)s, %(images)s, %(extractor)s, %(digest)s)
+
+-- name: best_version
+select best_version(%(run_id)s)
+
 -- name: stored_versions
 select version from manifests where run_id = %(run_id)s and stored order by version
 
@@ -281,7 +290,12 @@ select json_build_object(
     'signals', (select json_build_object('version', t.version, 'loss_g', t.loss_g, 'loss_d', t.loss_d, 'd_real', t.d_real, 'd_fake', t.d_fake,
                        'sign_real', t.sign_real, 'sign_held_out', t.sign_held_out, 'r1', t.r1, 'grad_g', t.grad_g,
                        'grad_d', t.grad_d, 'diversity', t.diversity, 'cosine', t.cosine, 'drift', t.drift)
-                from metrics t where t.run_id = r.id and t.loss_g is not null order by t.version desc limit 1)
+                from metrics t where t.run_id = r.id and t.loss_g is not null order by t.version desc limit 1),
+    'best_version', best_version(r.id),
+    'scores', coalesce((select json_agg(json_build_object('version', version, 'fid', fid, 'floor', floor,
+                                                          'images', images, 'extractor', extractor) order by version)
+                        from (select * from scores where run_id = r.id and fid is not null
+                              order by version desc limit 100) as s), '[]'::json)
 ) as status
 from runs r join leases l on l.run_id = r.id
 where r.id = %(run_id)s

@@ -206,12 +206,36 @@ class VersionRow:
     """How many contributed."""
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """The FID of a version's drawn images; ``docs/scores.md`` says what stands beside it."""
+
+    version: int
+    fid: float
+    floor: float
+    images: int
+    extractor: str
+    extractor_digest: Digest
+
+
 class UnitCounts(TypedDict):
     """Units of all epochs begun; one whose lease ran out is open."""
 
     open: int
     leased: int
     done: int
+
+
+class ScoreShown(TypedDict):
+    """How near a version's drawn images are to real ones; lower is better."""
+
+    version: int
+    fid: float
+    floor: float
+    """The same between two halves of the real images."""
+    images: int
+    """Drawn, and real ones at most."""
+    extractor: str
 
 
 class SignalsShown(TypedDict):
@@ -268,3 +292,7 @@ class StatusSnapshot(TypedDict):
     peers: list[PeerStatus]
     signals: SignalsShown | None
     """Means over the images of the newest version."""
+    best_version: int | None
+    """The stored version with the lowest FID."""
+    scores: list[ScoreShown]
+    """The last hundred, oldest first."""

@@ -25,6 +25,8 @@ def test_the_keys_of_a_status_stay(scene: Scene) -> None:
         "units",
         "peers",
         "signals",
+        "best_version",
+        "scores",
     ]
     assert list(status["units"]) == ["open", "leased", "done"]
     assert list(status["peers"][0]) == [

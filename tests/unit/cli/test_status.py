@@ -8,7 +8,7 @@ import pytest
 
 from p2pgan import rendezvous
 from p2pgan.cli.main import run
-from p2pgan.rendezvous import PeerStatus, RunState, SignalsShown, StatusSnapshot
+from p2pgan.rendezvous import PeerStatus, RunState, ScoreShown, SignalsShown, StatusSnapshot
 
 
 def snapshot(*peers: PeerStatus) -> StatusSnapshot:
@@ -26,6 +26,8 @@ def snapshot(*peers: PeerStatus) -> StatusSnapshot:
         units={"open": 1, "leased": 2, "done": 30},
         peers=list(peers),
         signals=None,
+        best_version=None,
+        scores=[],
     )
 
 
@@ -149,3 +151,17 @@ def test_a_collapse_names_the_command_that_goes_back(
     text = shown("active", told, monkeypatch, capsys)
     assert "warning: D tells nothing apart any more and G learns nothing: D has collapsed" in text
     assert "p2pgan rollback --rendezvous DSN --run faces --to VERSION" in text
+
+
+def test_the_newest_score_and_the_best(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    told = snapshot(ADA)
+    told["scores"] = [
+        ScoreShown(version=v, fid=fid, floor=0.5, images=1000, extractor="builtin")
+        for v, fid in ((20, 3.0), (40, 4.0))
+    ]
+    told["best_version"] = 20
+    text = shown("active", told, monkeypatch, capsys)
+    assert "version 40 scored FID 4.000, floor 0.500; the best of those kept is version 20, FID 3.000" in text

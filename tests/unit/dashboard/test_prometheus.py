@@ -32,6 +32,8 @@ STATUS = {
     "units": {"open": 1, "leased": 2, "done": 3},
     "peers": [PEER],
     "signals": None,
+    "best_version": None,
+    "scores": [],
 }
 
 
