@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from p2pgan.gan.config import GanConfig
@@ -45,14 +45,17 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module 'p2pgan' has no attribute {name!r}")
 
 
-def load_generator(source: str | Path, run: str | None = None, version: int | None = None) -> Generator:
+def load_generator(
+    source: str | Path, run: str | None = None, version: int | Literal["best"] | None = None
+) -> Generator:
     """A generator out of a weights file, or out of a run's committed weights.
 
     Args:
         source: path of a ``.safetensors`` file, or a DSN (``postgresql://...``, ``key=value ...`` or
             ``embedded:PATH``).
         run: name of the run, for a DSN; None takes the only active one.
-        version: the version, for a DSN; None takes the last committed one.
+        version: the version, for a DSN; ``best`` is the one with the best score, None takes the last
+            committed one.
 
     Returns:
         A generator whose ``sample(n, seed)`` gives uint8 images of shape ``(n, 3, H, W)``.

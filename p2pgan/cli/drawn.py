@@ -4,23 +4,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from p2pgan.cli.sources import by_flag
 from p2pgan.errors import ConfigError
+from p2pgan.protocol.texts import shortened
 
 if TYPE_CHECKING:
     from p2pgan.gan.sampling import Generator
 
+MOST_VERSION = 2**62
 Weights = Annotated[
     Path | None, typer.Option("--weights", metavar="FILE", help="A .safetensors file, in place of a DSN.")
 ]
 Version = Annotated[
-    int | None,
-    typer.Option("--version", metavar="N", min=0, help="A stored version; left out, the last one."),
+    str | None,
+    typer.Option(
+        "--version",
+        metavar="N|best",
+        help="A stored version, or the best scored; left out, the last one.",
+    ),
 ]
+
+
+def version_of(text: str | None) -> int | Literal["best"] | None:
+    """What --version names. Raises ConfigError if it is no version."""
+    if text is None:
+        return None
+    if text == "best":
+        return "best"
+    if not text.isascii() or not text.isdigit() or int(text) > MOST_VERSION:
+        raise ConfigError(f"--version {shortened(text)} is no version; give a number, or best")
+    return int(text)
 
 
 @dataclass(frozen=True)
@@ -37,7 +54,7 @@ def drawn_from(
     rendezvous: str | None,
     weights: Path | None,
     run: str | None,
-    version: int | None,
+    version: str | None,
     model: str | None,
 ) -> Drawn:
     """What a command's flags name. Raises ConfigError if they contradict each other, or name nothing."""
@@ -52,7 +69,7 @@ def drawn_from(
             raise ConfigError("a weights file has one version only; leave --version out")
         return _from_file(weights)
     if rendezvous is not None:
-        return _from_run(rendezvous, run, version)
+        return _from_run(rendezvous, run, version_of(version))
     raise ConfigError("say whose weights to draw from: --rendezvous DSN or --weights FILE")
 
 
@@ -72,7 +89,7 @@ def _from_file(path: Path) -> Drawn:
     return Drawn(Generator(file.config, file.vector), origin)
 
 
-def _from_run(rendezvous: str, run: str | None, version: int | None) -> Drawn:
+def _from_run(rendezvous: str, run: str | None, version: int | Literal["best"] | None) -> Drawn:
     from p2pgan.gan.sampling import Generator
     from p2pgan.peer.stored import read_generator
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from p2pgan.cli import options as o
+from p2pgan.cli.drawn import Version, version_of
 from p2pgan.errors import ConfigError
 from p2pgan.protocol.texts import printable
 
@@ -18,10 +19,7 @@ def export(
     rendezvous: o.Rendezvous,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The .safetensors file to write.")],
     run: o.RunName = None,
-    version: Annotated[
-        int | None,
-        typer.Option("--version", metavar="N", min=0, help="A stored version; left out, the last one."),
-    ] = None,
+    version: Version = None,
     model: o.OwnNet = None,
     debug: o.Debug = False,
 ) -> None:
@@ -40,7 +38,7 @@ def export(
 
     if model is not None:
         use_own_net(model)
-    stored = read_generator(rendezvous, run, version)
+    stored = read_generator(rendezvous, run, version_of(version))
     facts = {
         "run": stored.run,
         "version": str(stored.version),

@@ -36,10 +36,12 @@ def lead(
     seed: o.Seed = None,
     epochs: o.Epochs = None,
     aggregation: o.Aggregation = None,
+    score_every: o.ScoreEvery = None,
     settings: o.Settings = None,
     no_train: Annotated[
         bool, o.option("--no-train", help="Hold the pen and serve weights, but train nothing.")
     ] = False,
+    score_extractor: o.ScoreExtractor = None,
     data_root: o.DataRoot = None,
     download: o.Download = False,
     device: o.Device = "auto",
@@ -83,6 +85,7 @@ def lead(
             "gan.seed": seed,
             "goal.epochs": epochs,
             "sync.aggregation": aggregation,
+            "score_every": score_every,
         },
         preset,
         from_environment(context),
@@ -95,6 +98,7 @@ def lead(
         largest_microbatch=batch_size == o.AUTO,
         no_train=no_train,
         dataset=dataset,
+        score_extractor=score_extractor,
         data_root=data_root,
         download=download,
         device=device,

@@ -17,7 +17,7 @@ from p2pgan.protocol.texts import SHORT_ID
 if TYPE_CHECKING:
     from p2pgan.journal import Noted
 
-_LABELS = {"units": "unit", "rounds": "round", "versions": "version", "events": "event"}
+_LABELS = {"units": "unit", "rounds": "round", "versions": "version", "scores": "score", "events": "event"}
 
 
 def log(
@@ -65,6 +65,8 @@ def _text(row: Noted) -> str:
         return f"round {of('round')} {of('outcome')}: {who}"
     if row.kind == "versions":
         return f"version {of('version')}, digest {str(of('digest'))[:SHORT_ID]}"
+    if row.kind == "scores":
+        return f"version {of('version')}: FID {_number(of('fid'), 3)}, floor {_number(of('floor'), 3)}"
     return f"{of('kind')}: {of('text')}"
 
 

@@ -174,6 +174,25 @@ Preset = Annotated[
         rich_help_panel=RUN,
     ),
 ]
+ScoreEvery = Annotated[
+    int | None,
+    option(
+        "--score-every",
+        metavar="K",
+        min=0,
+        help="Score drawn images every K versions, and keep the best one's weights; 0: never.",
+        rich_help_panel=RUN,
+    ),
+]
+ScoreExtractor = Annotated[
+    Path | None,
+    option(
+        "--score-extractor",
+        metavar="FILE",
+        help="Score by this TorchScript file, whose code is run, and not by the built-in classifier.",
+        rich_help_panel=PEER,
+    ),
+]
 Model = Annotated[
     str | None,
     option(

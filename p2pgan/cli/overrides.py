@@ -26,6 +26,7 @@ PARAMETERS = {
     "gan.seed": "seed",
     "goal.epochs": "epochs",
     "sync.aggregation": "aggregation",
+    "score_every": "score_every",
 }
 """Settings that have a flag of their own, and the name of its parameter."""
 

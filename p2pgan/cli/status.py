@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from p2pgan.cli import options as o
+from p2pgan.cli import signals
 from p2pgan.cli.help import optional_value
 from p2pgan.cli.interrupt import asked_to_end
 from p2pgan.cli.watch import place_to_show, watch
@@ -102,6 +103,16 @@ def _page(snapshot: StatusSnapshot, state: RunState) -> RenderableType:
             table.add_row(*(Text(printable(cell)) for cell in _cells(peer)))
         parts.append(table)
     parts += [Text(printable(line)) for peer in snapshot["peers"] for line in _remarks(peer)]
+    if snapshot["scores"]:
+        parts.append(Text(printable(signals.score_line(snapshot["scores"], snapshot["best_version"]))))
+    if (told := snapshot["signals"]) is not None:
+        rollback = f"p2pgan rollback --rendezvous DSN --run {snapshot['run']} --to VERSION"
+        parts += [Text(printable(line)) for line in signals.lines(told, rollback)]
+        table = Table(*signals.COLUMNS)
+        for peer in snapshot["peers"]:
+            if (of_peer := peer["signals"]) is not None:
+                table.add_row(*(Text(printable(cell)) for cell in signals.cells(peer, of_peer)))
+        parts.append(table)
     return Group(*parts)
 
 

@@ -1,30 +1,16 @@
-"""Recovery from steps that were not finite, and what the signals of a training say.
-
-The thresholds are explained for people in docs/training.md.
-"""
+"""Recovery from steps that were not finite."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 from p2pgan.gan.trainer import StepStats, Trainer
-from p2pgan.gan.units import UnitStats
 
 FAILURES = 3
 """Steps in a row that are not finite, after which going on as before is no use."""
 LEAST_PACE = 1 / 16
 CALM_IMAGES = 20_000
 """Sound images after which a halved learning rate is doubled again."""
-
-COLLAPSED = 0.05
-"""Diversity below which drawn images are nearly one image."""
-TOO_SURE = 0.98
-"""Mean sign of D on real images above which it has nothing left to learn from them."""
-BY_HEART = 0.5
-"""Mean sign of D on real images above that on held-out ones by which it knows its images by heart."""
-D_FELL = 0.02
-"""Distance of D(x) from D(G(z)) below which D tells nothing apart, if G learns nothing either."""
-NO_GRADIENT = 1e-6
 
 
 class Recovery:
@@ -83,19 +69,3 @@ class Recovery:
             f"{FAILURES} steps in a row were not finite: back to the last version, learning rates at "
             f"{self._trainer.pace:g} of the configured ones"
         )
-
-
-def warning(stats: UnitStats) -> str | None:
-    """What is wrong with a unit's signals, in a line for people; None if nothing is."""
-    if stats.diversity is not None and stats.diversity < COLLAPSED:
-        return f"drawn images are nearly one image (diversity {stats.diversity:.2f}): G has collapsed"
-    if stats.sign_held_out is not None and stats.sign_real - stats.sign_held_out > BY_HEART:
-        return (
-            f"D knows its images by heart (sign {stats.sign_real:.2f}, held out {stats.sign_held_out:.2f}): "
-            "augment, or raise R1"
-        )
-    if stats.sign_real > TOO_SURE and stats.d_fake < 1 - TOO_SURE:
-        return f"D is too sure (D(x) {stats.d_real:.2f}, D(G(z)) {stats.d_fake:.2f}): lower lr_d, or raise R1"
-    if abs(stats.d_real - stats.d_fake) < D_FELL and stats.grad_g < NO_GRADIENT:
-        return "D tells nothing apart any more and G learns nothing: D has collapsed"
-    return None

@@ -14,8 +14,9 @@ from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet, training_images
 from p2pgan.gan.ema import ema_update, half_life_at
 from p2pgan.gan.folder import TrainingFolder
-from p2pgan.gan.health import Recovery, warning
+from p2pgan.gan.health import Recovery
 from p2pgan.gan.sampling import Generator
+from p2pgan.gan.signals import warning
 from p2pgan.gan.trainer import Trainer
 from p2pgan.gan.units import UnitStats, summarise, train_unit
 

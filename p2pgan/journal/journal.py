@@ -17,6 +17,8 @@ from p2pgan.journal.rows import (
     EventEntry,
     RoundEntry,
     RoundLine,
+    ScoreEntry,
+    ScoreLine,
     UnitEntry,
     UnitLine,
     VersionEntry,
@@ -55,6 +57,10 @@ class Journal:
         """Note the end of a round."""
         self._add("rounds", run, asdict(line))
 
+    def add_score(self, run: str, line: ScoreLine) -> None:
+        """Note how good the drawn images of a version are."""
+        self._add("scores", run, asdict(line))
+
     def add_version(self, run: str, record: VersionRecord) -> None:
         """Note a version that this peer's weights have become."""
         text = msgspec.json.encode(record).decode()
@@ -71,6 +77,10 @@ class Journal:
     def rounds(self, run: str) -> tuple[RoundEntry, ...]:
         """Rounds, oldest first."""
         return tuple(RoundEntry(at, RoundLine(**row)) for at, row in self._entries("rounds", run))
+
+    def scores(self, run: str) -> tuple[ScoreEntry, ...]:
+        """Scores in the order in which this peer took them."""
+        return tuple(ScoreEntry(at, ScoreLine(**row)) for at, row in self._entries("scores", run))
 
     def versions(self, run: str) -> tuple[VersionEntry, ...]:
         """Versions in the order in which this peer applied them."""

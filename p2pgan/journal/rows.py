@@ -46,6 +46,32 @@ class RoundLine:
     """From the version before."""
     outcome: str
     """``committed``, or in a few words why not."""
+    cosine: float | None = None
+    """Of this peer's contribution with the mean; None if it made none, or in an older journal."""
+    drift: float | None = None
+    """Distance of the two, in lengths of the mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreLine:
+    """A version that this peer scored."""
+
+    version: int
+    fid: float
+    floor: float
+    """The same between two halves of the real images."""
+    images: int
+    """Drawn, and real ones at most."""
+    extractor: str
+    extractor_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreEntry:
+    """A score line with its time."""
+
+    at: float
+    line: ScoreLine
 
 
 @dataclass(frozen=True, slots=True)

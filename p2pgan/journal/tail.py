@@ -9,8 +9,8 @@ from typing import Literal
 
 from p2pgan.journal.reading import sound_journal
 
-Kind = Literal["units", "rounds", "versions", "events"]
-KINDS: tuple[Kind, ...] = ("units", "rounds", "versions", "events")
+Kind = Literal["units", "rounds", "versions", "scores", "events"]
+KINDS: tuple[Kind, ...] = ("units", "rounds", "versions", "scores", "events")
 
 
 @dataclass(frozen=True, slots=True)

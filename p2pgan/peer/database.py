@@ -14,9 +14,11 @@ from p2pgan.failpoints import pass_by
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.models import layout_for
 from p2pgan.gan.sampling import Generator, grid_png
-from p2pgan.peer.inbox import Inbox, SnapshotRead
+from p2pgan.gan.signals import COLLAPSED, D_FELL, NO_GRADIENT
+from p2pgan.peer.inbox import Inbox, SnapshotRead, TrainingNoticed
 from p2pgan.peer.line import Call, Line
 from p2pgan.peer.memory import Memory
+from p2pgan.peer.scoring import Scorer
 from p2pgan.peer.snapshot import decode_snapshot
 from p2pgan.peer.table import may_speak, peers_read
 from p2pgan.peer.vectors import Snapshot
@@ -73,11 +75,15 @@ class Database:
         inbox: Inbox,
         set_peers: Callable[[dict[PeerId, PeerAddress]], None],
         sample_every: int,
+        score_every: int = 0,
+        scorer: Scorer | None = None,
     ) -> None:
+        """Every ``score_every`` versions ``scorer`` gets one that this peer has committed."""
         self._db, self._run, self._config = rendezvous, run, config
         self._registration, self._me = registration, registration.id
         self._gan, self._memory, self._inbox = gan, memory, inbox
         self._set_peers, self._sample_every = set_peers, sample_every
+        self._score_every, self._scorer = score_every, scorer
         self._sampled = 0
         self._kept_version: int | None = None
         """Version that this process has put into the outbox."""
@@ -131,6 +137,15 @@ class Database:
         self._work_line.put(
             "note", partial(self._db.write_event, self._run.id, self._me, kind, text), awaited=False
         )
+
+    def find_way_back(self) -> None:
+        """Say which version a run that has collapsed can go back to, and by which command."""
+        self._work_line.put("way back", self._find_way_back, awaited=False)
+
+    def _find_way_back(self) -> None:
+        version = self._db.sound_version(self._run.id, COLLAPSED, D_FELL, NO_GRADIENT)
+        command = f"p2pgan rollback --rendezvous DSN --run {self._run.name} --to {version or 0}"
+        self._inbox.put(TrainingNoticed(f"if it is so for all peers, the run can go back: {command}"))
 
     # -- the lease ---------------------------------------------------------------------------
 
@@ -219,6 +234,15 @@ class Database:
         if manifest.version - self._sampled >= self._sample_every or self._sampled == 0:
             self._sampled = manifest.version
             self._write_sample(snapshot)
+        self._score(effect.records[0].version, snapshot)
+
+    def _score(self, first: int, snapshot: Snapshot) -> None:
+        """Score a commit of the versions from ``first`` on if one of them is due, whoever led before."""
+        every, scorer = self._score_every, self._scorer
+        if scorer is None or not scorer.free or snapshot.version // every == (first - 1) // every:
+            return
+        if self._db.begin_score(self._run.id, self._me, snapshot.version):
+            scorer.score(snapshot)
 
     def _write_sample(self, snapshot: Snapshot) -> None:
         images = Generator(self._gan, snapshot.ema).sample(SAMPLE_IMAGES, SAMPLE_SEED)

@@ -35,6 +35,8 @@ class TrainingNoticed:
     """The training had to help itself, or its signals say that something is wrong; a line for people."""
 
     text: str
+    collapsed: bool = False
+    """Whether only going back to older weights helps."""
 
 
 @dataclass(frozen=True)

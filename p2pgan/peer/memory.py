@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from p2pgan.errors import ConfigError
-from p2pgan.journal import Journal, RoundLine, UnitLine
+from p2pgan.journal import Journal, RoundLine, ScoreLine, UnitLine
 from p2pgan.peer.log import Log
 from p2pgan.protocol.ids import SnapshotManifest, VersionRecord
 
@@ -31,6 +31,10 @@ class Memory:
     def add_version(self, record: VersionRecord) -> None:
         """Note a version that this peer's weights have become."""
         self._write(partial(self._journal.add_version, self._run, record))
+
+    def add_score(self, line: ScoreLine) -> None:
+        """Note how good the drawn images of a version are."""
+        self._write(partial(self._journal.add_score, self._run, line))
 
     def add_event(self, kind: str, text: str) -> None:
         """Note that something happened."""

@@ -39,6 +39,8 @@ class PeerOptions:
     """Whether a missing torchvision data set may be downloaded."""
     own_net: str | None = None
     """Where this machine has the run's own net: ``path/to/file.py:CLASS``."""
+    score_extractor: Path | None = None
+    """Where this machine has the TorchScript file by which the run's versions are scored."""
     device: str = "auto"
     """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
     name: str = field(default_factory=socket.gethostname)

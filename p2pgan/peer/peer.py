@@ -107,8 +107,8 @@ class Peer:
                 self._handle(StrangerSeen())
             case SpanTrained():
                 self._span_trained(item)
-            case TrainingNoticed(text):
-                self._performer.training_noticed(text)
+            case TrainingNoticed(text, collapsed):
+                self._performer.training_noticed(text, collapsed)
             case ContributionReady():
                 if item.ticket == self._machine.member.ticket:
                     self._vectors.contribution = item.contribution

@@ -46,7 +46,7 @@ from p2pgan.protocol.events import (
     SnapshotFailed,
     SnapshotInstalled,
 )
-from p2pgan.protocol.ids import CHUNK_BYTES, PeerId, SnapshotManifest
+from p2pgan.protocol.ids import CHUNK_BYTES, PeerId, SnapshotManifest, VersionRecord
 from p2pgan.protocol.messages import BlobHeader, BlobKind, ChunkMissing, Plan, Welcome
 from p2pgan.transport import BlobArrived, Transport
 
@@ -130,9 +130,11 @@ class Performer:
             case _:
                 self._database.perform(effect, self._vectors.current)
 
-    def training_noticed(self, text: str) -> None:
+    def training_noticed(self, text: str, collapsed: bool) -> None:
         """The training says something about itself: for this machine, not for everyone."""
         self._note("training", text)
+        if collapsed:
+            self._database.find_way_back()
 
     def _note(self, kind: str, text: str) -> None:
         self._log.note(kind, text)
@@ -152,9 +154,23 @@ class Performer:
         counted = sum(c.images for c in record.contributions)
         members, seconds = len(record.contributions), now - self._applied_at
         self._applied_at = now
-        line = RoundLine(record.version, record.attempt, record.term, members, counted, seconds, "committed")
-        self._memory.add_round(line)
+        self._memory.add_round(self._round_line(record, members, counted, seconds))
         self._log.version(record, members, counted, seconds)
+
+    def _round_line(self, record: VersionRecord, members: int, counted: int, seconds: float) -> RoundLine:
+        took_part = any(c.peer == self._me for c in record.contributions)
+        agreement = self._vectors.agreement if took_part else None
+        return RoundLine(
+            record.version,
+            record.attempt,
+            record.term,
+            members,
+            counted,
+            seconds,
+            "committed",
+            None if agreement is None else agreement.cosine,
+            None if agreement is None else agreement.drift,
+        )
 
     def _send_slice(self, e: SendSlice) -> None:
         payload = self._vectors.own_slice(e)
@@ -209,7 +225,8 @@ class Performer:
         except PeerFault as fault:
             self._note("round", f"round {e.round}: a reduced shard is not valid: {fault}")
         else:
-            self._inbox.put(CandidateReady(e.term, e.round, e.attempt, digest))
+            agreement = self._vectors.agreement
+            self._inbox.put(CandidateReady(e.term, e.round, e.attempt, digest, agreement))
 
     def blob_arrived(self, arrival: BlobArrived) -> None:
         """Store a bulk transfer that the state machine has a use for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from socket import gethostname
 
 import torch
@@ -23,6 +24,8 @@ from p2pgan.gan.data import ImageSet, open_images, run_fingerprint, training_ima
 from p2pgan.gan.fit import with_classes_of, with_largest_microbatch
 from p2pgan.gan.models import layout_for
 from p2pgan.gan.own import use_own_net
+from p2pgan.gan.scores.builtin import builtin_extractor
+from p2pgan.gan.scores.foreign import torchscript_extractor
 from p2pgan.gan.trainer import Trainer
 from p2pgan.journal import Journal
 from p2pgan.peer.config import RunConfig
@@ -37,6 +40,7 @@ from p2pgan.peer.memory import Memory
 from p2pgan.peer.options import JoinOptions, LeadOptions, PeerOptions
 from p2pgan.peer.peer import Peer
 from p2pgan.peer.perform import Performer
+from p2pgan.peer.scoring import Scorer
 from p2pgan.peer.training import TrainingThread
 from p2pgan.peer.vectors import Snapshot, Vectors
 from p2pgan.protocol.config import ProtocolConfig
@@ -46,6 +50,7 @@ from p2pgan.protocol.texts import SHORT_ID, counted
 from p2pgan.rendezvous import Dataset, PeerRegistration, Rendezvous, RunRow
 from p2pgan.transport import BulkLimits, Transport, load_keys
 
+BUILTIN = "builtin"
 END_S = 5.0
 """Each thread has so long to end."""
 
@@ -84,7 +89,10 @@ def _filled_in(config: RunConfig, options: LeadOptions, images: ImageSet, is_new
         gan = with_classes_of(gan, images)
     if options.largest_microbatch:
         gan = with_largest_microbatch(gan, pick_device(options.device))
-    return config.model_copy(update={"gan": gan})
+    update: dict[str, object] = {"gan": gan}
+    if options.score_extractor is not None:
+        update["score_extractor"] = torchscript_extractor(options.score_extractor).digest
+    return config.model_copy(update=update)
 
 
 def _create_run(rendezvous: Rendezvous, name: str, config: RunConfig, images: ImageSet) -> RunRow:
@@ -210,7 +218,7 @@ def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, depa
             )
             log.note("peer", f"{name} is {keys.public[:SHORT_ID]}, listens on {address.control}")
             means = _Means(registration, layout, device, transport, journal, inbox, log)
-            reason = _run_peer(place, means, trains, departure)
+            reason = _run_peer(place, means, options, trains, departure)
         except KeyboardInterrupt:
             _say_goodbye(place, keys.public, log)
             raise
@@ -218,7 +226,7 @@ def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, depa
         return reason
 
 
-def _run_peer(place: _Place, means: _Means, trains: bool, departure: Departure) -> str:
+def _run_peer(place: _Place, means: _Means, options: PeerOptions, trains: bool, departure: Departure) -> str:
     """Put a peer together and run it until it has left; the reason."""
     run, config = place.run, place.config
     inbox, log = means.inbox, means.log
@@ -229,9 +237,13 @@ def _run_peer(place: _Place, means: _Means, trains: bool, departure: Departure) 
     with ExitStack() as stack:
         training = TrainingThread(Trainer(config.gan, place.images, means.device), inbox)
         stack.callback(training.end, END_S)
+        scorer = _scorer(place, me, options, memory, inbox, log)
+        if scorer is not None:
+            scorer.start()
+            stack.callback(scorer.end, END_S)
         database = Database(
             place.rendezvous, run, means.registration, settings, config.gan, memory, inbox,
-            means.transport.set_peers, config.sample_every,
+            means.transport.set_peers, config.sample_every, config.score_every, scorer,
         )  # fmt: skip
         # Nothing that is still queued may contradict the goodbye.
         stack.callback(database.end, END_S)
@@ -251,6 +263,29 @@ def _run_peer(place: _Place, means: _Means, trains: bool, departure: Departure) 
         _restore(peer, database, means.journal, run, log)
         departure.ask(peer.leave)
         return peer.run()
+
+
+def _scorer(
+    place: _Place, me: PeerId, options: PeerOptions, memory: Memory, inbox: Inbox, log: Log
+) -> Scorer | None:
+    """Who scores versions while this peer leads; None if nobody asked for it, or it cannot be done here."""
+    config = place.config
+    if not config.score_every:
+        return None
+    if config.score_extractor == BUILTIN:
+        extractor = builtin_extractor()
+    elif options.score_extractor is None:
+        log.note("score", "this peer scores no versions when it leads: it needs --score-extractor FILE")
+        return None
+    else:
+        extractor = torchscript_extractor(options.score_extractor)
+        if extractor.digest != config.score_extractor:
+            raise ConfigError(
+                f"{options.score_extractor} is not the run's extractor: its BLAKE3 is "
+                f"{extractor.digest[:12]}, not {config.score_extractor[:12]}; leave --score-extractor out"
+            )
+    write = partial(place.rendezvous.write_score, place.run.id, me)
+    return Scorer(config.gan, place.images, extractor, config.score_images, memory, inbox, log, write)
 
 
 def _restore(peer: Peer, database: Database, journal: Journal, run: RunRow, log: Log) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
 from p2pgan.averaging.flatten import layout_of
+from p2pgan.errors import WeightsError
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.models import build
 from p2pgan.peer.config import stored_config
@@ -27,8 +29,12 @@ class StoredGenerator:
     """Its parameters, flat: float32 of shape (P_G,)."""
 
 
-def read_generator(place: str, run: str | None = None, version: int | None = None) -> StoredGenerator:
+def read_generator(
+    place: str, run: str | None = None, version: int | Literal["best"] | None = None
+) -> StoredGenerator:
     """The averaged generator of ``version``, or of the last commit, of the run at ``place``.
+
+    ``best`` is the version with the best score, see :mod:`p2pgan.peer.scoring`.
 
     Raises:
         RunError: no such run, or several and none named.
@@ -37,6 +43,10 @@ def read_generator(place: str, run: str | None = None, version: int | None = Non
     """
     with open_rendezvous(place) as rendezvous:
         row = rendezvous.find_run(run)
+        if version == "best":
+            version = rendezvous.best_version(row.id)
+            if version is None:
+                raise WeightsError(f"no version of {row.name} was scored: lead it with --score-every")
         manifest = rendezvous.read_manifest(row.id, version)
         blob = b"".join(rendezvous.read_chunks(row.id, manifest.chunks))
     config = stored_config(row.config).gan

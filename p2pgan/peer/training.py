@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from p2pgan.gan.health import Recovery, warning
-from p2pgan.gan.train import summarise
-from p2pgan.gan.trainer import StepStats, Trainer
+from p2pgan.gan.health import Recovery
+from p2pgan.gan.signals import collapsed, warning
+from p2pgan.gan.train import UnitStats, summarise
+from p2pgan.gan.trainer import Look, StepStats, Trainer
 from p2pgan.peer.inbox import ContributionReady, Inbox, SpanTrained, ThreadDied, TrainingNoticed
 from p2pgan.protocol.ids import Span
-from p2pgan.protocol.metrics import Losses, losses
+from p2pgan.protocol.metrics import Losses, losses, signals
 
 LOOK_EVERY_IMAGES = 512
 """Signals that need images of their own are looked at so often: they then cost about a percent."""
@@ -55,6 +56,8 @@ class TrainingThread:
         self._recovery = Recovery(trainer)
         self._images_unseen = 0
         """Trained since the signals were last looked at."""
+        self._look: Look | None = None
+        """What was seen then."""
         self._warned: str | None = None
         self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
         self._base: Tensor | None = None
@@ -135,28 +138,30 @@ class TrainingThread:
             return replaced
         assert self._base is not None
         moved = self._trainer.theta() - self._base
-        self._inbox.put(ContributionReady(job.ticket, moved, images / seconds, _losses(shown)))
+        self._inbox.put(ContributionReady(job.ticket, moved, images / seconds, _losses(shown, self._look)))
         return None
 
     def _report(self, span: Span, steps: list[StepStats], seconds: float) -> None:
         self._images_unseen += sum(step.images for step in steps)
         look = None
         if self._images_unseen >= LOOK_EVERY_IMAGES:
-            look, self._images_unseen = self._trainer.look(), 0
+            self._look = look = self._trainer.look()
+            self._images_unseen = 0
         stats = summarise(span.unit, span.epoch, steps, seconds, look)
         self._inbox.put(SpanTrained(span, stats))
         if look is not None:
-            self._warn(warning(stats))
+            self._warn(stats)
 
-    def _notice(self, text: str | None) -> None:
+    def _notice(self, text: str | None, collapsed: bool = False) -> None:
         if text is not None:
-            self._inbox.put(TrainingNoticed(text))
+            self._inbox.put(TrainingNoticed(text, collapsed))
 
-    def _warn(self, text: str | None) -> None:
+    def _warn(self, stats: UnitStats) -> None:
         """Once for as long as the same is wrong; the numbers in the text change all the time."""
+        text = warning(stats)
         kind = text.partition("(")[0] if text is not None else None
         if kind != self._warned:
-            self._notice(text)
+            self._notice(text, collapsed(stats))
         self._warned = kind
 
     def _commands_waiting(self, job: _Job) -> _Job | None:
@@ -170,12 +175,15 @@ class TrainingThread:
         return now
 
 
-def _losses(steps: list[StepStats]) -> Losses | None:
+def _losses(steps: list[StepStats], look: Look | None) -> Losses | None:
     """Means over the images; None if no step was finite."""
     if not any(step.finite for step in steps):
         return None
-    means = summarise(0, 0, steps, 0.0)
-    return losses(means.loss_g, means.loss_d, means.d_real, means.d_fake)
+    means = summarise(0, 0, steps, 0.0, look)
+    healthy = signals(
+        means.sign_real, means.grad_g, means.grad_d, means.r1, means.sign_held_out, means.diversity
+    )
+    return losses(means.loss_g, means.loss_d, means.d_real, means.d_fake, healthy)
 
 
 def microbatches(span: Span, size: int) -> list[tuple[int, int]]:

@@ -11,6 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from p2pgan.averaging.agreement import agreement_of
 from p2pgan.averaging.codec import codec
 from p2pgan.averaging.digest import vector_digest
 from p2pgan.averaging.flatten import Layout
@@ -22,6 +23,7 @@ from p2pgan.gan.ema import ema_update, half_life_at
 from p2pgan.peer.snapshot import encode_snapshot, name_snapshot
 from p2pgan.protocol.effects import Apply, BuildCandidate, Reduce, SendSlice
 from p2pgan.protocol.ids import CHUNK_BYTES, PeerId, SnapshotManifest
+from p2pgan.protocol.metrics import Agreement, agreement
 
 SNAPSHOTS_KEPT = 4
 """Versions whose bytes a donor can give in any case."""
@@ -78,6 +80,8 @@ class Vectors:
     """How contributions become one vector."""
     current: Snapshot | None = None
     contribution: Tensor | None = None
+    agreement: Agreement | None = None
+    """Of the contribution with the mean of the last candidate that was built."""
     clock: Callable[[], float] = time.monotonic
     _lent: dict[tuple[int, str], float] = field(default_factory=dict)
     """When a chunk of a snapshot was last asked for."""
@@ -202,6 +206,8 @@ class Vectors:
             mean[shard.start : shard.stop] = part
         candidate = outer_step(self.base().theta, mean, self.alpha)
         self._candidates[(effect.term, effect.round, effect.attempt)] = candidate
+        own = self.contribution
+        self.agreement = None if own is None else agreement(*agreement_of(own, mean))
         return vector_digest(candidate)
 
     def forget(self, below: int) -> None:

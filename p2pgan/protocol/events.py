@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from p2pgan.protocol.ids import PeerId, SnapshotManifest, VersionRecord
 from p2pgan.protocol.messages import AnyMessage
-from p2pgan.protocol.metrics import Losses
+from p2pgan.protocol.metrics import Agreement, Losses
 
 
 @dataclass(frozen=True)
@@ -208,6 +208,8 @@ class CandidateReady:
     round: int
     attempt: int
     digest: str
+    agreement: Agreement | None = None
+    """How this peer's contribution stands to the mean."""
 
 
 @dataclass(frozen=True)

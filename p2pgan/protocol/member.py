@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from p2pgan.protocol.core import Core
 from p2pgan.protocol.effects import Apply, StopTraining, Train
 from p2pgan.protocol.events import CandidateReady, Reduced, ResultArrived, SliceArrived, TrainingDone
@@ -200,6 +202,8 @@ class Member:
             return
         if (plan.term, plan.round, plan.attempt) == (event.term, event.round, event.attempt):
             self.candidate = Candidate(plan, leader, event.digest)
+            if self.losses is not None and event.agreement is not None:
+                self.losses = structs.replace(self.losses, agreement=event.agreement)
             self._apply_pending()
 
     def committed(self, message: RoundCommitted) -> None:

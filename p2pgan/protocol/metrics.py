@@ -13,8 +13,39 @@ from p2pgan.protocol.ids import Count, PeerId
 MOST_LOSS = 1e6
 """A loss beyond it is told as this: what is drawn and averaged must stay a picture."""
 
+MOST_SIZE = 1e12
+"""The same for norms and slopes."""
+
 Loss = Annotated[float, msgspec.Meta(ge=-MOST_LOSS, le=MOST_LOSS)]
+Size = Annotated[float, msgspec.Meta(ge=0.0, le=MOST_SIZE)]
+Cosine = Annotated[float, msgspec.Meta(ge=-1.0, le=1.0)]
+Sign = Cosine
 Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+
+
+class Signals(msgspec.Struct, frozen=True, array_like=True):
+    """How healthy the training behind a contribution is; docs/training.md says what is well."""
+
+    sign_real: Sign
+    """Mean sign of D on real images."""
+    grad_g: Size
+    grad_d: Size
+    """Norms of the gradients."""
+    r1: Size | None = None
+    """Squared slope of D at real images, where it was computed."""
+    sign_held_out: Sign | None = None
+    """As ``sign_real``, on images that are not trained on; None without them."""
+    diversity: Size | None = None
+    """How far drawn images differ from each other, when it was last looked at."""
+
+
+class Agreement(msgspec.Struct, frozen=True, array_like=True):
+    """How a contribution stands to the mean that it went into."""
+
+    cosine: Cosine
+    """1: the same direction, 0: nothing in common, below: against it."""
+    drift: Size
+    """Their distance, in lengths of the mean."""
 
 
 class Losses(msgspec.Struct, frozen=True, array_like=True):
@@ -26,15 +57,57 @@ class Losses(msgspec.Struct, frozen=True, array_like=True):
     """D(x)."""
     d_fake: Probability
     """D(G(z))."""
+    signals: Signals | None = None
+    agreement: Agreement | None = None
+    """Known once the mean is."""
 
 
-def losses(loss_g: float, loss_d: float, d_real: float, d_fake: float) -> Losses | None:
+def losses(
+    loss_g: float, loss_d: float, d_real: float, d_fake: float, signals: Signals | None = None
+) -> Losses | None:
     """Within the bounds of what may be told; None if one of them is no number."""
     if not all(map(isfinite, (loss_g, loss_d, d_real, d_fake))):
         return None
     g, d = (max(-MOST_LOSS, min(MOST_LOSS, loss)) for loss in (loss_g, loss_d))
     real, fake = (max(0.0, min(1.0, probability)) for probability in (d_real, d_fake))
-    return Losses(g, d, real, fake)
+    return Losses(g, d, real, fake, signals)
+
+
+def signals(
+    sign_real: float,
+    grad_g: float,
+    grad_d: float,
+    r1: float | None,
+    sign_held_out: float | None,
+    diversity: float | None,
+) -> Signals | None:
+    """As ``losses``."""
+    told = (sign_real, grad_g, grad_d, r1, sign_held_out, diversity)
+    if not all(value is None or isfinite(value) for value in told):
+        return None
+    return Signals(
+        _sign(sign_real),
+        _size(grad_g),
+        _size(grad_d),
+        None if r1 is None else _size(r1),
+        None if sign_held_out is None else _sign(sign_held_out),
+        None if diversity is None else _size(diversity),
+    )
+
+
+def agreement(cosine: float, drift: float) -> Agreement | None:
+    """As ``losses``."""
+    if not (isfinite(cosine) and isfinite(drift)):
+        return None
+    return Agreement(_sign(cosine), _size(drift))
+
+
+def _sign(value: float) -> float:
+    return max(-1.0, min(1.0, value))
+
+
+def _size(value: float) -> float:
+    return max(0.0, min(MOST_SIZE, value))
 
 
 class PeerMetric(msgspec.Struct, frozen=True):

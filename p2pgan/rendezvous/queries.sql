@@ -194,6 +194,28 @@ select stage_chunk(%(run_id)s, %(peer)s, %(term)s, %(digest)s, %(data)b)
 -- name: commit_weights
 select committed, reason from commit_weights(%(run_id)s, %(peer)s, %(term)s, %(records)s, %(snapshot)s)
 
+-- name: roll_back
+select version, reason from roll_back(%(run_id)s, %(version)s)
+
+-- name: sound_version
+-- The newest that is stored and did not show what is named here.
+select m.version
+from manifests m left join metrics t on t.run_id = m.run_id and t.version = m.version
+where m.run_id = %(run_id)s and m.stored and m.version > 0
+  and not coalesce(t.diversity < %(diversity)s, false)
+  and not coalesce(abs(t.d_real - t.d_fake) < %(apart)s and t.grad_g < %(gradient)s, false)
+order by m.version desc
+limit 1
+
+-- name: begin_score
+select begin_score(%(run_id)s, %(peer)s, %(version)s)
+
+-- name: write_score
+select write_score(%(run_id)s, %(peer)s, %(version)s, %(fid)s, %(floor)s, %(images)s, %(extractor)s, %(digest)s)
+
+-- name: best_version
+select best_version(%(run_id)s)
+
 -- name: stored_versions
 select version from manifests where run_id = %(run_id)s and stored order by version
 
@@ -208,7 +230,7 @@ limit 1
 select data from chunks where run_id = %(run_id)s and digest = %(digest)s
 
 -- name: read_history
-select m.version, m.digest, m.parent_digest, m.term, m.attempt, m.leader, m.images,
+select m.version, m.digest, m.parent_digest, m.term, m.attempt, coalesce(m.leader, 'nobody') as leader, m.images,
        coalesce((
            select jsonb_agg(jsonb_build_array(c.peer, c.spans) order by c.peer)
            from (select peer, jsonb_agg(jsonb_build_array(epoch, unit, lower(span), upper(span))
@@ -258,8 +280,22 @@ select json_build_object(
                   'id', id, 'name', name, 'state', state, 'device', device,
                   'images_per_s', case when live then pace else 0 end, 'last_seen_s', last_seen_s,
                   'version', version, 'digest', digest, 'set_aside', set_aside,
-                  'offences', offences) order by live desc, name, id)
-              from shown), '[]'::json)
+                  'offences', offences, 'signals', told.signals) order by live desc, name, id)
+              from shown left join lateral (
+                  select json_build_object('version', t.version, 'loss_g', t.loss_g, 'loss_d', t.loss_d, 'd_real', t.d_real, 'd_fake', t.d_fake,
+                         'sign_real', t.sign_real, 'sign_held_out', t.sign_held_out, 'r1', t.r1, 'grad_g', t.grad_g,
+                         'grad_d', t.grad_d, 'diversity', t.diversity, 'cosine', t.cosine, 'drift', t.drift) as signals
+                  from peer_metrics t where t.run_id = %(run_id)s and t.peer = shown.id and t.loss_g is not null
+                  order by t.version desc limit 1) as told on true), '[]'::json),
+    'signals', (select json_build_object('version', t.version, 'loss_g', t.loss_g, 'loss_d', t.loss_d, 'd_real', t.d_real, 'd_fake', t.d_fake,
+                       'sign_real', t.sign_real, 'sign_held_out', t.sign_held_out, 'r1', t.r1, 'grad_g', t.grad_g,
+                       'grad_d', t.grad_d, 'diversity', t.diversity, 'cosine', t.cosine, 'drift', t.drift)
+                from metrics t where t.run_id = r.id and t.loss_g is not null order by t.version desc limit 1),
+    'best_version', best_version(r.id),
+    'scores', coalesce((select json_agg(json_build_object('version', version, 'fid', fid, 'floor', floor,
+                                                          'images', images, 'extractor', extractor) order by version)
+                        from (select * from scores where run_id = r.id and fid is not null
+                              order by version desc limit 100) as s), '[]'::json)
 ) as status
 from runs r join leases l on l.run_id = r.id
 where r.id = %(run_id)s
@@ -337,14 +373,18 @@ with part as (
     from runs where id = %(run_id)s
 ), buckets as (
     select max(t.version) as version, count(*) as rounds, sum(t.images) as images, sum(t.seconds) as seconds,
-           avg(t.loss_g) as loss_g, avg(t.loss_d) as loss_d, avg(t.d_real) as d_real, avg(t.d_fake) as d_fake
+           avg(t.loss_g) as loss_g, avg(t.loss_d) as loss_d, avg(t.d_real) as d_real, avg(t.d_fake) as d_fake,
+           avg(t.sign_real) as sign_real, avg(t.sign_held_out) as sign_held_out, avg(t.r1) as r1,
+           avg(t.grad_g) as grad_g, avg(t.grad_d) as grad_d, avg(t.diversity) as diversity,
+           avg(t.cosine) as cosine, avg(t.drift) as drift
     from part, metrics t
     where t.run_id = %(run_id)s and t.version between part.first and part.last
     group by (t.version - part.first) * %(points)s / (part.last - part.first + 1)
 )
 select b.version, extract(epoch from m.committed_at)::float8 as at, b.loss_g::float8, b.loss_d::float8,
        b.d_real::float8, b.d_fake::float8, (b.images / nullif(b.seconds, 0))::float8 as images_per_s,
-       (b.seconds / b.rounds)::float8 as round_s
+       (b.seconds / b.rounds)::float8 as round_s, b.sign_real::float8, b.sign_held_out::float8, b.r1::float8,
+       b.grad_g::float8, b.grad_d::float8, b.diversity::float8, b.cosine::float8, b.drift::float8
 from buckets b join manifests m on m.run_id = %(run_id)s and m.version = b.version
 order by b.version
 
@@ -355,7 +395,10 @@ with part as (
 )
 select t.peer, max(t.version) as version, avg(t.loss_g)::float8 as loss_g, avg(t.loss_d)::float8 as loss_d,
        avg(t.d_real)::float8 as d_real, avg(t.d_fake)::float8 as d_fake,
-       avg(nullif(t.images_per_s, 0))::float8 as images_per_s
+       avg(nullif(t.images_per_s, 0))::float8 as images_per_s,
+       avg(t.sign_real)::float8 as sign_real, avg(t.sign_held_out)::float8 as sign_held_out,
+       avg(t.r1)::float8 as r1, avg(t.grad_g)::float8 as grad_g, avg(t.grad_d)::float8 as grad_d,
+       avg(t.diversity)::float8 as diversity, avg(t.cosine)::float8 as cosine, avg(t.drift)::float8 as drift
 from part, peer_metrics t
 where t.run_id = %(run_id)s and t.peer = any(%(peers)s) and t.version between part.first and part.last
 group by t.peer, (t.version - part.first) * %(points)s / (part.last - part.first + 1)

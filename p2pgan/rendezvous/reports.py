@@ -13,7 +13,7 @@ from p2pgan.errors import RunError
 from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.metrics import RoundMetric
 from p2pgan.rendezvous.calls import Calls
-from p2pgan.rendezvous.rows import EventRow, SampleRow, StatusSnapshot, VersionRow
+from p2pgan.rendezvous.rows import EventRow, SampleRow, ScoreRow, StatusSnapshot, VersionRow
 
 
 class ReportCalls(Calls):
@@ -51,6 +51,28 @@ class ReportCalls(Calls):
         """All sample grids, oldest version first."""
         with self._line.call() as session:
             return tuple(session.rows("list_samples", {"run_id": run_id}, class_row(SampleRow), binary=True))
+
+    def begin_score(self, run_id: int, peer: PeerId, version: int) -> bool:
+        """Keep a version's weights while ``peer``, which committed it, scores it; False if that was done."""
+        with self._line.call() as session:
+            return bool(session.value("begin_score", {"run_id": run_id, "peer": peer, "version": version}))
+
+    def write_score(self, run_id: int, peer: PeerId, score: ScoreRow) -> None:
+        """What came of a score that ``peer`` began; a second one changes nothing."""
+        told = {
+            "fid": score.fid,
+            "floor": score.floor,
+            "images": score.images,
+            "extractor": score.extractor,
+            "digest": score.extractor_digest,
+        }
+        with self._line.call() as session:
+            session.run("write_score", {"run_id": run_id, "peer": peer, "version": score.version, **told})
+
+    def best_version(self, run_id: int) -> int | None:
+        """The stored version with the lowest FID; None if none was scored."""
+        with self._line.call() as session:
+            return cast("int | None", session.value("best_version", {"run_id": run_id}))
 
     def write_event(self, run_id: int, peer: PeerId | None, kind: str, text: str) -> None:
         """Note that something happened, for people to read."""

@@ -193,7 +193,7 @@ class VersionRow:
     digest: Digest
     term: int
     leader: PeerId | None
-    """Who led its round; nobody did for version 0."""
+    """Who led its round; nobody did for version 0, nor for one that went back to another."""
     name: str
     """The leader's."""
     images: int
@@ -206,12 +206,55 @@ class VersionRow:
     """How many contributed."""
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """The FID of a version's drawn images; ``docs/scores.md`` says what stands beside it."""
+
+    version: int
+    fid: float
+    floor: float
+    images: int
+    extractor: str
+    extractor_digest: Digest
+
+
 class UnitCounts(TypedDict):
     """Units of all epochs begun; one whose lease ran out is open."""
 
     open: int
     leased: int
     done: int
+
+
+class ScoreShown(TypedDict):
+    """How near a version's drawn images are to real ones; lower is better."""
+
+    version: int
+    fid: float
+    floor: float
+    """The same between two halves of the real images."""
+    images: int
+    """Drawn, and real ones at most."""
+    extractor: str
+
+
+class SignalsShown(TypedDict):
+    """How healthy the training behind a version is; None where nobody told. See docs/training.md."""
+
+    version: int
+    """The last one of which somebody told."""
+    loss_g: float
+    loss_d: float
+    d_real: float
+    d_fake: float
+    sign_real: float | None
+    sign_held_out: float | None
+    r1: float | None
+    grad_g: float | None
+    grad_d: float | None
+    diversity: float | None
+    cosine: float | None
+    drift: float | None
 
 
 class PeerStatus(TypedDict):
@@ -228,6 +271,8 @@ class PeerStatus(TypedDict):
     set_aside: str
     """Why the leader gives it no work; empty if it does."""
     offences: int
+    signals: SignalsShown | None
+    """Of the last version it contributed to."""
 
 
 class StatusSnapshot(TypedDict):
@@ -245,3 +290,9 @@ class StatusSnapshot(TypedDict):
     last_commit_age_s: float
     units: UnitCounts
     peers: list[PeerStatus]
+    signals: SignalsShown | None
+    """Means over the images of the newest version."""
+    best_version: int | None
+    """The stored version with the lowest FID."""
+    scores: list[ScoreShown]
+    """The last hundred, oldest first."""

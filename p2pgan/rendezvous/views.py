@@ -62,6 +62,14 @@ class CurvePoint:
     d_fake: float | None
     images_per_s: float | None
     round_s: float | None
+    sign_real: float | None
+    sign_held_out: float | None
+    r1: float | None
+    grad_g: float | None
+    grad_d: float | None
+    diversity: float | None
+    cosine: float | None
+    drift: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,14 @@ class PeerPoint:
     d_real: float | None
     d_fake: float | None
     images_per_s: float | None
+    sign_real: float | None
+    sign_held_out: float | None
+    r1: float | None
+    grad_g: float | None
+    grad_d: float | None
+    diversity: float | None
+    cosine: float | None
+    drift: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +100,7 @@ class Mark:
     version: int
     at: float
     kind: str
-    """``joined``, ``left``, ``lost``, ``set aside``, ``pen`` or ``away``."""
+    """``joined``, ``left``, ``lost``, ``set aside``, ``pen``, ``away`` or ``rollback``."""
     text: str
     name: str
     number: int

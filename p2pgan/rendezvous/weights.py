@@ -126,6 +126,31 @@ class WeightCalls(Calls):
             raise InternalError("the commit gave no answer")
         return outcome
 
+    def roll_back(self, run_id: int, version: int) -> int:
+        """Make the weights of a stored version the newest ones, as a new version, whose number this is.
+
+        Whoever holds the pen loses it, and with it what its rounds made since the last commit.
+
+        Raises:
+            RunError: that version is not stored or has the weights of the newest one, or the run is finished.
+            RendezvousRefused: the login is not trusted.
+        """
+        with self._line.call() as session:
+            outcome = session.row("roll_back", {"run_id": run_id, "version": version}, dict_row)
+            if outcome is None or outcome["version"] is None:
+                kept = ", ".join(map(str, session.rows("stored_versions", {"run_id": run_id}, scalar_row)))
+                why = "there is no such run" if outcome is None else outcome["reason"]
+                raise RunError(f"nothing changed: {why}; weights are kept of {kept or 'none'}")
+        return cast(int, outcome["version"])
+
+    def sound_version(self, run_id: int, diversity: float, apart: float, gradient: float) -> int | None:
+        """The newest stored version that showed neither a diversity nor, at once, a distance of D(x) from
+        D(G(z)) and a gradient of G below these; None if only version 0 is left.
+        """
+        limits = {"run_id": run_id, "diversity": diversity, "apart": apart, "gradient": gradient}
+        with self._line.call() as session:
+            return cast("int | None", session.row("sound_version", limits, scalar_row))
+
     def read_manifest(self, run_id: int, version: int | None = None) -> SnapshotManifest:
         """Names the bytes of a stored version; of the newest one if none is given.
 

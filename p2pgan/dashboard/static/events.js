@@ -4,7 +4,7 @@ import { card, clock, el } from "./dom.js";
 import { ask, paced } from "./live.js";
 
 export const KINDS = {
-  pen: "pen", joined: "joined", left: "left", lost: "lost", "set aside": "set aside", away: "database away",
+  pen: "pen", joined: "joined", left: "left", lost: "lost", "set aside": "set aside", away: "database away", rollback: "rolled back",
 };
 
 export function events(run, peer = null) {

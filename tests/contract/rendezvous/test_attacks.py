@@ -57,6 +57,8 @@ STATEMENTS = {
     "dismiss": "select dismiss_peers('postgres')",
     "end sessions": "select end_sessions('postgres')",
     "settle roles": "select settle_roles()",
+    "roll back": "select roll_back(1, 0)",
+    "score": "insert into scores (run_id, version, peer) select id, 0, 'A' from runs",
     "prune": "select prune_snapshots(1)",
     "count": "select count_images(1, '[]')",
     "open epochs": "select open_epoch(1, 1000000)",
@@ -89,6 +91,7 @@ def test_only_the_calls_that_check_for_themselves_can_be_made(server: str, rende
         *("acquire_lease", "renew_lease", "release_lease"),
         *("claim_units", "staged_chunks", "stage_chunk", "commit_weights"),
         *("write_sample", "write_event", "write_metrics"),
+        *("begin_score", "write_score", "best_version"),
     }
     assert not any(everyone for _, everyone, _, _, _ in rows)
     assert all("search_path=p2pgan, pg_temp" in (config or []) for _, _, _, _, config in rows)

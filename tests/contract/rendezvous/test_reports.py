@@ -24,6 +24,9 @@ def test_the_keys_of_a_status_stay(scene: Scene) -> None:
         "last_commit_age_s",
         "units",
         "peers",
+        "signals",
+        "best_version",
+        "scores",
     ]
     assert list(status["units"]) == ["open", "leased", "done"]
     assert list(status["peers"][0]) == [
@@ -37,6 +40,7 @@ def test_the_keys_of_a_status_stay(scene: Scene) -> None:
         "digest",
         "set_aside",
         "offences",
+        "signals",
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from p2pgan.errors import RendezvousRefused, RendezvousUnavailable, RunError
 from p2pgan.protocol.ids import Span
-from p2pgan.protocol.metrics import Losses, PeerMetric, RoundMetric
+from p2pgan.protocol.metrics import Agreement, Losses, PeerMetric, RoundMetric, Signals
 from p2pgan.rendezvous import PeerStat, Rendezvous
 from tests.contract.rendezvous.guests import Guest
 from tests.contract.rendezvous.scenes import UNIT, Scene, open_scene
@@ -41,6 +41,27 @@ def test_curves_are_means_over_images_and_only_of_what_is_committed(scene: Scene
     assert of_peers == [("A", 1, 3.0, 10.0), ("A", 2, None, 10.0), ("B", 1, 6.0, 10.0)]
     assert [p.version for p in db.curves(run, 2, 100, 500)] == [2]
     assert db.curves(run, 5, 3, 500) == ()
+
+
+def test_signals_are_means_over_those_who_told_them(scene: Scene) -> None:
+    db, run = scene.rendezvous, scene.run.id
+    two_versions(scene)
+    ada = Losses(1, 1, 0.5, 0.5, Signals(0.5, 1.0, 2.0, None, 0.25, 0.5), Agreement(0.9, 0.4))
+    bob = Losses(1, 1, 0.5, 0.5, Signals(0.2, 4.0, 2.0, 7.0), None)
+    db.write_metrics(
+        run, "A", [RoundMetric(1, 2.0, {"A": PeerMetric(10.0, ada), "B": PeerMetric(10.0, bob)})]
+    )
+    (point,) = db.curves(run, 0, 100, 500)
+    assert (point.sign_real, point.grad_g) == pytest.approx((0.3, 3.0))
+    assert (point.r1, point.sign_held_out, point.diversity) == (7.0, 0.25, 0.5)
+    assert (point.cosine, point.drift) == pytest.approx((0.9, 0.4))
+    status = db.status(run)
+    assert status["signals"] is not None
+    assert status["signals"]["version"] == 1
+    assert status["signals"]["sign_real"] == pytest.approx(0.3)
+    of_peers = {peer["id"]: peer["signals"] for peer in status["peers"]}
+    assert of_peers["A"] is not None and of_peers["A"]["cosine"] == pytest.approx(0.9)
+    assert of_peers["B"] is not None and of_peers["B"]["cosine"] is None
 
 
 def test_a_round_that_waited_for_weeks_is_written_as_well(scene: Scene) -> None:

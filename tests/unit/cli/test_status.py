@@ -8,7 +8,7 @@ import pytest
 
 from p2pgan import rendezvous
 from p2pgan.cli.main import run
-from p2pgan.rendezvous import PeerStatus, RunState, StatusSnapshot
+from p2pgan.rendezvous import PeerStatus, RunState, ScoreShown, SignalsShown, StatusSnapshot
 
 
 def snapshot(*peers: PeerStatus) -> StatusSnapshot:
@@ -25,6 +25,9 @@ def snapshot(*peers: PeerStatus) -> StatusSnapshot:
         last_commit_age_s=7.2,
         units={"open": 1, "leased": 2, "done": 30},
         peers=list(peers),
+        signals=None,
+        best_version=None,
+        scores=[],
     )
 
 
@@ -39,6 +42,22 @@ ADA = PeerStatus(
     digest="0123456789",
     set_aside="",
     offences=3,
+    signals=None,
+)
+SHOWN = SignalsShown(
+    version=39,
+    loss_g=1.0,
+    loss_d=1.0,
+    d_real=0.6,
+    d_fake=0.4,
+    sign_real=0.5,
+    sign_held_out=None,
+    r1=0.0123,
+    grad_g=1.0,
+    grad_d=2.0,
+    diversity=0.61,
+    cosine=0.7,
+    drift=0.95,
 )
 
 
@@ -105,3 +124,44 @@ def test_nobody_is_here(
     text = shown("active", of, monkeypatch, capsys)
     assert "nobody is here; the run waits at version 40" in text
     assert "led by" not in text
+
+
+def test_signals_of_the_version_and_of_each_peer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    told, peer = snapshot(ADA), ADA.copy()
+    told.update(signals=SHOWN, peers=[peer])
+    peer.update(signals=SignalsShown(**{**SHOWN, "cosine": 0.81}))  # type: ignore[typeddict-item]  # of many types
+    text = shown("active", told, monkeypatch, capsys)
+    assert (
+        "version 39 showed: D(x) 0.60, D(G(z)) 0.40, sign 0.50, R1 0.012, gradients 1 2, "
+        "diversity 0.61, cosine 0.70, drift 0.95"
+    ) in text
+    assert any("ada" in line and "0.81" in line for line in text.splitlines())
+    assert "warning" not in text
+
+
+def test_a_collapse_names_the_command_that_goes_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    told = snapshot(ADA)
+    told["signals"] = SignalsShown(**{**SHOWN, "d_fake": 0.6, "grad_g": 0.0})  # type: ignore[typeddict-item]  # as above
+    text = shown("active", told, monkeypatch, capsys)
+    assert "warning: D tells nothing apart any more and G learns nothing: D has collapsed" in text
+    assert "p2pgan rollback --rendezvous DSN --run faces --to VERSION" in text
+
+
+def test_the_newest_score_and_the_best(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    told = snapshot(ADA)
+    told["scores"] = [
+        ScoreShown(version=v, fid=fid, floor=0.5, images=1000, extractor="builtin")
+        for v, fid in ((20, 3.0), (40, 4.0))
+    ]
+    told["best_version"] = 20
+    text = shown("active", told, monkeypatch, capsys)
+    assert "version 40 scored FID 4.000, floor 0.500; the best of those kept is version 20, FID 3.000" in text

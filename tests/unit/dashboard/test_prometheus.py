@@ -16,6 +16,7 @@ PEER = {
     "digest": "d",
     "set_aside": "",
     "offences": 2,
+    "signals": None,
 }
 STATUS = {
     "run": "faces",
@@ -30,6 +31,9 @@ STATUS = {
     "last_commit_age_s": 4.0,
     "units": {"open": 1, "leased": 2, "done": 3},
     "peers": [PEER],
+    "signals": None,
+    "best_version": None,
+    "scores": [],
 }
 
 

@@ -8,7 +8,8 @@ import torch
 from p2pgan.gan import health
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet
-from p2pgan.gan.health import Recovery, warning
+from p2pgan.gan.health import Recovery
+from p2pgan.gan.signals import collapsed, warning
 from p2pgan.gan.trainer import StepStats, Trainer
 from p2pgan.gan.units import UnitStats
 
@@ -125,6 +126,7 @@ def test_signals_that_are_wrong_are_named(change: dict[str, float], line: str | 
     else:
         assert said is not None
         assert line in said
+        assert collapsed(replace(HEALTHY, **change)) == ("collapsed" in line)  # type: ignore[arg-type]  # as above
 
 
 def test_signals_in_a_line():

@@ -85,3 +85,17 @@ def test_failing_steps_go_back_to_the_version_and_are_said(
     assert trained.stats.skipped == 4
     assert isinstance(ready, ContributionReady)
     assert ready.contribution.abs().max() == 0, "nothing that is not finite leaves this peer"
+
+
+def test_a_contribution_tells_how_healthy_its_training_was(
+    trainer: Trainer, inbox: Inbox, thread: TrainingThread
+) -> None:
+    thread.train(1, (Span(0, 0, 0, 600),), trainer.theta(), 0)
+    done = until_contribution(inbox)[-1]
+    assert isinstance(done, ContributionReady)
+    assert done.losses is not None
+    told = done.losses.signals
+    assert told is not None
+    assert told.grad_g > 0 and told.grad_d > 0 and -1 <= told.sign_real <= 1
+    assert told.diversity is not None and told.r1 is not None
+    assert done.losses.agreement is None, "there is no mean yet"

@@ -54,6 +54,7 @@ def test_a_round_moves_the_weights_by_the_weighted_mean() -> None:
 
     torch.testing.assert_close(fresh.theta, base + 2.0)
     assert fresh.digest == digest == vector_digest(fresh.theta)
+    assert made.agreement is None, "this peer made no contribution"
     assert made.snapshot(0, vector_digest(base)) is not None, "the version before can still be given away"
 
 
@@ -145,3 +146,15 @@ def test_only_so_many_old_versions_are_kept_for_those_who_fetch() -> None:
             made.snapshot(wanted, "d")
     kept = [version for version in range(40) if made.snapshot(version, "d") is not None]
     assert len(kept) == SNAPSHOTS_KEPT + SNAPSHOTS_LENT
+
+
+def test_a_candidate_tells_how_the_own_contribution_stands_to_the_mean() -> None:
+    made = vectors()
+    made.contribution = torch.full((LAYOUT.size,), 1.0)
+    for peer, value in (("a", 1.0), ("b", 3.0)):
+        made.store_slice((1, 1, 1, 0, peer), codec("fp32").encode(torch.full((LAYOUT.size,), value)))
+    made.reduce(reduce_effect(("a", 10), ("b", 10)))
+    made.build(BuildCandidate(1, 1, 1, (Shard("a", 0, LAYOUT.size),), "fp32"))
+    assert made.agreement is not None
+    assert made.agreement.cosine == pytest.approx(1.0)
+    assert made.agreement.drift == pytest.approx(0.5, abs=1e-3)

@@ -5,7 +5,16 @@ from math import inf, nan
 import msgspec
 import pytest
 
-from p2pgan.protocol.metrics import MOST_LOSS, Losses, losses
+from p2pgan.protocol.metrics import (
+    MOST_LOSS,
+    MOST_SIZE,
+    Agreement,
+    Losses,
+    Signals,
+    agreement,
+    losses,
+    signals,
+)
 
 
 def test_what_is_told_is_within_bounds() -> None:
@@ -21,8 +30,30 @@ def test_what_is_no_number_is_not_told(place: int, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "told", [[nan, 0, 0, 0], [0, inf, 0, 0], [0, 0, 1.5, 0], [0, 0, 0, nan], [1, 1, 1], "x"]
+    "told",
+    [
+        [nan, 0, 0, 0],
+        [0, inf, 0, 0],
+        [0, 0, 1.5, 0],
+        [0, 0, 0, nan],
+        [1, 1, 1],
+        "x",
+        [0, 0, 0, 0, [2, 0, 0]],
+        [0, 0, 0, 0, None, [0, -1]],
+    ],
 )
 def test_what_others_tell_is_checked(told: object) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(told, Losses)
+
+
+def test_signals_are_told_within_bounds_or_not_at_all() -> None:
+    assert signals(1.5, -1.0, 1e300, None, -2.0, 0.5) == Signals(1.0, 0.0, MOST_SIZE, None, -1.0, 0.5)
+    assert signals(0.5, nan, 1.0, None, None, None) is None
+    assert signals(0.5, 1.0, 1.0, inf, None, None) is None
+    assert agreement(1.0000001, 2.0) == Agreement(1.0, 2.0)
+    assert agreement(nan, nan) is None
+
+
+def test_what_an_older_peer_tells_is_understood() -> None:
+    assert msgspec.convert([1, 1, 0.5, 0.5], Losses).signals is None

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from math import isnan, sqrt
+
+import pytest
+import torch
+
+from p2pgan.averaging.agreement import agreement_of
+
+
+@pytest.mark.parametrize(
+    ("contribution", "mean", "cosine", "drift"),
+    [
+        ([3.0, 4.0], [3.0, 4.0], 1.0, 0.0),
+        ([-3.0, -4.0], [3.0, 4.0], -1.0, 2.0),
+        ([2.0, 0.0], [1.0, 1.0], sqrt(0.5), 1.0),
+        ([6.0, 8.0], [3.0, 4.0], 1.0, 1.0),
+    ],
+)
+def test_cosine_and_distance(
+    contribution: list[float], mean: list[float], cosine: float, drift: float
+) -> None:
+    assert agreement_of(torch.tensor(contribution), torch.tensor(mean)) == pytest.approx((cosine, drift))
+
+
+def test_without_a_length_there_is_none() -> None:
+    nothing, something = torch.zeros(3), torch.ones(3)
+    assert all(isnan(v) for v in (*agreement_of(nothing, something), *agreement_of(something, nothing)))
+
+
+def test_rounding_makes_no_negative_distance() -> None:
+    vector = torch.randn(100_000, generator=torch.Generator().manual_seed(1))
+    cosine, drift = agreement_of(vector, vector * (1 + 1e-7))
+    assert cosine == pytest.approx(1.0)
+    assert 0 <= drift < 1e-2
