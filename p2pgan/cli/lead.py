@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import ExitStack
 from dataclasses import replace
 from socket import gethostname
@@ -133,7 +134,10 @@ def lead(
 
     with ExitStack() as stack:
         if for_class:
-            page = stack.enter_context(dashboard_beside(rendezvous, EVERYWHERE))
+            from p2pgan.peer.blackboard import easily_written
+
+            token = easily_written(secrets.token_hex(), "the dashboard of a class")
+            page = stack.enter_context(dashboard_beside(rendezvous, EVERYWHERE, token))
             options = replace(options, class_page=page)
         elif dashboard:
             from p2pgan.peer.log import Log
