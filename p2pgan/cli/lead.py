@@ -128,7 +128,7 @@ def lead(
     if dry_run:
         from p2pgan.peer.rehearsal import rehearse_lead
 
-        print_lines(rehearse_lead(options))
+        print_lines(rehearse_lead(replace(options, class_page="") if for_class else options))
         return
     from p2pgan.peer.start import lead as lead_run
 

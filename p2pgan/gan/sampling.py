@@ -86,7 +86,7 @@ class Generator:
         return torch.cat(
             [
                 self._draw(part, None if labels is None else labels[: len(part)])
-                for part in latents.split(BATCH)
+                for part in torch.split(latents, BATCH)
             ]
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,7 @@ def shown_to_the_class(swarm: Swarm) -> str:
     log = swarm.peers["ada"].log
     swarm.until(lambda: "and to watch: http://" in log.read_text(errors="replace"), "the blackboard")
     line = next(text for text in log.read_text().splitlines() if "p2pgan join" in text)
+    assert re.search(r"and to watch: http://\S+/\?token=\w{4}-\w{4}-\w{4}$", log.read_text(), re.MULTILINE)
     assert conninfo_to_dict(swarm.dsn)["password"] not in log.read_text()
     parts = conninfo_to_dict(shlex.split(line)[5])
     return make_conninfo("", **{**parts, "host": "127.0.0.1"})
