@@ -6,6 +6,7 @@ import hmac
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Protocol
@@ -16,10 +17,12 @@ from p2pgan.gan.sources import TORCHVISION_NAMES
 from p2pgan.peer.config import RunConfig
 from p2pgan.peer.options import LeadOptions
 from p2pgan.rendezvous.dsn import only_from_here
+from p2pgan.rendezvous.logins import LoginTaken
 from p2pgan.transport.checkup import told_address
 from p2pgan.transport.curve import load_keys
 
-CLASS_LOGIN = "class"
+CLASS_LOGINS = ("class", *(f"class-{number}" for number in range(2, 10)))
+"""Logins are the whole server's, so each database with a class takes another."""
 CLASS_CONNECTIONS = 200
 """For a hundred peers."""
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -48,8 +51,17 @@ def invite_class(rendezvous: Invites, options: LeadOptions) -> str:
     host = None
     if only_from_here(options.rendezvous):  # a server on this machine, which others dial by its address
         host = told_address(options.bind_host, options.advertise).strip("[]")
-    password = easily_written(load_keys(options.state_folder).secret, "the login of a class")
-    return rendezvous.invite(CLASS_LOGIN, host, password=password, connections=CLASS_CONNECTIONS)
+    secret = load_keys(options.state_folder).secret
+
+    def invite(login: str) -> str:
+        password = easily_written(secret, f"the login {login} of a class")
+        return rendezvous.invite(login, host, password=password, connections=CLASS_CONNECTIONS)
+
+    *first, last = CLASS_LOGINS
+    for login in first:
+        with suppress(LoginTaken):  # by a class in another database of that server
+            return invite(login)
+    return invite(last)
 
 
 def easily_written(secret: str, purpose: str) -> str:

@@ -21,6 +21,10 @@ CONNECTIONS = 20
 _ATTEMPTS_TO_END = 3
 
 
+class LoginTaken(ConfigError):
+    """Somebody on that server has the name, who was not invited to this database."""
+
+
 class LoginCalls(Calls):
     """Inviting, revoking and listing logins."""
 
@@ -41,8 +45,8 @@ class LoginCalls(Calls):
             Its DSN. Nobody else has the password in it: the server gets a SCRAM verifier.
 
         Raises:
-            ConfigError: not a name for a login, or the name of somebody who was not invited; or we came
-                by a socket, and no ``host`` is given.
+            LoginTaken: the name is of somebody who was not invited.
+            ConfigError: not a name for a login; or we came by a socket, and no ``host`` is given.
             RendezvousRefused: our login may not create others.
         """
         if not _NAME.fullmatch(login):
@@ -66,7 +70,7 @@ class LoginCalls(Calls):
             verifier = session.scram_verifier(login, password)
             admitted = {"login": login, "verifier": verifier, "connections": connections}
             if not session.value("admit_login", admitted):
-                raise ConfigError(f"{login} is a user of that server already: choose another name")
+                raise LoginTaken(f"{login} is a user of that server already: choose another name")
         return guest_dsn(login, password, host or address.host, address.port, address.database, address.tls)
 
     def revoke(self, login: str) -> int:

@@ -14,6 +14,7 @@ from p2pgan.errors import ConfigError
 from p2pgan.peer import blackboard as board
 from p2pgan.peer.config import run_config
 from p2pgan.peer.options import LeadOptions
+from p2pgan.rendezvous.logins import LoginTaken
 
 COMMIT = "5f0c2a9c6f4e7d8b9a0b1c2d3e4f5a6b7c8d9e0f"
 
@@ -23,10 +24,13 @@ class Doorkeeper:
 
     def __init__(self) -> None:
         self.invited: list[tuple[str, str | None, str | None, int]] = []
+        self.taken: set[str] = set()
 
     def invite(
         self, login: str, host: str | None = None, *, password: str | None = None, connections: int = 20
     ) -> str:
+        if login in self.taken:
+            raise LoginTaken(f"{login} is taken")
         self.invited.append((login, host, password, connections))
         return f"postgresql://{login}:{password}@{host}/gan"
 
@@ -94,6 +98,20 @@ def test_a_class_gets_the_same_login_at_every_start(tmp_path: Path) -> None:
     login, host, password, connections = first
     assert (login, host, connections) == ("class", "10.0.0.7", 200)
     assert password is not None and len(password) == 14 and password.count("-") == 2
+
+
+def test_a_second_class_on_a_server_takes_the_next_login(tmp_path: Path) -> None:
+    doorkeeper = Doorkeeper()
+    options = LeadOptions(rendezvous="postgresql://db.example.org/gan", state_dir=tmp_path)
+    board.invite_class(doorkeeper, options)
+    doorkeeper.taken = {"class", "class-2"}
+    board.invite_class(doorkeeper, options)
+    first, second = doorkeeper.invited
+    assert (first[0], second[0]) == ("class", "class-3")
+    assert first[2] != second[2]
+    doorkeeper.taken.update(board.CLASS_LOGINS)
+    with pytest.raises(LoginTaken):
+        board.invite_class(doorkeeper, options)
 
 
 def test_a_server_elsewhere_keeps_its_name(tmp_path: Path) -> None:
