@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts beside it: from a machine with Python, git and bash to a virtual environment.
 #
 #   prepare EXTRAS   makes the environment, installs this checkout with EXTRAS ("" or "[test]") and

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import ExitStack
+from dataclasses import replace
 from socket import gethostname
 from typing import Annotated
 
@@ -15,6 +17,8 @@ from p2pgan.cli.overrides import layers, overlaid
 from p2pgan.cli.sources import from_environment
 from p2pgan.cli.warnings import warn_without_tls
 from p2pgan.peer.options import LeadOptions
+
+EVERYWHERE = "0.0.0.0"
 
 
 def lead(
@@ -55,6 +59,13 @@ def lead(
     dashboard: Annotated[
         bool, typer.Option("--dashboard", help="Also show the run live in a browser on this machine.")
     ] = False,
+    for_class: Annotated[
+        bool,
+        typer.Option(
+            "--class",
+            help="Invite a class: in the end of the start, print what to write on the blackboard.",
+        ),
+    ] = False,
     show_config: Annotated[
         bool,
         typer.Option("--show-config", help="Print every value and where it came from, and do nothing else."),
@@ -66,6 +77,8 @@ def lead(
 
     The whole configuration is stored in the rendezvous: those who join need only the DSN.
     Ctrl-C leaves cleanly; the run goes on with the others.
+    With --class it prints a line to install p2pgan, a line to join under a login for the whole class, and
+    the address of the dashboard, all of them to be shown; no line has your own password.
 
     Example: p2pgan lead --rendezvous postgresql://me:secret@db.example.org/gan --dataset zip:faces.zip
     """
@@ -119,12 +132,18 @@ def lead(
     if dry_run:
         from p2pgan.peer.rehearsal import rehearse_lead
 
-        print_lines(rehearse_lead(options))
+        print_lines(rehearse_lead(replace(options, class_page="") if for_class else options))
         return
     from p2pgan.peer.start import lead as lead_run
 
     with ExitStack() as stack:
-        if dashboard:
+        if for_class:
+            from p2pgan.peer.blackboard import easily_written
+
+            token = easily_written(secrets.token_hex(), "the dashboard of a class")
+            page = stack.enter_context(dashboard_beside(rendezvous, EVERYWHERE, token))
+            options = replace(options, class_page=page)
+        elif dashboard:
             from p2pgan.peer.log import Log
 
             Log(log_format).note("dashboard", stack.enter_context(dashboard_beside(rendezvous)))

@@ -29,15 +29,18 @@ END_S = 5.0
 class Dashboard:
     """Serves the page of the rendezvous at ``place`` within a ``with`` block, in a thread of its own.
 
-    Nothing is asked of the database while nobody looks. Beyond this machine it listens only with a token.
+    Nothing is asked of the database while nobody looks. Beyond this machine it listens only with a token:
+    ``token``, or a random one.
 
     Raises:
         ConfigError: the host is not this machine's, or no port is free.
     """
 
-    def __init__(self, place: str, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> None:
+    def __init__(
+        self, place: str, host: str = "127.0.0.1", port: int = DEFAULT_PORT, token: str | None = None
+    ) -> None:
         self._source, self._host, self._first_port = Source(place), host, port
-        self._token = None if is_local(host) else secrets.token_urlsafe(24)
+        self._token = None if is_local(host) else token or secrets.token_urlsafe(24)
         self._url = ""
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None

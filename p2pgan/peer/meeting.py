@@ -14,6 +14,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from p2pgan.errors import RunError
 from p2pgan.gan.sources import TORCHVISION_NAMES, open_source
+from p2pgan.peer.blackboard import invite_class
 from p2pgan.peer.config import RunConfig, check_requested, run_config, stored_config
 from p2pgan.peer.log import Log
 from p2pgan.peer.options import JoinOptions, LeadOptions, PeerOptions
@@ -37,6 +38,8 @@ class Meeting:
     run: RunRow | None
     """None: it is to be created."""
     config: RunConfig
+    class_dsn: str | None = None
+    """What a class is to join with; None if none was invited."""
 
 
 @contextmanager
@@ -57,7 +60,8 @@ def to_lead(options: LeadOptions) -> Iterator[Meeting]:
             config = stored_config(run.config)
             check_requested(config, options.requested)
         check_dataset(dataset_of(config, options))
-        yield Meeting(rendezvous, run, config)
+        guests = invite_class(rendezvous, options) if options.class_page is not None else None
+        yield Meeting(rendezvous, run, config, guests)
 
 
 @contextmanager

@@ -109,6 +109,16 @@ class LeadOptions(PeerOptions):
     """Whether a new run takes the largest microbatch that fits this machine's accelerator."""
     no_train: bool = False
     """Hold the pen, own shards and serve snapshots, but train nothing."""
+    class_page: str | None = None
+    """Where a class sees the dashboard; None invites no class."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.class_page is not None and self.embedded:
+            raise ConfigError(
+                "the embedded Postgres listens on this machine only: lead a class with the DSN of a Postgres "
+                "server that everybody reaches"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,8 +40,9 @@ def rehearse_lead(options: LeadOptions) -> list[str]:
         check_requested(config, options.requested)
         _check_classes(options, config)
         lines.append(_resumed(run, config))
+    guests = ["invite a whole class"] if options.class_page is not None else []
     work = "train and lead" if not options.no_train else "lead, and train nothing"
-    return [*lines, *_of_peer(config, options), work]
+    return [*lines, *_of_peer(config, options), *guests, work]
 
 
 def rehearse_join(options: JoinOptions) -> list[str]:

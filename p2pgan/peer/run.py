@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,7 @@ from p2pgan.gan.scores.builtin import builtin_extractor
 from p2pgan.gan.scores.foreign import torchscript_extractor
 from p2pgan.gan.trainer import Trainer
 from p2pgan.journal import Journal
+from p2pgan.peer.blackboard import blackboard
 from p2pgan.peer.config import RunConfig
 from p2pgan.peer.database import Database
 from p2pgan.peer.departure import Departure
@@ -70,7 +72,16 @@ def take_part(meeting: Meeting, options: PeerOptions, trains: bool, log: Log, de
         config = _filled_in(config, options, images, is_new=run is None)
     if run is None:
         run = _create_run(meeting.rendezvous, options.run or FIRST_RUN, config, images)
-    return _take_part(_Place(meeting.rendezvous, run, config, images), options, trains, log, departure)
+    place = _Place(meeting.rendezvous, run, config, images)
+    return _take_part(place, options, trains, log, departure, _board(meeting, options, run, config))
+
+
+def _board(meeting: Meeting, options: PeerOptions, run: RunRow, config: RunConfig) -> tuple[str, ...]:
+    """What to write on the blackboard; nothing without a class."""
+    if not isinstance(options, LeadOptions) or options.class_page is None or meeting.class_dsn is None:
+        return ()
+    named = run.name if sum(r.state == "active" for r in meeting.rendezvous.list_runs()) > 1 else None
+    return tuple(blackboard(meeting.class_dsn, options.class_page, named, config))
 
 
 def _set_threads(options: PeerOptions) -> None:
@@ -177,7 +188,14 @@ class _Means:
     log: Log
 
 
-def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, departure: Departure) -> str:
+def _take_part(
+    place: _Place,
+    options: PeerOptions,
+    trains: bool,
+    log: Log,
+    departure: Departure,
+    board: Sequence[str],
+) -> str:
     run, images = place.run, place.images
     _check_images(run, place.config, images)
     layout = layout_for(place.config.gan.model)
@@ -217,6 +235,8 @@ def _take_part(place: _Place, options: PeerOptions, trains: bool, log: Log, depa
                 f"{run.name}: {counted(images.count, 'image')} at {images.resolution} px, {device.type}",
             )
             log.note("peer", f"{name} is {keys.public[:SHORT_ID]}, listens on {address.control}")
+            for line in board:
+                log.note("class", line)
             means = _Means(registration, layout, device, transport, journal, inbox, log)
             reason = _run_peer(place, means, options, trains, departure)
         except KeyboardInterrupt:

@@ -16,23 +16,37 @@ from p2pgan.rendezvous.rows import LoginRow
 _NAME = re.compile(r"(?!pg_|p2pgan_)(?!(?:public|none)$)[a-z][a-z0-9_-]{0,39}")
 """Names that need no quoting in a DSN, and are nobody else's by rule."""
 _PASSWORD_BYTES = 24
+CONNECTIONS = 20
+"""Two connections a peer: enough for one person's peers and a few looks, not for all of the server."""
 _ATTEMPTS_TO_END = 3
+
+
+class LoginTaken(ConfigError):
+    """Somebody on that server has the name, who was not invited to this database."""
 
 
 class LoginCalls(Calls):
     """Inviting, revoking and listing logins."""
 
-    def invite(self, login: str, host: str | None = None) -> str:
+    def invite(
+        self,
+        login: str,
+        host: str | None = None,
+        *,
+        password: str | None = None,
+        connections: int = CONNECTIONS,
+    ) -> str:
         """Make a login that can take part in this database's runs; one invited before gets a new password.
 
-        ``host`` is the address under which the others reach the database, if it is not ours.
+        ``host`` is the address under which the others reach the database, if it is not ours;
+        ``connections`` is how many the login may have at once. Without a ``password`` it gets a random one.
 
         Returns:
             Its DSN. Nobody else has the password in it: the server gets a SCRAM verifier.
 
         Raises:
-            ConfigError: not a name for a login, or the name of somebody who was not invited; or we came
-                by a socket, and no ``host`` is given.
+            LoginTaken: the name is of somebody who was not invited.
+            ConfigError: not a name for a login; or we came by a socket, and no ``host`` is given.
             RendezvousRefused: our login may not create others.
         """
         if not _NAME.fullmatch(login):
@@ -40,7 +54,7 @@ class LoginCalls(Calls):
                 f"{login!r} is not a name for a login: use up to 40 of a-z, 0-9, _ and -, a letter first, "
                 "and neither public, none, pg_... nor p2pgan_..."
             )
-        password = secrets.token_urlsafe(_PASSWORD_BYTES)
+        password = password or secrets.token_urlsafe(_PASSWORD_BYTES)
         with self._line.transaction() as session:
             address = session.address()
             if host is None and address.host.startswith("/"):
@@ -54,8 +68,9 @@ class LoginCalls(Calls):
                     "have it be given CREATEROLE"
                 )
             verifier = session.scram_verifier(login, password)
-            if not session.value("admit_login", {"login": login, "verifier": verifier}):
-                raise ConfigError(f"{login} is a user of that server already: choose another name")
+            admitted = {"login": login, "verifier": verifier, "connections": connections}
+            if not session.value("admit_login", admitted):
+                raise LoginTaken(f"{login} is a user of that server already: choose another name")
         return guest_dsn(login, password, host or address.host, address.port, address.database, address.tls)
 
     def revoke(self, login: str) -> int:

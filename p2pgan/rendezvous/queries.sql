@@ -67,7 +67,7 @@ where application_name = 'p2pgan' and pid <> pg_backend_pid()
 -- Logins ---------------------------------------------------------------------------------------
 
 -- name: admit_login
-select admit_login(%(login)s, %(verifier)s)
+select admit_login(%(login)s, %(verifier)s, %(connections)s)
 
 -- name: disable_login
 select disable_login(%(login)s)

@@ -177,3 +177,17 @@ def test_an_owner_with_createrole_needs_no_superuser(server: str, fresh_dsn: str
         guest.close()
         assert [row.enabled for row in teacher.list_logins() if row.login == guest.login] == [False]
         assert teacher.migrate() == 0
+
+
+def test_the_login_of_a_class_has_room_for_a_class(fresh: Rendezvous, fresh_dsn: str) -> None:
+    scene = open_scene(fresh)
+    dsn = fresh.invite("wholeclass", password="blackboard-1", connections=40)
+    assert conninfo_to_dict(dsn)["password"] == "blackboard-1"
+    with Rendezvous(dsn) as guest:
+        for number in range(40):
+            guest.register_peer(scene.run.id, registration(f"pupil {number}"))
+        with pytest.raises(RendezvousRefused, match="has registered 40 peers already"):
+            guest.register_peer(scene.run.id, registration("pupil 40"))
+    with psycopg.connect(fresh_dsn) as admin:
+        admin.execute("drop owned by wholeclass")
+        admin.execute("drop role wholeclass")

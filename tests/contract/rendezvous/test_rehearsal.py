@@ -44,12 +44,13 @@ def faces(fresh: Rendezvous) -> Rendezvous:
 def test_a_new_run_in_an_empty_database(
     fresh_dsn: str, state: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert rehearsed(capsys, "lead", fresh_dsn, "--epochs", "3", "--no-train") == [
+    assert rehearsed(capsys, "lead", fresh_dsn, "--epochs", "3", "--no-train", "--class") == [
         "make the tables of p2pgan in the database",
         "create the run gan: dcgan at 32 px on digits, until 3 epochs",
         "read the images digits",
         f"be the peer ada, with a new key in {state / 'ada'}",
         "listen on 127.0.0.1, two free ports, and tell others to dial 127.0.0.1",
+        "invite a whole class",
         "lead, and train nothing",
     ]
     assert not state.exists()
@@ -61,6 +62,7 @@ def test_a_new_run_in_an_empty_database(
 def test_an_embedded_postgres_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = f"embedded:{tmp_path / 'class'}"
     assert rehearsed(capsys, "lead", place)[0] == f"make an embedded Postgres at {place}"
+    assert run(["lead", "--rendezvous", place, "--class", "--dry-run"]) == 2  # nobody else could reach it
     assert not (tmp_path / "class").exists()
     assert run(["join", "--rendezvous", place, "--dry-run"]) == 2
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import yaml
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from p2pgan.peer.config import merge
 from p2pgan.rendezvous import EmbeddedPostgres
@@ -30,6 +31,17 @@ def invite(swarm: Swarm, login: str) -> str:
     return dsn
 
 
+def shown_to_the_class(swarm: Swarm) -> str:
+    """The DSN in the line for the blackboard, once the leader has printed it; the server is on loopback."""
+    log = swarm.peers["ada"].log
+    swarm.until(lambda: "and to watch: http://" in log.read_text(errors="replace"), "the blackboard")
+    line = next(text for text in log.read_text().splitlines() if "p2pgan join" in text)
+    assert re.search(r"and to watch: http://\S+/\?token=\w{4}-\w{4}-\w{4}$", log.read_text(), re.MULTILINE)
+    assert conninfo_to_dict(swarm.dsn)["password"] not in log.read_text()
+    parts = conninfo_to_dict(shlex.split(line)[5])
+    return make_conninfo("", **{**parts, "host": "127.0.0.1"})
+
+
 def committing_logins(swarm: Swarm) -> set[str]:
     with psycopg.connect(swarm.dsn) as admin:
         rows = admin.execute("select committed_by from p2pgan.manifests where version > 0").fetchall()
@@ -43,9 +55,11 @@ def test_invited_logins_train_lead_and_are_revoked(
     config = tmp_path / "run.yaml"
     config.write_text(yaml.safe_dump(dict(merge(SMALL, {"leadership": {"rotate_every": 2}}))))
     swarm.database.migrate()
-    swarm.start("ada", command="lead", arguments=["--config", str(config), "--dataset", "digits"])
+    swarm.start("ada", command="lead", arguments=["--class", "--config", str(config), "--dataset", "digits"])
     swarm.until(lambda: [r for r in swarm.database.list_runs() if r.name == swarm.run], "the run")
     dsns = {name: invite(swarm, name) for name in ("ben", "eve")}
+    with psycopg.connect(shown_to_the_class(swarm)) as guest:
+        assert guest.execute("select session_user").fetchone() == ("class",)
     for name, dsn in dsns.items():
         swarm.start(name, dsn=dsn)
 

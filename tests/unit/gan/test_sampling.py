@@ -73,3 +73,15 @@ def test_files(tmp_path: Path):
         assert single.getpixel((3, 5)) == tuple(images[1, :, 5, 3].tolist())
     with pytest.raises(ConfigError, match="choose another --out"):
         write_grid(images, paths[0] / "grid.png")
+
+
+def test_a_way_leads_from_one_image_to_another(config: GanConfig, vector: torch.Tensor):
+    generator = Generator(config, vector)
+    ends = generator.sample(4, seed=5).float()
+    way = generator.interpolate(1, 3, steps=5, seed=5).float()
+    assert way.shape == (5, 3, 32, 32)
+    assert (way[0] - ends[1]).abs().max() <= 1 and (way[-1] - ends[3]).abs().max() <= 1
+    assert len({image.numpy().tobytes() for image in way}) == 5
+    for wrong in ({"steps": 1}, {"start": -1}):
+        with pytest.raises(ConfigError, match="give at least 2"):
+            generator.interpolate(**{"start": 0, "end": 1, **wrong})
