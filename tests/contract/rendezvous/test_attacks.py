@@ -52,7 +52,7 @@ STATEMENTS = {
     "become the owner": "do $$ begin execute format('set role %I', p2pgan.owner_role()); end $$",
     "become another": "set session authorization postgres",
     "create a login": "create role accomplice login superuser",
-    "invite": "select admit_login('accomplice', 'SCRAM-SHA-256$x')",
+    "invite": "select admit_login('accomplice', 'SCRAM-SHA-256$x', 20)",
     "revoke": "select disable_login('postgres')",
     "dismiss": "select dismiss_peers('postgres')",
     "end sessions": "select end_sessions('postgres')",
