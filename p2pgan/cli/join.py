@@ -25,7 +25,7 @@ def join(
     advertise: o.Advertise = None,
     port: o.Port = 0,
     threads: o.Threads = None,
-    log_format: o.LogFormatOption = "lines",
+    log: o.LogForm = "auto",
     dry_run: o.DryRun = False,
     debug: o.Debug = False,
 ) -> None:
@@ -50,7 +50,7 @@ def join(
         advertise=advertise,
         port=port,
         threads=threads,
-        log_format=log_format,
+        log_format=log,
     )
     warn_without_tls(rendezvous)
     if dry_run:

@@ -55,7 +55,7 @@ def lead(
     advertise: o.Advertise = None,
     port: o.Port = 0,
     threads: o.Threads = None,
-    log_format: o.LogFormatOption = "lines",
+    log: o.LogForm = "auto",
     dashboard: Annotated[
         bool, typer.Option("--dashboard", help="Also show the run live in a browser on this machine.")
     ] = False,
@@ -121,7 +121,7 @@ def lead(
         advertise=advertise,
         port=port,
         threads=threads,
-        log_format=log_format,
+        log_format=log,
     )
     if show_config:
         from p2pgan.cli.shown import print_config
@@ -146,5 +146,5 @@ def lead(
         elif dashboard:
             from p2pgan.peer.log import Log
 
-            Log(log_format).note("dashboard", stack.enter_context(dashboard_beside(rendezvous)))
+            Log(log).note("dashboard", stack.enter_context(dashboard_beside(rendezvous)))
         lead_run(options)

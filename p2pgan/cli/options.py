@@ -143,9 +143,9 @@ Port = Annotated[
         rich_help_panel=PEER,
     ),
 ]
-LogFormatOption = Annotated[
+LogForm = Annotated[
     LogFormat,
-    option("--log-format", help="How log lines look.", rich_help_panel=PEER),
+    option("--log", help="auto: live on a terminal, else lines.", rich_help_panel=PEER),
 ]
 DryRun = Annotated[
     bool,

@@ -20,6 +20,7 @@ from p2pgan.peer.inbox import (
 )
 from p2pgan.peer.log import Log
 from p2pgan.peer.memory import Memory
+from p2pgan.peer.observer import Observer
 from p2pgan.peer.perform import Performer
 from p2pgan.peer.training import TrainingThread
 from p2pgan.peer.vectors import Snapshot, Vectors
@@ -56,12 +57,13 @@ class Peer:
         memory: Memory,
         inbox: Inbox,
         log: Log,
+        observer: Observer,
         refused: Callable[[], Mapping[PeerId, int]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._machine, self._performer, self._vectors = machine, performer, vectors
         self._training, self._database, self._memory = training, database, memory
-        self._inbox, self._log, self._clock = inbox, log, clock
+        self._inbox, self._log, self._observer, self._clock = inbox, log, observer, clock
         self._refused = refused
         """What the transport refused, by sender, as often as it did so far."""
         self._offences: Counter[PeerId] = Counter()
@@ -90,6 +92,8 @@ class Peer:
                 next_tick = now + TICK_S
                 self._count_offences(now)
                 self._handle(Tick())
+                if self._log.draws:
+                    self._log.standing(self._observer.standing())
             try:
                 item = self._inbox.get(timeout=max(0.0, next_tick - self._clock()))
             except queue.Empty:

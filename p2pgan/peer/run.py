@@ -39,6 +39,7 @@ from p2pgan.peer.inbox import Inbox
 from p2pgan.peer.log import Log
 from p2pgan.peer.meeting import FIRST_RUN, Meeting, dataset_of
 from p2pgan.peer.memory import Memory
+from p2pgan.peer.observer import Observer
 from p2pgan.peer.options import JoinOptions, LeadOptions, PeerOptions
 from p2pgan.peer.peer import Peer
 from p2pgan.peer.perform import Performer
@@ -277,9 +278,11 @@ def _run_peer(place: _Place, means: _Means, options: PeerOptions, trains: bool, 
             run.name, me, vectors, training, means.transport, database, memory, inbox, log,
             machine.member.accepts,
         )  # fmt: skip
+        observer = Observer(means.registration.name, machine, training, database, performer.lending)
         peer = Peer(
-            machine, performer, vectors, training, database, memory, inbox, log, means.transport.offences
-        )
+            machine, performer, vectors, training, database, memory, inbox, log, observer,
+            means.transport.offences,
+        )  # fmt: skip
         _restore(peer, database, means.journal, run, log)
         departure.ask(peer.leave)
         return peer.run()

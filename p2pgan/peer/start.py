@@ -48,8 +48,8 @@ def join(options: JoinOptions) -> None:
 
 
 def _run(meet: Callable[[Log], AbstractContextManager[Meeting]], options: PeerOptions, trains: bool) -> None:
-    log, departure = Log(options.log_format), Departure()
-    with departure.on_signals():
+    departure = Departure()
+    with departure.on_signals(), Log(options.log_format) as log:
         try:
             log.note("start", "starting: loading torch takes a few seconds")
             with meet(log) as meeting:
@@ -58,4 +58,5 @@ def _run(meet: Callable[[Log], AbstractContextManager[Meeting]], options: PeerOp
                 reason = take_part(meeting, options, trains, log, departure)
         except KeyboardInterrupt:
             reason = "left before it took part"
+        log.close()
         log.note("leaving", reason)  # the last line: whoever waits for the end sees that it is there
