@@ -54,9 +54,9 @@ def join(
     )
     warn_without_tls(rendezvous)
     if dry_run:
-        from p2pgan.peer.rehearsal import rehearse_join
+        from p2pgan.peer.dry_run import dry_run_join
 
-        print_lines(rehearse_join(options))
+        print_lines(dry_run_join(options))
         return
     from p2pgan.peer.start import join as join_run
 

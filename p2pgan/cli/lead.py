@@ -130,9 +130,9 @@ def lead(
         return
     warn_without_tls(rendezvous)
     if dry_run:
-        from p2pgan.peer.rehearsal import rehearse_lead
+        from p2pgan.peer.dry_run import dry_run_lead
 
-        print_lines(rehearse_lead(replace(options, class_page="") if for_class else options))
+        print_lines(dry_run_lead(replace(options, class_page="") if for_class else options))
         return
     from p2pgan.peer.start import lead as lead_run
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from p2pgan.errors import ConfigError, WeightsError
+from p2pgan.errors import ConfigError, Trouble, WeightsError
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet, training_images
 from p2pgan.gan.ema import ema_update, half_life_at
@@ -116,7 +116,8 @@ def train(
         after = partial(stepped, number, stop - start)
         stats = train_unit(trainer, number, epoch, start, stop, stopping, after)
         if stats.skipped * config.step_images >= stats.images:
-            raise WeightsError(f"training diverged in unit {number}: no step was finite; lower lr_g and lr_d")
+            text = f"training diverged in unit {number}: no step was finite; lower lr_g and lr_d"
+            raise WeightsError(text, Trouble.NAN)
         seen += stats.images
         theta = trainer.theta()
         if stats.skipped == 0:

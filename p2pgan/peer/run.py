@@ -19,6 +19,7 @@ from p2pgan.errors import (
     DatasetError,
     RendezvousUnavailable,
     SchemaMismatch,
+    Trouble,
     WeightsError,
 )
 from p2pgan.gan.data import ImageSet, open_images, run_fingerprint, training_images
@@ -144,7 +145,8 @@ def _check_images(run: RunRow, config: RunConfig, images: ImageSet) -> None:
         raise DatasetError(
             f"these are not the images of the run {run.name}: {counted(mine['count'], 'image')} with digest "
             f"{mine['digest'][:12]}, not {theirs['count']} with {theirs['digest'][:12]}; "
-            "point --dataset to the same images"
+            "point --dataset to the same images",
+            Trouble.IMAGES,
         )
 
 
@@ -201,7 +203,8 @@ def _take_part(
     _check_images(run, place.config, images)
     layout = layout_for(place.config.gan.model)
     if layout.schema_hash != run.schema_hash:
-        raise SchemaMismatch(f"the nets of the run {run.name} are of another version of p2pgan")
+        text = f"the nets of the run {run.name} are of another version of p2pgan"
+        raise SchemaMismatch(text, Trouble.RELEASE)
     device = pick_device(options.device)
     named = options.name != gethostname()
     options, folder = take_identity(options, named)

@@ -67,7 +67,7 @@ def _opened(stack: ExitStack, place: str, findings: list[Finding]) -> Rendezvous
     try:
         return stack.enter_context(open_rendezvous(place, read_only=True))
     except NoCluster as error:
-        findings.append(Finding("database", "note", str(error)))
+        findings.append(Finding("database", "note", error.told))
     except RendezvousUnavailable as error:
-        findings.append(Finding("database", "mend", str(error)))
+        findings.append(Finding("database", "mend", error.told))
     return None

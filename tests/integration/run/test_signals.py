@@ -164,7 +164,7 @@ def test_on_a_terminal_it_draws_and_leaves_it_whole(swarm: Swarm) -> None:
         terminal.until(" images/s", DEADLINE_S)
         peer.expected_end = True
         terminal.type("\x03")
-        terminal.until("leaving   \x1b[0mleft\r\n", DEADLINE_S)
+        terminal.until("\x1b[0m left\r\n", DEADLINE_S)
         assert ends(peer) == []
         assert terminal.is_whole
     assert state(swarm, "drawn") == "left"
