@@ -26,6 +26,7 @@ def join(
     port: o.Port = 0,
     threads: o.Threads = None,
     log: o.LogForm = "auto",
+    track: o.Trackers = None,
     dry_run: o.DryRun = False,
     debug: o.Debug = False,
 ) -> None:
@@ -51,6 +52,7 @@ def join(
         port=port,
         threads=threads,
         log_format=log,
+        trackers=tuple(track or ()),
     )
     warn_without_tls(rendezvous)
     if dry_run:

@@ -56,6 +56,7 @@ def lead(
     port: o.Port = 0,
     threads: o.Threads = None,
     log: o.LogForm = "auto",
+    track: o.Trackers = None,
     dashboard: Annotated[
         bool, typer.Option("--dashboard", help="Also show the run live in a browser on this machine.")
     ] = False,
@@ -122,6 +123,7 @@ def lead(
         port=port,
         threads=threads,
         log_format=log,
+        trackers=tuple(track or ()),
     )
     if show_config:
         from p2pgan.cli.shown import print_config

@@ -45,7 +45,6 @@ WRONG_USE = 2
 
 app = typer.Typer(
     name="p2pgan",
-    add_completion=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     cls=Group,

@@ -147,6 +147,15 @@ LogForm = Annotated[
     LogFormat,
     option("--log", help="auto: live on a terminal, else lines.", rich_help_panel=PEER),
 ]
+Trackers = Annotated[
+    list[str] | None,
+    option(
+        "--track",
+        metavar="WHERE",
+        help="Also write losses to tensorboard:DIR, wandb:PROJECT or trackio:PROJECT; may be repeated.",
+        rich_help_panel=PEER,
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Say what would happen, and do none of it."),

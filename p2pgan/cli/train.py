@@ -46,6 +46,7 @@ def train(
     device: o.Device = "auto",
     threads: o.Threads = None,
     log: o.LogForm = "auto",
+    track: o.Trackers = None,
     debug: o.Debug = False,
 ) -> None:
     """Train in one process, without a database, with the same trainer as the peers.
@@ -63,7 +64,9 @@ def train(
     from p2pgan.peer.device import pick_device, some_threads
     from p2pgan.peer.log import Log
     from p2pgan.peer.progress import Progress
+    from p2pgan.peer.trackers import check_trackers, open_trackers
 
+    check_trackers(track or ())
     run = run_config(
         requested(
             config,
@@ -91,6 +94,7 @@ def train(
     if batch_size == o.AUTO:
         gan = with_largest_microbatch(gan, place)
     with some_threads(threads), asked_to_end() as asked, Log(log) as told:
+        told.track(open_trackers(track or (), out.name))
         trained = train_alone(
             gan,
             images,

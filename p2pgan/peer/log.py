@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class Log:
     """Tells facts, and falls silent when nobody can read them. It leaves the terminal whole where it ends."""
 
-    def __init__(self, form: LogFormat, trackers: Sequence[Renderer] = ()) -> None:
-        self._renderers = [_renderer(form), *trackers]
+    def __init__(self, form: LogFormat) -> None:
+        self._shown = _renderer(form)
+        self._trackers: list[Renderer] = []
         self.draws = form == "auto" and _on_terminal()
         """Whether somebody is shown how things stand; else nobody need find it out."""
 
@@ -35,9 +36,14 @@ class Log:
         self.close()
 
     def close(self) -> None:
-        """Give the terminal back; what follows is written as lines."""
-        for renderer in self._renderers:
-            renderer.close()
+        """Give the terminal back, and end the trackers; what follows is written as lines."""
+        self._shown.close()
+        while self._trackers:
+            self._with(self._trackers.pop(), lambda tracker: tracker.close())
+
+    def track(self, trackers: Sequence[Renderer]) -> None:
+        """From now on tell these as well."""
+        self._trackers = [*self._trackers, *trackers]
 
     def note(self, kind: str, text: str) -> None:
         """A decision and its reason."""
@@ -56,8 +62,17 @@ class Log:
         self._tell(standing)
 
     def _tell(self, fact: Fact) -> None:
-        for renderer in self._renderers:
-            renderer.tell(fact)
+        self._shown.tell(fact)
+        for tracker in tuple(self._trackers):
+            self._with(tracker, lambda told: told.tell(fact))
+
+    def _with(self, tracker: Renderer, call: Callable[[Renderer], None]) -> None:
+        """A tracker that fails, in whatever way its library has, is dropped: training goes on."""
+        try:
+            call(tracker)
+        except Exception as error:
+            self._trackers = [other for other in self._trackers if other is not tracker]
+            self._shown.tell(Noted("tracker", f"it fails, and is left out from now on: {error}"))
 
 
 def _renderer(form: LogFormat) -> Renderer:

@@ -57,6 +57,8 @@ class PeerOptions:
     threads: int | None = None
     """torch's threads; None leaves torch's own choice."""
     log_format: LogFormat = "auto"
+    trackers: tuple[str, ...] = ()
+    """Where numbers go besides: ``tensorboard:DIR``, ``wandb:PROJECT``, ``trackio:PROJECT``."""
 
     def __post_init__(self) -> None:
         if not self.rendezvous.strip():

@@ -187,7 +187,7 @@ def test_it_is_chosen_on_a_terminal_alone(terminal: Watched, monkeypatch: pytest
         assert log.draws
     with Log("lines") as log:
         assert not log.draws
-        assert isinstance(log._renderers[0], Lines)
+        assert isinstance(log._shown, Lines)
     monkeypatch.setenv("TERM", "dumb")
     assert not Log("auto").draws
     monkeypatch.setattr(sys, "stdout", io.StringIO())
