@@ -201,6 +201,8 @@ class Database:
                 s.digest,
                 s.set_aside,
                 s.offences,
+                s.spans,
+                s.reached,
             )
             for s in effect.stats
         ]
