@@ -19,6 +19,8 @@ def heir(status: StatusSnapshot, named: PeerId | None) -> PeerId | None:
         return named
     if status["leader"] is None:
         return None
+    # Versions are as of the last roll-up, in which somebody may not have applied the newest yet.
+    newest = max((peer["version"] for peer in status["peers"] if peer["id"] == status["leader"]), default=0)
     eligible = [
         peer["id"]
         for peer in status["peers"]
@@ -26,6 +28,6 @@ def heir(status: StatusSnapshot, named: PeerId | None) -> PeerId | None:
         and peer["state"] == "active"
         and peer["last_seen_s"] < LIVE_S
         and not peer["set_aside"]
-        and peer["version"] >= status["committed_version"]
+        and peer["version"] >= newest - 1
     ]
     return next(iter(by_rendezvous_hash(status["run"], status["term"] + 1, eligible)), None)
