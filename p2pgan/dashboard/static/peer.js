@@ -53,7 +53,7 @@ export function peerPage(run, id) {
       fact("Images per second", brief(isHere(peer) ? peer.images_per_s : 0));
       fact("Share of the work", `${Math.round((100 * (view.overview.shares[id] ?? 0)) / (all || 1))} %`);
       fact("In hand", peer.spans ? counted(peer.spans, "span") : "nothing");
-      fact("Reached by the leader", isHere(peer) ? (peer.reached ? "yes" : "not yet") : "–");
+      fact("Reached", isHere(peer) ? (peer.reached ? "yes" : "not yet") : "–");
       fact("Last sign", ago(peer.last_seen_s));
       fact("Device", peer.device);
       fact("Offences", count(peer.offences) + (peer.set_aside ? `; ${peer.set_aside}` : ""));
