@@ -120,6 +120,7 @@ def train(
     from p2pgan.gan.folder import TrainingFolder
     from p2pgan.gan.train import train as train_alone
     from p2pgan.peer.device import pick_device, some_threads
+    from p2pgan.peer.log import Log
     from p2pgan.peer.progress import Progress
 
     chosen = config if config is not None else GanConfig()
@@ -134,7 +135,7 @@ def train(
             epochs=epochs,
             images_goal=images_goal,
             device=place,
-            callbacks=callbacks if quiet else [Progress(), *callbacks],
+            callbacks=callbacks if quiet else [Progress(Log("lines")), *callbacks],
         )
 
 

@@ -21,11 +21,45 @@ that calls the library. The message of each error is one line: what is wrong and
 
 from __future__ import annotations
 
+from enum import StrEnum
+
+
+class Trouble(StrEnum):
+    """A trouble that people have again and again: its value is the anchor in docs/troubleshooting.md."""
+
+    NO_WORK = "no-open-work"
+    NOT_STARTED = "not-started"
+    DATABASE_NAME = "database-name"
+    DATABASE_PORT = "database-port"
+    DATABASE_TLS = "database-tls"
+    DATABASE_PASSWORD = "database-password"
+    DATABASE_ROLE = "database-role"
+    MEMORY = "memory"
+    NAN = "nan"
+    IMAGES = "other-images"
+    CLOCK = "clock"
+    FIREWALL = "firewall"
+    RELEASE = "release"
+
+
+def more_about(text: str, trouble: Trouble | None) -> str:
+    """``text`` with the place where more is said, for whoever reads it."""
+    return text if trouble is None else f"{text} (troubleshooting.md#{trouble})"
+
 
 class P2pganError(Exception):
     """Base of all errors raised by p2pgan; its text is one line for the person at the keyboard."""
 
     exit_code = 1
+
+    def __init__(self, text: str = "", trouble: Trouble | None = None) -> None:
+        super().__init__(text)
+        self.trouble = trouble
+
+    @property
+    def told(self) -> str:
+        """The text, and where more is said about it."""
+        return more_about(str(self), self.trouble)
 
 
 class UserError(P2pganError):

@@ -25,7 +25,8 @@ def join(
     advertise: o.Advertise = None,
     port: o.Port = 0,
     threads: o.Threads = None,
-    log_format: o.LogFormatOption = "lines",
+    log: o.LogForm = "auto",
+    track: o.Trackers = None,
     dry_run: o.DryRun = False,
     debug: o.Debug = False,
 ) -> None:
@@ -50,13 +51,14 @@ def join(
         advertise=advertise,
         port=port,
         threads=threads,
-        log_format=log_format,
+        log_format=log,
+        trackers=tuple(track or ()),
     )
     warn_without_tls(rendezvous)
     if dry_run:
-        from p2pgan.peer.rehearsal import rehearse_join
+        from p2pgan.peer.dry_run import dry_run_join
 
-        print_lines(rehearse_join(options))
+        print_lines(dry_run_join(options))
         return
     from p2pgan.peer.start import join as join_run
 

@@ -55,7 +55,8 @@ def lead(
     advertise: o.Advertise = None,
     port: o.Port = 0,
     threads: o.Threads = None,
-    log_format: o.LogFormatOption = "lines",
+    log: o.LogForm = "auto",
+    track: o.Trackers = None,
     dashboard: Annotated[
         bool, typer.Option("--dashboard", help="Also show the run live in a browser on this machine.")
     ] = False,
@@ -121,7 +122,8 @@ def lead(
         advertise=advertise,
         port=port,
         threads=threads,
-        log_format=log_format,
+        log_format=log,
+        trackers=tuple(track or ()),
     )
     if show_config:
         from p2pgan.cli.shown import print_config
@@ -130,9 +132,9 @@ def lead(
         return
     warn_without_tls(rendezvous)
     if dry_run:
-        from p2pgan.peer.rehearsal import rehearse_lead
+        from p2pgan.peer.dry_run import dry_run_lead
 
-        print_lines(rehearse_lead(replace(options, class_page="") if for_class else options))
+        print_lines(dry_run_lead(replace(options, class_page="") if for_class else options))
         return
     from p2pgan.peer.start import lead as lead_run
 
@@ -146,5 +148,5 @@ def lead(
         elif dashboard:
             from p2pgan.peer.log import Log
 
-            Log(log_format).note("dashboard", stack.enter_context(dashboard_beside(rendezvous)))
+            Log(log).note("dashboard", stack.enter_context(dashboard_beside(rendezvous)))
         lead_run(options)

@@ -45,7 +45,6 @@ WRONG_USE = 2
 
 app = typer.Typer(
     name="p2pgan",
-    add_completion=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     cls=Group,
@@ -102,7 +101,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         outcome = app(list(arguments) or ["--help"], prog_name="p2pgan", standalone_mode=False)
     except P2pganError as error:
-        return _report(str(error), error.exit_code, debug)
+        return _report(error.told, error.exit_code, debug)
     except typer.TyperException as error:
         return _report(
             f"{error.format_message()} (see p2pgan {_command(arguments)}--help)", error.exit_code, debug

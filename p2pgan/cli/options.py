@@ -143,9 +143,18 @@ Port = Annotated[
         rich_help_panel=PEER,
     ),
 ]
-LogFormatOption = Annotated[
+LogForm = Annotated[
     LogFormat,
-    option("--log-format", help="How log lines look.", rich_help_panel=PEER),
+    option("--log", help="auto: live on a terminal, else lines.", rich_help_panel=PEER),
+]
+Trackers = Annotated[
+    list[str] | None,
+    option(
+        "--track",
+        metavar="WHERE",
+        help="Also write losses to tensorboard:DIR, wandb:PROJECT or trackio:PROJECT; may be repeated.",
+        rich_help_panel=PEER,
+    ),
 ]
 DryRun = Annotated[
     bool,

@@ -45,6 +45,8 @@ def train(
     download: o.Download = False,
     device: o.Device = "auto",
     threads: o.Threads = None,
+    log: o.LogForm = "auto",
+    track: o.Trackers = None,
     debug: o.Debug = False,
 ) -> None:
     """Train in one process, without a database, with the same trainer as the peers.
@@ -60,8 +62,11 @@ def train(
     from p2pgan.gan.train import train as train_alone
     from p2pgan.peer.config import run_config
     from p2pgan.peer.device import pick_device, some_threads
+    from p2pgan.peer.log import Log
     from p2pgan.peer.progress import Progress
+    from p2pgan.peer.trackers import check_trackers, open_trackers
 
+    check_trackers(track or ())
     run = run_config(
         requested(
             config,
@@ -88,14 +93,15 @@ def train(
     gan = with_classes_of(run.gan, images) if conditional else run.gan
     if batch_size == o.AUTO:
         gan = with_largest_microbatch(gan, place)
-    with some_threads(threads), asked_to_end() as asked:
+    with some_threads(threads), asked_to_end() as asked, Log(log) as told:
+        told.track(open_trackers(track or (), out.name))
         trained = train_alone(
             gan,
             images,
             folder,
             epochs=run.goal.epochs or USUAL_EPOCHS,
             device=place,
-            callbacks=[Progress()],
+            callbacks=[Progress(told, f"training {run.dataset} into {out}")],
             stopping=asked.is_set,
         )
     typer.echo(_outcome(trained))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from p2pgan.dashboard.source import Source
+from p2pgan.dashboard.succession import heir
 from p2pgan.errors import P2pganError, RunError
 from p2pgan.rendezvous import Rendezvous
 
@@ -81,9 +82,11 @@ class Hub:
 
     async def _news(self, run_id: int) -> bytes:
         def read(rendezvous: Rendezvous) -> bytes:
+            status, overview = rendezvous.status(run_id), rendezvous.overview(run_id)
             view = {
-                "status": rendezvous.status(run_id),
-                "overview": rendezvous.overview(run_id),
+                "status": status,
+                "overview": overview,
+                "heir": heir(status, overview["successor"]),
                 "now": time.time(),
             }
             return msgspec.json.encode(view)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from p2pgan.errors import Trouble, more_about
 from p2pgan.gan.trainer import StepStats, Trainer
 
 FAILURES = 3
@@ -35,7 +36,8 @@ class Recovery:
         """Looks at a step and does what it takes; what was done, in a line for people."""
         if self._trainer.device_batch != self._device_batch:
             self._device_batch = self._trainer.device_batch
-            return f"memory ran out: {self._device_batch} images at once from now on; the steps stay the same"
+            text = f"memory ran out: {self._device_batch} images at once from now on; the steps stay the same"
+            return more_about(text, Trouble.MEMORY)
         if stats.finite:
             self._failures = 0
             return self._calm_down(stats.images)
@@ -65,7 +67,8 @@ class Recovery:
             # Said before; a line for every three steps would hide all others.
             return None
         self._trainer.pace /= 2
-        return (
+        text = (
             f"{FAILURES} steps in a row were not finite: back to the last version, learning rates at "
             f"{self._trainer.pace:g} of the configured ones"
         )
+        return more_about(text, Trouble.NAN)

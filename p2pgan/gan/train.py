@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from p2pgan.errors import ConfigError, WeightsError
+from p2pgan.errors import ConfigError, Trouble, WeightsError
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet, training_images
 from p2pgan.gan.ema import ema_update, half_life_at
@@ -17,7 +18,7 @@ from p2pgan.gan.folder import TrainingFolder
 from p2pgan.gan.health import Recovery
 from p2pgan.gan.sampling import Generator
 from p2pgan.gan.signals import warning
-from p2pgan.gan.trainer import Trainer
+from p2pgan.gan.trainer import StepStats, Trainer
 from p2pgan.gan.units import UnitStats, summarise, train_unit
 
 __all__ = ["Callbacks", "Trained", "UnitStats", "summarise", "train"]
@@ -31,6 +32,9 @@ class Callbacks:
 
     def on_unit(self, stats: UnitStats) -> None:
         """After each unit."""
+
+    def on_step(self, unit: int, done: int, of: int) -> None:
+        """After each step: ``done`` images of the ``of`` in unit number ``unit``."""
 
     def on_progress(self, images: int, goal: int) -> None:
         """After each unit: images trained so far, and images in all."""
@@ -102,13 +106,18 @@ def train(
             for callback in callbacks:
                 callback.on_notice(text)
 
+    def stepped(unit: int, of: int, step: StepStats, done: int) -> None:
+        notice(recovery.after(step))
+        for callback in callbacks:
+            callback.on_step(unit, done, of)
+
     for number, (epoch, start, stop) in enumerate(_units(images.count, unit_images, goal), 1):
         trainer.at(seen)
-        stats = train_unit(
-            trainer, number, epoch, start, stop, stopping, lambda step: notice(recovery.after(step))
-        )
+        after = partial(stepped, number, stop - start)
+        stats = train_unit(trainer, number, epoch, start, stop, stopping, after)
         if stats.skipped * config.step_images >= stats.images:
-            raise WeightsError(f"training diverged in unit {number}: no step was finite; lower lr_g and lr_d")
+            text = f"training diverged in unit {number}: no step was finite; lower lr_g and lr_d"
+            raise WeightsError(text, Trouble.NAN)
         seen += stats.images
         theta = trainer.theta()
         if stats.skipped == 0:

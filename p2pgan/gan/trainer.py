@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from p2pgan.averaging.flatten import Layout, bind, check_vector, flatten, layout_of
-from p2pgan.errors import ConfigError, InternalError
+from p2pgan.errors import ConfigError, InternalError, Trouble
 from p2pgan.gan.augment import Augment, augment_draws
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet
@@ -252,7 +252,8 @@ class Trainer:
         if self.device_batch == 1:
             raise ConfigError(
                 f"not even one image fits the memory of {self.device}; set a smaller gan.model.width, "
-                "or train with --device cpu"
+                "or train with --device cpu",
+                Trouble.MEMORY,
             )
         self.device_batch = (self.device_batch + 1) // 2
         self._passes.forget()

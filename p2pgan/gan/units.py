@@ -42,7 +42,7 @@ class UnitStats:
 
     def __str__(self) -> str:
         line = (
-            f"unit {self.unit} done, {self.images} images in {self.seconds:.1f} s, "
+            f"unit {self.unit} done: {self.images} images in {self.seconds:.1f} s, "
             f"G {self.loss_g:.2f} D {self.loss_d:.2f}"
         )
         return f"{line}, {self.skipped} steps left out" if self.skipped else line
@@ -68,19 +68,20 @@ def train_unit(
     start: int,
     stop: int,
     stopping: Callable[[], bool],
-    after: Callable[[StepStats], object] = lambda stats: None,
+    after: Callable[[StepStats, int], object] = lambda stats, done: None,
 ) -> UnitStats:
     """Trains on the images at positions ``[start, stop)`` of an epoch, step by step.
 
-    At least one is made; after each one ``after`` is told, and ``stopping`` says whether to leave out the
-    rest.
+    At least one is made; after each one ``after`` is told, with the images so far, and ``stopping`` says
+    whether to leave out the rest.
     """
     began = time.perf_counter()
     size = trainer.config.step_images
     steps: list[StepStats] = []
     for first in range(start, stop, size):
-        steps.append(trainer.train_microbatch(epoch, first, min(first + size, stop)))
-        after(steps[-1])
+        end = min(first + size, stop)
+        steps.append(trainer.train_microbatch(epoch, first, end))
+        after(steps[-1], end - start)
         if stopping():
             break
     return summarise(unit, epoch, steps, time.perf_counter() - began, trainer.look())

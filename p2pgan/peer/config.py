@@ -13,7 +13,7 @@ from typing import Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from p2pgan.errors import ConfigError
+from p2pgan.errors import ConfigError, Trouble
 from p2pgan.gan.config import GanConfig, file_of_own_net
 from p2pgan.protocol.texts import shortened
 from p2pgan.yaml_text import MAX_BYTES, parse_yaml, shown
@@ -111,7 +111,7 @@ def stored_config(stored: Nested) -> RunConfig:
         return RunConfig.model_validate(stored)
     except ValidationError as error:
         raise ConfigError(
-            f"the run's configuration is of another release of p2pgan: {_one_line(error)}"
+            f"the run's configuration is of another release of p2pgan: {_one_line(error)}", Trouble.RELEASE
         ) from error
 
 

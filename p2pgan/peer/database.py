@@ -6,7 +6,7 @@ as well; only errors that no retry mends end the peer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from p2pgan.errors import RendezvousUnavailable, WeightsError
@@ -15,6 +15,7 @@ from p2pgan.gan.config import GanConfig
 from p2pgan.gan.models import layout_for
 from p2pgan.gan.sampling import Generator, grid_png
 from p2pgan.gan.signals import COLLAPSED, D_FELL, NO_GRADIENT
+from p2pgan.peer.facts import Bar
 from p2pgan.peer.inbox import Inbox, SnapshotRead, TrainingNoticed
 from p2pgan.peer.line import Call, Line
 from p2pgan.peer.memory import Memory
@@ -51,7 +52,7 @@ from p2pgan.protocol.events import (
     ProgressRead,
     SnapshotFailed,
 )
-from p2pgan.protocol.ids import PeerId, SnapshotManifest
+from p2pgan.protocol.ids import Digest, PeerId, SnapshotManifest
 from p2pgan.rendezvous import PeerRegistration, PeerStat, Rendezvous, RunRow
 from p2pgan.transport import PeerAddress
 
@@ -85,6 +86,8 @@ class Database:
         self._set_peers, self._sample_every = set_peers, sample_every
         self._score_every, self._scorer = score_every, scorer
         self._sampled = 0
+        self.staging: Bar | None = None
+        """The commit on its way to the database, for others to read."""
         self._kept_version: int | None = None
         """Version that this process has put into the outbox."""
         self._lease_line = Line("lease", inbox)
@@ -198,6 +201,8 @@ class Database:
                 s.digest,
                 s.set_aside,
                 s.offences,
+                s.spans,
+                s.reached,
             )
             for s in effect.stats
         ]
@@ -215,12 +220,14 @@ class Database:
         chunks = [(name, snapshot.chunk(i)) for i, name in enumerate(manifest.chunks)]
         pass_by("staging")
         try:
-            self._db.stage_chunks(self._run.id, self._me, effect.term, chunks)
+            self._db.stage_chunks(self._run.id, self._me, effect.term, self._watched(manifest, chunks))
             pass_by("commit")
             outcome = self._db.commit_weights(self._run.id, self._me, effect.term, effect.records, manifest)
         except RendezvousUnavailable:
             self._keep_commit(effect, snapshot)
             raise
+        finally:
+            self.staging = None
         if not outcome.committed:
             self._inbox.put(CommitRefused(effect.term, outcome.reason))
             return
@@ -243,6 +250,15 @@ class Database:
             return
         if self._db.begin_score(self._run.id, self._me, snapshot.version):
             scorer.score(snapshot)
+
+    def _watched(
+        self, manifest: SnapshotManifest, chunks: Sequence[tuple[Digest, memoryview]]
+    ) -> Iterator[tuple[Digest, memoryview]]:
+        sent = 0
+        for name, data in chunks:
+            self.staging = Bar(f"↑ commit {manifest.version}", sent, manifest.length, "bytes")
+            yield name, data
+            sent += len(data)
 
     def _write_sample(self, snapshot: Snapshot) -> None:
         images = Generator(self._gan, snapshot.ema).sample(SAMPLE_IMAGES, SAMPLE_SEED)

@@ -56,7 +56,8 @@ class Departure:
         if number != signal.SIGHUP:
             if self._insists:
                 with suppress(OSError):
-                    os.write(2, LAST_WORDS)
+                    # On a terminal something may be drawn at the beginning of the line.
+                    os.write(2, b"\n" + LAST_WORDS if os.isatty(2) else LAST_WORDS)
                 os._exit(INTERRUPTED)
             self._insists = True
         if self._asked:

@@ -16,7 +16,8 @@ from typing import Literal
 
 from p2pgan.errors import ConfigError
 
-LogFormat = Literal["lines", "json"]
+LogFormat = Literal["auto", "lines", "json"]
+"""``auto`` draws on a terminal, and writes lines elsewhere."""
 
 EMBEDDED_PREFIX = "embedded:"
 MAX_NAME = 63
@@ -55,7 +56,9 @@ class PeerOptions:
     """Control port, and the bulk port is the one after it; 0 takes two free ones."""
     threads: int | None = None
     """torch's threads; None leaves torch's own choice."""
-    log_format: LogFormat = "lines"
+    log_format: LogFormat = "auto"
+    trackers: tuple[str, ...] = ()
+    """Where numbers go besides: ``tensorboard:DIR``, ``wandb:PROJECT``, ``trackio:PROJECT``."""
 
     def __post_init__(self) -> None:
         if not self.rendezvous.strip():

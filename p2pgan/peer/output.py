@@ -17,15 +17,31 @@ class Output:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
+    @property
+    def encoding(self) -> str:
+        """In which characters become bytes."""
+        return getattr(self._stream, "encoding", None) or "ascii"
+
     def line(self, text: str) -> None:
         """Write one line at once, or nothing if nobody can read it any more."""
-        if self._stream is None:
-            return
-        try:
-            print(text, file=self._stream, flush=True)
-        except (OSError, ValueError):
-            _empty(self._stream)
-            self._stream = None
+        self.write(f"{text}\n")
+
+    def write(self, text: str) -> int:
+        """Write at once what may be part of a line; its length, as streams have it."""
+        if self._stream is not None:
+            try:
+                self._stream.write(text)
+                self._stream.flush()
+            except (OSError, ValueError):
+                _empty(self._stream)
+                self._stream = None
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def isatty(self) -> bool:
+        return self._stream is not None and self._stream.isatty()
 
 
 def _empty(stream: TextIO) -> None:

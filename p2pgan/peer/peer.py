@@ -20,9 +20,11 @@ from p2pgan.peer.inbox import (
 )
 from p2pgan.peer.log import Log
 from p2pgan.peer.memory import Memory
+from p2pgan.peer.observer import Observer
 from p2pgan.peer.perform import Performer
 from p2pgan.peer.training import TrainingThread
 from p2pgan.peer.vectors import Snapshot, Vectors
+from p2pgan.peer.worries import Worries
 from p2pgan.protocol.events import (
     Event,
     LeaveRequested,
@@ -56,16 +58,18 @@ class Peer:
         memory: Memory,
         inbox: Inbox,
         log: Log,
+        observer: Observer,
         refused: Callable[[], Mapping[PeerId, int]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._machine, self._performer, self._vectors = machine, performer, vectors
         self._training, self._database, self._memory = training, database, memory
-        self._inbox, self._log, self._clock = inbox, log, clock
+        self._inbox, self._log, self._observer, self._clock = inbox, log, observer, clock
         self._refused = refused
         """What the transport refused, by sender, as often as it did so far."""
         self._offences: Counter[PeerId] = Counter()
         self._next_count = 0.0
+        self._worries = Worries(machine, log.note)
 
     def leave(self) -> None:
         """Ask the peer to leave cleanly; may be called from a signal handler."""
@@ -88,8 +92,10 @@ class Peer:
             now = self._clock()
             if now >= next_tick:
                 next_tick = now + TICK_S
-                self._count_offences(now)
+                self._look_around(now)
                 self._handle(Tick())
+                if self._log.draws:
+                    self._log.standing(self._observer.standing())
             try:
                 item = self._inbox.get(timeout=max(0.0, next_tick - self._clock()))
             except queue.Empty:
@@ -121,10 +127,11 @@ class Peer:
             case _:
                 self._handle(item)
 
-    def _count_offences(self, now: float) -> None:
+    def _look_around(self, now: float) -> None:
         if now < self._next_count:
             return
         self._next_count = now + COUNT_EVERY_S
+        self._worries.look(now)
         counts = Counter(self._refused()) + self._performer.offences + self._inbox.floods
         if counts != self._offences:
             self._offences = counts

@@ -14,6 +14,7 @@ from p2pgan.failpoints import pass_by
 from p2pgan.journal import RoundLine
 from p2pgan.peer.database import Database
 from p2pgan.peer.inbox import Inbox
+from p2pgan.peer.lending import Lending
 from p2pgan.peer.log import Log
 from p2pgan.peer.memory import Memory
 from p2pgan.peer.training import TrainingThread
@@ -83,6 +84,7 @@ class Performer:
         self._database, self._memory, self._inbox, self._log = database, memory, inbox, log
         self._accepts = accepts
         self._fetched: Fetched | None = None
+        self.lending = Lending()
         self._applied_at = time.monotonic()
         self.offences: Counter[PeerId] = Counter()
         """What each peer sent whose seal and form held and that still cannot be: a slice, a chunk."""
@@ -257,6 +259,7 @@ class Performer:
         if payload:
             header = self._header(BlobKind.CHUNK, 0, e.version, 0, e.index, "raw", payload)
             self._transport.send_blob(e.to, header, payload)
+            self.lending.gave(e.to, e.version, self._vectors.snapshot_bytes, e.index, len(payload))
         else:
             missing = ChunkMissing(run=self._run, term=0, version=e.version, digest=e.digest, index=e.index)
             self._transport.send(e.to, missing)

@@ -19,6 +19,7 @@ from p2pgan.errors import (
     DatasetError,
     RendezvousUnavailable,
     SchemaMismatch,
+    Trouble,
     WeightsError,
 )
 from p2pgan.gan.data import ImageSet, open_images, run_fingerprint, training_images
@@ -39,6 +40,7 @@ from p2pgan.peer.inbox import Inbox
 from p2pgan.peer.log import Log
 from p2pgan.peer.meeting import FIRST_RUN, Meeting, dataset_of
 from p2pgan.peer.memory import Memory
+from p2pgan.peer.observer import Observer
 from p2pgan.peer.options import JoinOptions, LeadOptions, PeerOptions
 from p2pgan.peer.peer import Peer
 from p2pgan.peer.perform import Performer
@@ -143,7 +145,8 @@ def _check_images(run: RunRow, config: RunConfig, images: ImageSet) -> None:
         raise DatasetError(
             f"these are not the images of the run {run.name}: {counted(mine['count'], 'image')} with digest "
             f"{mine['digest'][:12]}, not {theirs['count']} with {theirs['digest'][:12]}; "
-            "point --dataset to the same images"
+            "point --dataset to the same images",
+            Trouble.IMAGES,
         )
 
 
@@ -200,7 +203,8 @@ def _take_part(
     _check_images(run, place.config, images)
     layout = layout_for(place.config.gan.model)
     if layout.schema_hash != run.schema_hash:
-        raise SchemaMismatch(f"the nets of the run {run.name} are of another version of p2pgan")
+        text = f"the nets of the run {run.name} are of another version of p2pgan"
+        raise SchemaMismatch(text, Trouble.RELEASE)
     device = pick_device(options.device)
     named = options.name != gethostname()
     options, folder = take_identity(options, named)
@@ -277,9 +281,11 @@ def _run_peer(place: _Place, means: _Means, options: PeerOptions, trains: bool, 
             run.name, me, vectors, training, means.transport, database, memory, inbox, log,
             machine.member.accepts,
         )  # fmt: skip
+        observer = Observer(means.registration.name, machine, training, database, performer.lending)
         peer = Peer(
-            machine, performer, vectors, training, database, memory, inbox, log, means.transport.offences
-        )
+            machine, performer, vectors, training, database, memory, inbox, log, observer,
+            means.transport.offences,
+        )  # fmt: skip
         _restore(peer, database, means.journal, run, log)
         departure.ask(peer.leave)
         return peer.run()

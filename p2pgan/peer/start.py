@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from p2pgan.peer.departure import Departure
 from p2pgan.peer.log import Log
 from p2pgan.peer.options import JoinOptions, LeadOptions, PeerOptions
+from p2pgan.peer.trackers import check_trackers, open_trackers
 
 if TYPE_CHECKING:
     from p2pgan.peer.meeting import Meeting
@@ -48,14 +49,17 @@ def join(options: JoinOptions) -> None:
 
 
 def _run(meet: Callable[[Log], AbstractContextManager[Meeting]], options: PeerOptions, trains: bool) -> None:
-    log, departure = Log(options.log_format), Departure()
-    with departure.on_signals():
+    departure = Departure()
+    with departure.on_signals(), Log(options.log_format) as log:
         try:
+            check_trackers(options.trackers)
             log.note("start", "starting: loading torch takes a few seconds")
             with meet(log) as meeting:
                 from p2pgan.peer.run import take_part
 
+                log.track(open_trackers(options.trackers, options.name))
                 reason = take_part(meeting, options, trains, log, departure)
         except KeyboardInterrupt:
             reason = "left before it took part"
+        log.close()
         log.note("leaving", reason)  # the last line: whoever waits for the end sees that it is there

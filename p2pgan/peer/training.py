@@ -21,6 +21,19 @@ LOOK_EVERY_IMAGES = 512
 """Signals that need images of their own are looked at so often: they then cost about a percent."""
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the training under way is, in images."""
+
+    unit: int
+    done_of_unit: int
+    span_images: int
+    """How many of the unit are this peer's."""
+    done: int
+    images: int
+    """In all spans."""
+
+
 @dataclass(frozen=True)
 class _Job:
     ticket: int
@@ -62,6 +75,8 @@ class TrainingThread:
         self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
         self._base: Tensor | None = None
         self._ended = False
+        self.progress: Progress | None = None
+        """Of the last spans to train, for others to read; None once they were dropped."""
         self._thread = threading.Thread(target=self._run, name="training", daemon=True)
 
     def start(self) -> None:
@@ -106,6 +121,7 @@ class TrainingThread:
                     self._start_from(base, images)
                 return job
             case _Stop():
+                self.progress = None
                 return None
             case _End():
                 self._ended = True
@@ -120,6 +136,8 @@ class TrainingThread:
         """Train all spans of ``job``; the job that replaced it, if one did."""
         began = time.perf_counter()
         shown: list[StepStats] = []
+        images = sum(s.images for s in job.spans)
+        done = 0
         for span in job.spans:
             span_began = time.perf_counter()
             steps = []
@@ -128,11 +146,13 @@ class TrainingThread:
                 if replaced is not job:
                     return replaced
                 steps.append(self._trainer.train_microbatch(span.epoch, start, stop))
+                of_unit = stop - span.start
+                self.progress = Progress(span.unit, of_unit, span.images, done + of_unit, images)
                 self._notice(self._recovery.after(steps[-1]))
             shown += steps
+            done += span.images
             self._report(span, steps, time.perf_counter() - span_began)
         seconds = max(1e-6, time.perf_counter() - began)
-        images = sum(s.images for s in job.spans)
         replaced = self._commands_waiting(job)
         if replaced is not job:
             return replaced

@@ -55,11 +55,13 @@ class Conductor:
         self._core, self._mine = core, mine
         self.planner = Planner(core, mine)
         self.watch: Watch | None = None
+        self._reached: set[PeerId] = set()
 
     def begin(self, progress: ProgressRead) -> None:
         """A term begins. Whom the last leader's word did not reach in time hears it again."""
         self.planner.begin(progress)
         self.watch = None
+        self._reached = set()
         for peer in self._core.alive():
             beat = self._core.peers[peer].beat
             if beat is not None and beat.term == self._core.term:
@@ -81,9 +83,20 @@ class Conductor:
 
     # -- watching ----------------------------------------------------------------------------
 
+    def spans_of(self, peer: PeerId) -> int:
+        """How many spans a peer has in hand in the round under way."""
+        member = None if self.watch is None else self.watch.plan.member(peer)
+        return 0 if member is None else len(member.spans)
+
+    def reaches(self, peer: PeerId) -> bool:
+        """Whether a peer has answered a plan of this term: what is sent to it arrives."""
+        return peer in self._reached
+
     def heartbeat(self, sender: PeerId, beat: Heartbeat) -> None:
         """Progress of a member; also mends what it missed."""
         watch = self.watch
+        if beat.round:
+            self._reached.add(sender)
         if watch is not None:
             self._see(watch, sender, beat.round, beat.attempt, beat.phase, beat.candidate)
             plan = watch.plan

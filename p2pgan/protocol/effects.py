@@ -108,6 +108,10 @@ class PeerStat:
     """Why it gets no work in this term; empty if it does."""
     offences: int = 0
     """How often it sent what no peer may send, by all whose heartbeats say so."""
+    spans: int = 0
+    """Handed to it in the round under way."""
+    reached: bool = False
+    """Whether it has answered a plan of this term: what is sent to it arrives."""
 
 
 @dataclass(frozen=True)

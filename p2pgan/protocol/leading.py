@@ -160,9 +160,22 @@ class Leading:
         self._next_rollup = core.now + core.config.rollup_s
         alive = set(core.alive())
         speed, why, offences = conductor.planner.speed, conductor.planner.standing.why, self._offences()
-        mine = PeerStat(core.me, True, speed(core.me), core.version, core.digest, "", offences[core.me])
+        mine = PeerStat(
+            core.me, True, speed(core.me), core.version, core.digest, "", offences[core.me],
+            conductor.spans_of(core.me), any(conductor.reaches(p) for p in alive),
+        )  # fmt: skip
         others = [
-            PeerStat(p, p in alive, speed(p), view.version, view.digest, why(p), offences[p])
+            PeerStat(
+                p,
+                p in alive,
+                speed(p),
+                view.version,
+                view.digest,
+                why(p),
+                offences[p],
+                conductor.spans_of(p),
+                conductor.reaches(p),
+            )  # fmt: skip
             for p, view in core.peers.items()
             if p in alive or offences[p] or (view.heard_at is not None and not view.info.gone)
         ]

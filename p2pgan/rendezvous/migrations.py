@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from psycopg.rows import scalar_row
 
-from p2pgan.errors import InternalError, SchemaMismatch
+from p2pgan.errors import InternalError, SchemaMismatch, Trouble
 from p2pgan.rendezvous.connection import Line, Session
 from p2pgan.rendezvous.queries import QUERIES
 from p2pgan.rendezvous.translation import no_schema
@@ -72,7 +72,8 @@ def check_schema(line: Line) -> None:
         if (applied := _applied(session, line.place, known)) < len(known):
             raise SchemaMismatch(
                 f"the database at {line.place} has schema version {applied} and this p2pgan needs "
-                f"{len(known)}: `p2pgan lead` brings it up to date"
+                f"{len(known)}: `p2pgan lead` brings it up to date",
+                Trouble.RELEASE,
             )
 
 
@@ -81,6 +82,7 @@ def _applied(session: Session, place: str, known: tuple[Migration, ...]) -> int:
     if len(applied) > len(known):
         raise SchemaMismatch(
             f"the database at {place} has schema version {len(applied)} and this p2pgan knows {len(known)}: "
-            "install the newer p2pgan"
+            "install the newer p2pgan",
+            Trouble.RELEASE,
         )
     return len(applied)

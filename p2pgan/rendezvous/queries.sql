@@ -140,7 +140,8 @@ order by p.state in ('joining', 'active') desc, p.id
 
 -- name: roll_up
 select case when roll_up(%(run_id)s, %(peer)s, %(term)s, %(stats)s)
-            then note_offences(%(run_id)s, %(peer)s, %(term)s, %(stats)s) else false end
+            then note_offences(%(run_id)s, %(peer)s, %(term)s, %(stats)s)
+                 and note_work(%(run_id)s, %(peer)s, %(term)s, %(stats)s) else false end
 
 -- The pen --------------------------------------------------------------------------------------
 
@@ -280,7 +281,8 @@ select json_build_object(
                   'id', id, 'name', name, 'state', state, 'device', device,
                   'images_per_s', case when live then pace else 0 end, 'last_seen_s', last_seen_s,
                   'version', version, 'digest', digest, 'set_aside', set_aside,
-                  'offences', offences, 'signals', told.signals) order by live desc, name, id)
+                  'offences', offences, 'spans', case when live then spans else 0 end,
+                  'reached', live and reached, 'signals', told.signals) order by live desc, name, id)
               from shown left join lateral (
                   select json_build_object('version', t.version, 'loss_g', t.loss_g, 'loss_d', t.loss_d, 'd_real', t.d_real, 'd_fake', t.d_fake,
                          'sign_real', t.sign_real, 'sign_held_out', t.sign_held_out, 'r1', t.r1, 'grad_g', t.grad_g,
@@ -345,6 +347,8 @@ select json_build_object(
     'image_count', r.image_count,
     'resolution', r.resolution,
     'unit_images', r.unit_images,
+    'classes', case when jsonb_typeof(r.config#>'{gan,model,num_classes}') = 'number'
+                    then least((r.config#>>'{gan,model,num_classes}')::numeric, 1e6)::integer else 0 end,
     'created_at', extract(epoch from r.created_at),
     'successor', l.successor,
     'newest_sample', (select max(version) from samples where run_id = r.id),

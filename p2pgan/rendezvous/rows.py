@@ -109,6 +109,10 @@ class PeerStat:
     """Why it gets no work in this term; empty if it does."""
     offences: int = 0
     """How often it sent what no peer may send, by all who refused something."""
+    spans: int = 0
+    """Handed to it in the round under way."""
+    reached: bool = False
+    """Whether it has answered a plan of this term: what is sent to it arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +275,10 @@ class PeerStatus(TypedDict):
     set_aside: str
     """Why the leader gives it no work; empty if it does."""
     offences: int
+    spans: int
+    """In its hands in the round under way."""
+    reached: bool
+    """Whether it has answered a plan of this term: what is sent to it arrives."""
     signals: SignalsShown | None
     """Of the last version it contributed to."""
 

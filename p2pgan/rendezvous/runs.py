@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from p2pgan.errors import InternalError, RunError
+from p2pgan.errors import InternalError, RunError, Trouble
 from p2pgan.protocol.ids import Digest, PeerId, SnapshotManifest
 from p2pgan.rendezvous.calls import Calls
 from p2pgan.rendezvous.rows import Dataset, RunRow
@@ -96,7 +96,8 @@ class RunCalls(Calls):
             return named[0]
         names = ", ".join(run.name for run in runs)
         if not runs:
-            raise NoRun(f"no run at {self._line.place} yet: `p2pgan lead` creates one; {SOON}")
+            text = f"no run at {self._line.place} yet: `p2pgan lead` creates one; {SOON}"
+            raise NoRun(text, Trouble.NOT_STARTED)
         if name is not None:
             raise RunError(f"no run named {name}: there is {names}")
         active = [run for run in runs if run.state == "active"]

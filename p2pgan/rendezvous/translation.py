@@ -14,6 +14,7 @@ from p2pgan.errors import (
     RendezvousUnavailable,
     RunError,
     SchemaMismatch,
+    Trouble,
 )
 
 _WRONG_PASSWORD = "password authentication failed"
@@ -21,16 +22,35 @@ _WRONG_PASSWORD = "password authentication failed"
 
 # While connecting, libpq gives no SQLSTATE but only the server's words.
 _REFUSALS = {
-    _WRONG_PASSWORD: "wrong user or password",
-    "no password supplied": "it asks for a password: put one into the DSN or ~/.pgpass",
-    "pg_hba.conf": "its access rules (pg_hba.conf) do not admit this user from this address",
-    "authentication failed": "it did not accept this user",
-    "is not permitted to log in": "this login was revoked: ask whoever invited you",
-    "role ": "no such user",
-    "database ": "no such database: create it, or correct the DSN",
-    "definition of service": "no such service in pg_service.conf",
-    "server does not support SSL": "it has no TLS: remove sslmode from the DSN",
-    "permission denied for database": "this user may not connect to this database",
+    _WRONG_PASSWORD: ("wrong user or password", Trouble.DATABASE_PASSWORD),
+    "no password supplied": (
+        "it asks for a password: put one into the DSN or ~/.pgpass",
+        Trouble.DATABASE_PASSWORD,
+    ),
+    "pg_hba.conf": (
+        "its access rules (pg_hba.conf) do not admit this user from this address",
+        Trouble.DATABASE_ROLE,
+    ),
+    "authentication failed": ("it did not accept this user", Trouble.DATABASE_ROLE),
+    "is not permitted to log in": (
+        "this login was revoked: ask whoever invited you",
+        Trouble.DATABASE_ROLE,
+    ),
+    "role ": ("no such user", Trouble.DATABASE_ROLE),
+    "database ": ("no such database: create it, or correct the DSN", Trouble.DATABASE_NAME),
+    "definition of service": ("no such service in pg_service.conf", Trouble.DATABASE_NAME),
+    "server does not support SSL": ("it has no TLS: remove sslmode from the DSN", Trouble.DATABASE_TLS),
+    "permission denied for database": (
+        "this user may not connect to this database",
+        Trouble.DATABASE_ROLE,
+    ),
+}
+# Words of libpq where there is no answer, or none that it understands.
+_UNREACHED = {
+    "could not translate host name": Trouble.DATABASE_NAME,
+    "failed to resolve host": Trouble.DATABASE_NAME,
+    "certificate": Trouble.DATABASE_TLS,
+    "SSL": Trouble.DATABASE_TLS,
 }
 _NEEDS_MISSING = ("role ", "database ")
 
@@ -98,12 +118,14 @@ def translate_connect(error: psycopg.Error, place: str, was_in: bool = False) ->
     if was_in and _WRONG_PASSWORD in text:
         return RendezvousRefused(
             f"the database at {place} refuses: this login was revoked, or has a new password: "
-            "ask whoever invited you"
+            "ask whoever invited you",
+            Trouble.DATABASE_PASSWORD,
         )
-    for words, advice in _REFUSALS.items():
+    for words, (advice, trouble) in _REFUSALS.items():
         if words in text and (words not in _NEEDS_MISSING or "does not exist" in text):
-            return RendezvousRefused(f"the database at {place} refuses: {advice}")
-    return RendezvousUnavailable(f"the database at {place} cannot be reached: {first_line(error)}")
+            return RendezvousRefused(f"the database at {place} refuses: {advice}", trouble)
+    trouble = next((about for words, about in _UNREACHED.items() if words in text), Trouble.DATABASE_PORT)
+    return RendezvousUnavailable(f"the database at {place} cannot be reached: {first_line(error)}", trouble)
 
 
 def lacks_schema(error: psycopg.Error) -> bool:
@@ -113,7 +135,8 @@ def lacks_schema(error: psycopg.Error) -> bool:
 
 def no_schema(place: str) -> NoSchema:
     """The error for a database that nobody has led a run in."""
-    return NoSchema(f"the database at {place} has no p2pgan schema yet: `p2pgan lead` makes it; {SOON}")
+    text = f"the database at {place} has no p2pgan schema yet: `p2pgan lead` makes it; {SOON}"
+    return NoSchema(text, Trouble.NOT_STARTED)
 
 
 def translate_call(error: psycopg.Error, place: str) -> P2pganError:

@@ -26,6 +26,8 @@ class Overview(TypedDict):
     image_count: int
     resolution: int
     unit_images: int
+    classes: int
+    """0: the run ignores classes. Else image ``i`` of a sample grid is of class ``i`` modulo their number."""
     created_at: float
     successor: str | None
     """For whom the pen is reserved."""

@@ -27,7 +27,7 @@ def _begun(out: Path) -> subprocess.Popen[str]:
     )
     assert training.stdout is not None
     assert re.fullmatch(
-        r"\d\d:\d\d:\d\d unit      unit 1 done, .*, D\(x\) [01].\d\d D\(G\(z\)\) .* images/s\n",
+        r"\d\d:\d\d:\d\d unit      unit 1 done: .*, D\(x\) [01].\d\d D\(G\(z\)\) .* images/s\n",
         training.stdout.readline(),
     )
     return training

@@ -34,6 +34,10 @@ def test_a_run_is_seen_whole(watched: Watched, swarm: Swarm) -> None:
     assert leader is not None
     row(page, leader.name).locator(".pen:not(.absent)").wait_for()
     assert page.locator("table.peers .pen:not(.absent)").count() == 1
+    for name in ("one", "two", "three"):
+        row(page, name).locator("td[data-label='Reached']", has_text="yes").wait_for()
+    page.locator("td[data-label='In hand']", has_text="span").first.wait_for()
+    page.locator("table.peers .hint", has_text="next").wait_for()
     page.locator("img.faces:not([hidden])").wait_for()
     page.locator(".uplot canvas").nth(3).wait_for()
     page.locator(".cell.done").first.wait_for()

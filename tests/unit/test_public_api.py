@@ -27,7 +27,7 @@ def test_a_training_says_how_it_goes_unless_it_is_to_be_quiet(
 ) -> None:
     _train(tmp_path / "loud")
     said = capsys.readouterr().out
-    assert " unit      unit 1 done, " in said
+    assert " unit      unit 1 done: " in said
     assert "images, samples in " in said
     _train(tmp_path / "quiet", quiet=True)
     assert capsys.readouterr().out == ""

@@ -2,7 +2,7 @@
 
 import { ago, brief, card, count, counted, el, isHere, pen, say, short, stateOf } from "./dom.js";
 
-const COLUMNS = ["Peer", "State", "Images/s", "Share", "Last sign", "Version", "Device"];
+const COLUMNS = ["Peer", "State", "Images/s", "Share", "In hand", "Reached", "Last sign", "Version", "Device"];
 const FEW = 12;
 
 export function peers(run) {
@@ -29,7 +29,7 @@ export function peers(run) {
     const why = el("span", { class: "hint why" }, "");
     const speed = meter("Images/s");
     const share = meter("Share");
-    const cells = ["Last sign", "Version", "Device"].map((title) => el("td", { "data-label": title }, ""));
+    const cells = COLUMNS.slice(4).map((title) => el("td", { "data-label": title }, ""));
     const mark = pen();
     const node = el("tr", {},
       el("th", { scope: "row" }, mark, link, " ", extra),
@@ -43,11 +43,11 @@ export function peers(run) {
     say(part.text, text);
   }
 
-  function update(peer, parts, { status, overview }, fastest, all) {
+  function update(peer, parts, { status, overview, heir }, fastest, all) {
     const state = stateOf(peer);
     const leads = peer.id === status.leader;
     say(parts.link, peer.name);
-    say(parts.extra, peer.id === overview.successor ? `${short(peer.id)} · next` : short(peer.id));
+    say(parts.extra, peer.id === heir ? `${short(peer.id)} · next` : short(peer.id));
     parts.mark.classList.toggle("absent", !leads);
     parts.mark.setAttribute("aria-hidden", String(!leads));
     parts.node.classList.toggle("leads", leads);
@@ -59,9 +59,13 @@ export function peers(run) {
     fillMeter(parts.speed, peer.images_per_s / fastest, brief(peer.images_per_s));
     const part = (overview.shares[peer.id] ?? 0) / all;
     fillMeter(parts.share, part, `${Math.round(100 * (part || 0))} %`);
-    say(parts.cells[0], ago(peer.last_seen_s));
-    say(parts.cells[1], count(peer.version));
-    say(parts.cells[2], peer.device);
+    const told = [
+      peer.spans ? counted(peer.spans, "span") : "–",
+      !isHere(peer) ? "–" : peer.reached ? "yes" : "not yet",
+      ago(peer.last_seen_s), count(peer.version), peer.device,
+    ];
+    told.forEach((text, index) => say(parts.cells[index], text));
+    parts.cells[1].title = peer.reached || !isHere(peer) ? "" : "It has answered no plan of this term: is there a firewall?";
   }
 
   function show(view) {

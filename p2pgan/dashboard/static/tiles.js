@@ -19,7 +19,7 @@ export function tiles() {
 
   return {
     node,
-    show({ status, overview }) {
+    show({ status, overview, heir }) {
       say(version.value, count(status.committed_version));
       say(version.note, `committed ${ago(status.last_commit_age_s)}`);
       say(images.value, brief(status.images));
@@ -32,7 +32,7 @@ export function tiles() {
       const name = (id) => status.peers.find((peer) => peer.id === id)?.name ?? "nobody";
       leader.value.firstChild.classList.toggle("idle", status.leader === null);
       say(leader.value.lastChild, status.leader === null ? "nobody" : name(status.leader));
-      const next = overview.successor === null ? "" : `, ${name(overview.successor)} is next`;
+      const next = heir === null ? "" : `, ${name(heir)} is next`;
       say(leader.note, `${overview.state === "finished" ? "the run is over, " : ""}term ${count(status.term)}${next}`);
     },
   };

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from p2pgan.errors import P2pganError, RunError
+from p2pgan.errors import P2pganError, RunError, Trouble, more_about
 from p2pgan.peer.doctor.finding import Finding, failing
 from p2pgan.rendezvous import Rendezvous, RunRow
 from p2pgan.rendezvous.dsn import is_local
@@ -23,7 +23,7 @@ def database_findings(database: Rendezvous) -> list[Finding]:
     try:
         findings.append(_connection(database))
     except P2pganError as error:
-        return [Finding("database", "mend", str(error))]
+        return [Finding("database", "mend", error.told)]
     checks: dict[str, Callable[[Rendezvous], list[Finding]]] = {
         "postgres": _server,
         "latency": _distance,
@@ -40,7 +40,7 @@ def find_run(database: Rendezvous, name: str | None) -> tuple[RunRow | None, lis
     try:
         run = database.find_run(name)
     except RunError as error:
-        return None, [Finding("run", "note" if name is None else "mend", str(error))]
+        return None, [Finding("run", "note" if name is None else "mend", error.told)]
     except P2pganError:  # without tables or rights, which are findings already
         return None, []
     facts = {"name": run.name, "state": run.state, "version": run.version}
@@ -81,7 +81,7 @@ def _distance(database: Rendezvous) -> list[Finding]:
     text = f"the database's is {abs(ahead):.3f} s {way} this machine's"
     facts = {"database_ahead_s": round(ahead, 6)}
     if abs(ahead) > CLOCKS_APART_S:
-        text = f"{text}, so times in logs do not agree: set the clocks by NTP"
+        text = more_about(f"{text}, so times in logs do not agree: set the clocks by NTP", Trouble.CLOCK)
         return [*findings, Finding("clock", "note", text, facts)]
     return [*findings, Finding("clock", "ok", text, facts)]
 

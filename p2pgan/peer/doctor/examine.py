@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from p2pgan.errors import RendezvousUnavailable
+from p2pgan.errors import ConfigError, RendezvousUnavailable
 from p2pgan.peer.doctor.database import database_findings, find_run
 from p2pgan.peer.doctor.finding import Finding
 from p2pgan.peer.doctor.images import image_findings
 from p2pgan.peer.doctor.machine import resource_findings, state_findings
 from p2pgan.peer.doctor.network import network_findings
+from p2pgan.peer.doctor.reach import reach_findings
 from p2pgan.peer.doctor.versions import device_findings, programs_findings, version_findings
+from p2pgan.protocol.ids import PeerId
 from p2pgan.rendezvous import Rendezvous, RunRow, open_rendezvous
 from p2pgan.rendezvous.translation import NoCluster
 
@@ -57,9 +59,21 @@ def examine(patient: Patient) -> Iterator[Finding]:
             if len(found) > 1:  # there is a connection
                 run, of_run = find_run(database, patient.run)
                 found += of_run
+                if run is not None and run.state == "active":
+                    found += reach_findings(database, run, _identity(patient.state_folder))
             yield from found
         if patient.dataset is not None:
             yield from image_findings(patient.dataset, patient.data_root, run)
+
+
+def _identity(folder: Path) -> PeerId | None:
+    """The key in the folder; a damaged one is a finding of its own."""
+    from p2pgan.transport.curve import find_keys
+
+    with suppress(ConfigError):
+        keys = find_keys(folder)
+        return None if keys is None else keys.public
+    return None
 
 
 def _opened(stack: ExitStack, place: str, findings: list[Finding]) -> Rendezvous | None:
@@ -67,7 +81,7 @@ def _opened(stack: ExitStack, place: str, findings: list[Finding]) -> Rendezvous
     try:
         return stack.enter_context(open_rendezvous(place, read_only=True))
     except NoCluster as error:
-        findings.append(Finding("database", "note", str(error)))
+        findings.append(Finding("database", "note", error.told))
     except RendezvousUnavailable as error:
-        findings.append(Finding("database", "mend", str(error)))
+        findings.append(Finding("database", "mend", error.told))
     return None

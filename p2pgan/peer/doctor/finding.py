@@ -34,4 +34,4 @@ def failing(findings: list[Finding], check: str) -> Iterator[None]:
     try:
         yield
     except P2pganError as error:
-        findings.append(Finding(check, "mend", " ".join(str(error).split())))
+        findings.append(Finding(check, "mend", " ".join(error.told.split())))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from p2pgan.errors import Trouble, more_about
 from p2pgan.peer.config import RunConfig, stored_config
 from p2pgan.peer.doctor.finding import Finding, failing
 from p2pgan.protocol.texts import counted
@@ -28,5 +29,6 @@ def image_findings(spec: str, data_root: Path | None, run: RunRow | None) -> lis
         else:
             theirs = f"{run.dataset['count']} with {run.dataset['digest'][:12]}"
             text = f"{text}, not those of the run {run.name}, {theirs}: point --dataset to the same images"
+            text = more_about(text, Trouble.IMAGES)
             findings.append(Finding("dataset", "mend", text, {**facts, "run": run.dataset}))
     return findings

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from p2pgan.errors import Trouble, more_about
 from p2pgan.peer.doctor.finding import Finding, failing
 from p2pgan.protocol.texts import counted
 
@@ -78,9 +79,8 @@ def _memory() -> Finding:
     text = f"{_gib(memory.available)} of {_gib(memory.total)} available"
     facts = {"available_bytes": memory.available, "total_bytes": memory.total}
     if memory.available < LEAST_MEMORY:
-        return Finding(
-            "memory", "mend", f"{text}: end other programs, {_gib(LEAST_MEMORY)} are needed", facts
-        )
+        text = more_about(f"{text}: end other programs, {_gib(LEAST_MEMORY)} are needed", Trouble.MEMORY)
+        return Finding("memory", "mend", text, facts)
     return Finding("memory", "ok", text, facts)
 
 

@@ -87,7 +87,7 @@ def test_only_the_calls_that_check_for_themselves_can_be_made(server: str, rende
             "from pg_proc where pronamespace = 'p2pgan'::regnamespace"
         ).fetchall()
     assert {name for name, _, peers, _, _ in rows if peers} == {
-        *("register_peer", "roll_up", "note_offences", "finish_run"),
+        *("register_peer", "roll_up", "note_offences", "note_work", "finish_run"),
         *("acquire_lease", "renew_lease", "release_lease"),
         *("claim_units", "staged_chunks", "stage_chunk", "commit_weights"),
         *("write_sample", "write_event", "write_metrics"),

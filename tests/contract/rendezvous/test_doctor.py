@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -10,11 +12,12 @@ import pytest
 from psycopg import sql
 
 from p2pgan.cli.main import run
-from p2pgan.rendezvous import Rendezvous
+from p2pgan.rendezvous import PeerStat, Rendezvous
 from p2pgan.rendezvous.dsn import redirected
 from p2pgan.rendezvous.migrations import packaged_migrations
+from p2pgan.transport.curve import load_keys
 from tests.contract.rendezvous.guests import Guest
-from tests.contract.rendezvous.scenes import Scene
+from tests.contract.rendezvous.scenes import Scene, registration
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +47,47 @@ def test_a_run_that_can_be_joined(server: str, scene: Scene, capsys: pytest.Capt
 def test_images_of_another_run(server: str, scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     checks = report(server, capsys, "--run", scene.run.name, "--dataset", "digits", code=1)
     assert f"not those of the run {scene.run.name}" in str(checks["dataset"]["text"])
+
+
+def stay(server: str, scene: Scene) -> None:
+    """However slow the machine is, nobody of the run counts as silent."""
+    with psycopg.connect(server) as admin:
+        admin.execute(
+            "update p2pgan.peers set last_seen = clock_timestamp() + interval '1 hour' where run_id = %s",
+            [scene.run.id],
+        )
+
+
+def test_those_who_are_here_are_dialled(
+    server: str, scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_server(("127.0.0.1", 0)) as ended:
+        here = f"tcp://127.0.0.1:{listening.getsockname()[1]}"
+        gone = f"tcp://127.0.0.1:{ended.getsockname()[1]}"
+        ended.close()
+        for peer, address in (("A", here), ("B", gone)):
+            scene.rendezvous.register_peer(scene.run.id, replace(registration(peer), control_address=address))
+        stay(server, scene)
+        checks = report(server, capsys, "--run", scene.run.name)
+        assert (checks["dial"]["mark"], checks["dial"]["facts"]) == ("note", {"dialled": 2, "silent": 1})
+        scene.rendezvous.set_peer_state(scene.run.id, "B", "left")
+        assert report(server, capsys, "--run", scene.run.name)["dial"]["mark"] == "ok"
+        scene.rendezvous.set_peer_state(scene.run.id, "A", "left")
+    assert "nobody else" in str(report(server, capsys, "--run", scene.run.name)["dial"]["text"])
+
+
+def test_a_running_peer_is_told_whether_others_reach_it(
+    server: str, scene: Scene, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    me = load_keys(tmp_path / "ada").public
+    flags = ("--run", scene.run.name, "--name", "ada")
+    assert "ask then" in str(report(server, capsys, *flags)["reach"]["text"])
+    scene.rendezvous.register_peer(scene.run.id, registration(me))
+    for reached, mark in ((False, "note"), (True, "ok")):
+        stat = PeerStat(me, "active", 1.0, 0, "", reached=reached)
+        assert scene.rendezvous.roll_up(scene.run.id, "A", 1, [stat])
+        stay(server, scene)
+        assert report(server, capsys, *flags)["reach"]["mark"] == mark
 
 
 def test_a_run_that_is_not_there(server: str, scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:

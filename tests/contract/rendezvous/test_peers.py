@@ -104,6 +104,23 @@ def test_a_place_that_is_silent_gives_way(scene: Scene, server: str) -> None:
     rendezvous.register_peer(run, replace(registration("C"), instance="a copy"))
 
 
+def test_work_in_hand_is_of_the_moment_and_fenced(scene: Scene) -> None:
+    rendezvous, run = scene.rendezvous, scene.run.id
+
+    def work() -> tuple[int, bool]:
+        return next((p["spans"], p["reached"]) for p in rendezvous.status(run)["peers"] if p["id"] == "B")
+
+    for spans, reached in ((3, True), (0, False), (2, True)):
+        stat = PeerStat("B", "active", 1.0, 0, "", spans=spans, reached=reached)
+        assert rendezvous.roll_up(run, "A", 1, [stat])
+        assert work() == (spans, reached)
+    stat = PeerStat("B", "active", 1.0, 0, "", spans=9, reached=False)
+    assert not rendezvous.roll_up(run, "A", 2, [stat])
+    assert work() == (2, True)
+    assert rendezvous.roll_up(run, "A", 1, [PeerStat("B", "lost", 1.0, 0, "", spans=2, reached=True)])
+    assert work() == (0, False), "who is gone has nothing in hand"
+
+
 def test_offences_only_grow_and_are_fenced(scene: Scene) -> None:
     rendezvous, run = scene.rendezvous, scene.run.id
 

@@ -40,6 +40,8 @@ def test_the_keys_of_a_status_stay(scene: Scene) -> None:
         "digest",
         "set_aside",
         "offences",
+        "spans",
+        "reached",
         "signals",
     ]
 

@@ -19,6 +19,7 @@ from p2pgan.peer.departure import INTERRUPTED
 from p2pgan.rendezvous import EmbeddedPostgres
 from tests.integration.run.processes import DEADLINE_S
 from tests.integration.run.swarm import Swarm
+from tests.terminals import Terminal
 
 EARLY = "left before it took part"
 
@@ -151,6 +152,22 @@ def test_the_terminal_closes(swarm: Swarm) -> None:
     os.close(ours)
     assert ends(peer) == []
     assert state(swarm, "hung-up") == "left"
+
+
+def test_on_a_terminal_it_draws_and_leaves_it_whole(swarm: Swarm) -> None:
+    """A peer shows how things stand; Ctrl-C, typed there, takes that away and leaves the lines."""
+    with Terminal() as terminal:
+        name = terminal.name
+        (peer,) = swarm.start("drawn", launcher=redirected(f"<{name} >{name} 2>&1"))
+        terminal.until("peers here, the pen: ada", DEADLINE_S)
+        terminal.until(", last commit ", DEADLINE_S)
+        terminal.until(" images/s", DEADLINE_S)
+        peer.expected_end = True
+        terminal.type("\x03")
+        terminal.until("\x1b[0m left\r\n", DEADLINE_S)
+        assert ends(peer) == []
+        assert terminal.is_whole
+    assert state(swarm, "drawn") == "left"
 
 
 def test_who_insists_need_not_wait(swarm: Swarm) -> None:

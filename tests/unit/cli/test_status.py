@@ -42,6 +42,8 @@ ADA = PeerStatus(
     digest="0123456789",
     set_aside="",
     offences=3,
+    spans=2,
+    reached=True,
     signals=None,
 )
 SHOWN = SignalsShown(

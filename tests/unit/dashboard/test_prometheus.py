@@ -16,6 +16,8 @@ PEER = {
     "digest": "d",
     "set_aside": "",
     "offences": 2,
+    "spans": 1,
+    "reached": True,
     "signals": None,
 }
 STATUS = {

@@ -39,7 +39,7 @@ def _calls(text: str) -> list[list[str]]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_and_flags_in_the_documents_exist(page: Path) -> None:
     for _, command, *arguments in _calls(page.read_text(encoding="utf-8")):
-        if command in ("--version", "--help"):
+        if command in ("--version", "--help", "--install-completion", "--show-completion"):
             continue
         assert command in FLAGS
         used = {argument.partition("=")[0] for argument in arguments if argument.startswith("-")}

@@ -6,6 +6,8 @@ import ast
 import re
 from pathlib import Path
 
+from p2pgan.errors import Trouble
+
 ROOT = Path(__file__).parents[3]
 GAP = "…"
 
@@ -23,6 +25,18 @@ def test_the_lines_explained_are_lines_of_the_program() -> None:
     lines = [line for cell in cells for line in re.findall(r"`([^`]*…[^`]*|[^`]* [^`]*)`", cell)]
     pieces = {piece.strip() for line in lines for piece in line.split(GAP)}
     assert sorted(piece for piece in pieces if piece not in printed) == []
+
+
+def test_every_anchor_that_is_printed_is_on_the_page() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    anchors = {title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", page, re.MULTILINE)}
+    assert {str(trouble) for trouble in Trouble} - anchors == set()
+
+
+def test_every_trouble_is_told_somewhere() -> None:
+    program = [path.read_text(encoding="utf-8") for path in (ROOT / "p2pgan").rglob("*.py")]
+    named = {name for text in program for name in re.findall(r"\bTrouble\.([A-Z_]+)", text)}
+    assert named == {trouble.name for trouble in Trouble}
 
 
 def _text(node: ast.JoinedStr | ast.Constant) -> str:

@@ -87,7 +87,8 @@ def test_a_slower_pace_makes_smaller_steps(config: GanConfig, images: ImageSet):
 def test_a_smaller_batch_on_the_device_is_said_once(trainer: Trainer):
     recovery = Recovery(trainer)
     trainer.device_batch = 4
-    assert recovery.after(SOUND) == "memory ran out: 4 images at once from now on; the steps stay the same"
+    said = "memory ran out: 4 images at once from now on; the steps stay the same (troubleshooting.md#memory)"
+    assert recovery.after(SOUND) == said
     assert recovery.after(SOUND) is None
 
 

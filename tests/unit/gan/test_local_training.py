@@ -101,7 +101,7 @@ def test_the_line_of_a_unit():
         StepStats(2, 2.0, 1.5, 0.8, 0.2, 0.1, finite=True),
     ]
     stats = summarise(42, 0, steps, seconds=3.14159)
-    assert str(stats) == "unit 42 done, 8 images in 3.1 s, G 1.25 D 0.75"
+    assert str(stats) == "unit 42 done: 8 images in 3.1 s, G 1.25 D 0.75"
     assert stats.d_real == pytest.approx(0.65)
     assert stats.images_per_s == pytest.approx(8 / 3.14159)
 

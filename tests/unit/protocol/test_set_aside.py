@@ -90,6 +90,21 @@ def test_three_rejections_in_a_row_set_a_peer_aside() -> None:
     assert notes == ["c is set aside for 120 s, rejected 3 times in a row, last: not finite"]
 
 
+def test_the_roll_up_says_what_is_in_hand_and_who_is_reached() -> None:
+    driver = leading("b", "c")
+    plan = present(driver)
+    driver.beat("b", round=plan.round, attempt=plan.attempt)
+    driver.beat("c")
+    driver.tick(3.0)
+
+    last = driver.of(RollUp)[-1]
+    assert {s.peer: s.reached for s in last.stats} == {"a": True, "b": True, "c": False}
+    for stat in last.stats:
+        member = plan.member(stat.peer)
+        assert member is not None
+        assert stat.spans == len(member.spans) > 0
+
+
 def test_the_roll_up_says_why() -> None:
     driver = leading("b")
     for _ in range(REJECTIONS):

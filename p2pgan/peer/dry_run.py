@@ -1,4 +1,4 @@
-"""What ``lead`` and ``join`` would do, found out without doing it: nothing is written anywhere."""
+"""What ``lead`` and ``join`` would do, for ``--dry-run``: nothing is written anywhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from p2pgan.transport.checkup import free_ports, told_address
 from p2pgan.transport.curve import find_keys
 
 
-def rehearse_lead(options: LeadOptions) -> list[str]:
+def dry_run_lead(options: LeadOptions) -> list[str]:
     """What a leader would do, line by line.
 
     Raises:
@@ -45,7 +45,7 @@ def rehearse_lead(options: LeadOptions) -> list[str]:
     return [*lines, *_of_peer(config, options), *guests, work]
 
 
-def rehearse_join(options: JoinOptions) -> list[str]:
+def dry_run_join(options: JoinOptions) -> list[str]:
     """What a joiner would do, line by line.
 
     Raises:

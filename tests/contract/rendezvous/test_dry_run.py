@@ -19,7 +19,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state"
 
 
-def rehearsed(capsys: pytest.CaptureFixture[str], command: str, dsn: str, *flags: str) -> list[str]:
+def dry_run(capsys: pytest.CaptureFixture[str], command: str, dsn: str, *flags: str) -> list[str]:
     machine = ("--bind", "127.0.0.1", "--name", "ada")
     assert run([command, "--rendezvous", dsn, *machine, "--dry-run", *flags]) == 0
     return capsys.readouterr().out.splitlines()
@@ -44,7 +44,7 @@ def faces(fresh: Rendezvous) -> Rendezvous:
 def test_a_new_run_in_an_empty_database(
     fresh_dsn: str, state: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert rehearsed(capsys, "lead", fresh_dsn, "--epochs", "3", "--no-train", "--class") == [
+    assert dry_run(capsys, "lead", fresh_dsn, "--epochs", "3", "--no-train", "--class") == [
         "make the tables of p2pgan in the database",
         "create the run gan: dcgan at 32 px on digits, until 3 epochs",
         "read the images digits",
@@ -61,7 +61,7 @@ def test_a_new_run_in_an_empty_database(
 
 def test_an_embedded_postgres_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = f"embedded:{tmp_path / 'class'}"
-    assert rehearsed(capsys, "lead", place)[0] == f"make an embedded Postgres at {place}"
+    assert dry_run(capsys, "lead", place)[0] == f"make an embedded Postgres at {place}"
     assert run(["lead", "--rendezvous", place, "--class", "--dry-run"]) == 2  # nobody else could reach it
     assert not (tmp_path / "class").exists()
     assert run(["join", "--rendezvous", place, "--dry-run"]) == 2
@@ -71,8 +71,8 @@ def test_a_run_that_exists(
     faces: Rendezvous, fresh_dsn: str, state: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = "take part in the run faces at version 0: dcgan at 32 px on digits, without an end"
-    assert rehearsed(capsys, "lead", fresh_dsn)[0] == first
-    assert rehearsed(capsys, "join", fresh_dsn)[0] == first
+    assert dry_run(capsys, "lead", fresh_dsn)[0] == first
+    assert dry_run(capsys, "join", fresh_dsn)[0] == first
     assert faces.list_peers(faces.find_run("faces").id).peers == ()
     assert not state.exists()
 
