@@ -8,6 +8,7 @@ and no line that is printed here has one.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,6 +80,10 @@ def _translated(repo: str) -> Iterator[None]:
         import huggingface_hub.errors as hub
     except ImportError as error:
         raise ConfigError(MISSING) from error
+    if sys.stderr is None or not sys.stderr.isatty():
+        from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # re-exported
+
+        disable_progress_bars()
     try:
         yield
     except hub.LocalTokenNotFoundError as error:
@@ -93,7 +98,11 @@ def _translated(repo: str) -> Iterator[None]:
         status = error.response.status_code
         hint = "check the rights of your token" if status in (401, 403) else "try again later"
         raise P2pganError(f"the hub refused {repo} (HTTP {status}); {hint}") from error
-    except (OSError, ValueError) as error:
-        raise P2pganError(
-            f"{repo} and the hub: {type(error).__name__}; check the network and HF_ENDPOINT"
-        ) from error
+    except (
+        hub.HTTPError,  # type: ignore[attr-defined]  # the base of its HTTP client's, re-exported
+        hub.FileMetadataError,
+        RuntimeError,  # what it makes of a large file whose upload failed
+        OSError,
+    ) as error:
+        what = type(error).__name__
+        raise P2pganError(f"{repo} and the hub: {what}; check the network and HF_ENDPOINT") from error

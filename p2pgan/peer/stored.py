@@ -33,6 +33,16 @@ class StoredGenerator:
     """Its parameters, flat: float32 of shape (P_G,)."""
 
 
+@dataclass(frozen=True)
+class RunFacts:
+    """What is told about a run's weights where they are given away."""
+
+    dataset: str
+    """Its specification, as the run was started with; may be a path of that machine."""
+    peers: int
+    """That contributed up to the version."""
+
+
 def read_generator(
     place: str, run: str | None = None, version: int | Literal["best"] | None = None
 ) -> StoredGenerator:
@@ -52,6 +62,13 @@ def read_generator(
             if version is None:
                 raise WeightsError(f"no version of {row.name} was scored: lead it with --score-every")
         return _read(rendezvous, row, version)
+
+
+def read_facts(place: str, run: str, version: int) -> RunFacts:
+    """What else is known of a version. Raises as ``read_generator`` does."""
+    with open_rendezvous(place) as rendezvous:
+        row = rendezvous.find_run(run)
+        return RunFacts(stored_config(row.config).dataset, rendezvous.contributors(row.id, version))
 
 
 def read_history(place: str, run: str | None, most: int) -> list[StoredGenerator]:

@@ -117,6 +117,24 @@ def test_the_history_of_a_run_has_a_frame_for_each_stored_version(dsn: str, tmp_
         assert (history.n_frames, history.size) == (1, (66, 66))
 
 
+def test_a_run_is_published_with_its_facts_and_without_its_secrets(dsn: str, tmp_path: Path) -> None:
+    folder = tmp_path / "faces"
+    done = _p2pgan("publish", "--repo", "ann/faces", "--dry-run", "--out", str(folder), dsn=dsn)
+    assert done.returncode == 0, done.stderr
+    card = (folder / "README.md").read_text()
+    for row in (
+        "| run | faces |",
+        "| version | 0 |",
+        "| peers that contributed | 0 |",
+        "| data set | digits |",
+    ):
+        assert row in card
+    published = load_generator(folder / "generator.safetensors")
+    assert torch.equal(published.sample(3), load_generator(dsn).sample(3))
+    password = dsn.split(":")[2].split("@")[0]
+    assert not any(password.encode() in file.read_bytes() for file in folder.iterdir())
+
+
 def test_what_is_not_there_is_one_clear_line(dsn: str, tmp_path: Path) -> None:
     out = str(tmp_path / "x.png")
     password = dsn.split(":")[2].split("@")[0]
