@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,6 +48,18 @@ class Show(StrEnum):
 _USUAL_NUMBER = {Show.GRID: 64, Show.IMAGES: 64, Show.WALK: 16, Show.HISTORY: 16}
 _USUAL_FRAMES = {Show.WALK: 60, Show.INTERPOLATION: 8}
 _ANIMATED = (".gif", ".webp")
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """How many images of which kind."""
+
+    count: int
+    frames: int
+    """Of a walk or an interpolation."""
+    seed: int
+    label: int | None
+    truncation: float | None
 
 
 def generate(
@@ -126,24 +139,21 @@ def generate(
     kind = _kind(out, show)
     count = number or _USUAL_NUMBER.get(kind, 8)
     _check(kind, count, frames, label)
+    wish = _Wish(count, frames or _USUAL_FRAMES.get(kind, 1), seed, label, truncation)
     drawing = Drawing(rendezvous, weights, run, version, model, device, batch_size)
     if kind is Show.HISTORY:
-        typer.echo(f"{out}: {_write_history(drawing, count, seed, label, truncation, out)}")
+        typer.echo(f"{out}: {_write_history(drawing, wish, out)}")
         return
     drawn = drawn_from(context, drawing)
-    origin = printable(drawn.origin)
+    notes = [printable(drawn.origin)]
     if kind is Show.IMAGES:
-        kept = _fill(drawn.generator, drawn.origin, count, seed, label, truncation, out)
-        origin = "; ".join(filter(None, (origin, kept)))
+        notes.append(_fill(drawn.generator, drawn.origin, wish, out))
     elif kind is Show.WALK:
-        from p2pgan.gan.animation import write_animation
-
-        total = frames or _USUAL_FRAMES[kind]
-        pictures = drawn.generator.walk(count, total, seed, label, truncation)
-        write_animation(shown_progress(pictures, "drawing", total, FRAMES_FROM), out, WALK_MS)
+        _write_walk(drawn.generator, wish, out)
     else:
-        _write_picture(drawn.generator, kind, count, frames, seed, label, truncation, out)
-    typer.echo(f"{out}: {origin}" if origin else str(out))
+        _write_picture(drawn.generator, kind, wish, out)
+    told = "; ".join(filter(None, notes))
+    typer.echo(f"{out}: {told}" if told else str(out))
 
 
 def _kind(out: Path, show: Show | None) -> Show:
@@ -184,71 +194,54 @@ def _check(kind: Show, count: int, frames: int | None, label: int | None) -> Non
         )
 
 
-def _write_picture(
-    generator: Generator,
-    kind: Show,
-    count: int,
-    frames: int | None,
-    seed: int,
-    label: int | None,
-    truncation: float | None,
-    out: Path,
-) -> None:
+def _write_picture(generator: Generator, kind: Show, wish: _Wish, out: Path) -> None:
     from torch import cat
 
     from p2pgan.gan.sampling import write_grid
 
     if kind is Show.GRID:
-        write_grid(generator.sample(count, seed, label, truncation), out)
+        write_grid(generator.sample(wish.count, wish.seed, wish.label, wish.truncation), out)
     elif kind is Show.CLASSES:
-        write_grid(generator.by_class(count, seed, truncation), out, count)
+        write_grid(generator.by_class(wish.count, wish.seed, wish.truncation), out, wish.count)
     else:
-        steps = frames or _USUAL_FRAMES[kind]
         rows = [
-            generator.interpolate(2 * row, 2 * row + 1, steps, seed, label, truncation)
-            for row in range(count)
+            generator.interpolate(2 * row, 2 * row + 1, wish.frames, wish.seed, wish.label, wish.truncation)
+            for row in range(wish.count)
         ]
-        write_grid(cat(rows), out, steps)
+        write_grid(cat(rows), out, wish.frames)
 
 
-def _fill(
-    generator: Generator,
-    origin: str,
-    count: int,
-    seed: int,
-    label: int | None,
-    truncation: float | None,
-    folder: Path,
-) -> str:
+def _write_walk(generator: Generator, wish: _Wish, out: Path) -> None:
+    from p2pgan.gan.animation import write_animation
+
+    pictures = generator.walk(wish.count, wish.frames, wish.seed, wish.label, wish.truncation)
+    write_animation(shown_progress(pictures, "drawing", wish.frames, FRAMES_FROM), out, WALK_MS)
+
+
+def _fill(generator: Generator, origin: str, wish: _Wish, folder: Path) -> str:
     """Draws and writes the images that are not there, a few at a time; says so if some were."""
     from p2pgan.gan.order import fill, missing, order_of
 
-    order = order_of(generator, count, seed, label, truncation)
-    indices = missing(folder, order, count)
+    order = order_of(generator, wish.count, wish.seed, wish.label, wish.truncation)
+    indices = missing(folder, order, wish.count)
     paths = fill(folder, order, generator, indices, origin)
     for _ in shown_progress(paths, "drawing", len(indices), PROGRESS_FROM):
         pass
-    kept = count - len(indices)
-    return f"{kept:,} of {count:,} images were there" if kept else ""
+    kept = wish.count - len(indices)
+    return f"{kept:,} of {wish.count:,} images were there" if kept else ""
 
 
-def _write_history(
-    drawing: Drawing,
-    count: int,
-    seed: int,
-    label: int | None,
-    truncation: float | None,
-    out: Path,
-) -> str:
+def _write_history(drawing: Drawing, wish: _Wish, out: Path) -> str:
     """Writes a frame for each stored version, oldest first; says which."""
     from p2pgan.cli.drawn import history_from
     from p2pgan.gan.animation import write_animation
 
-    versions, generators = history_from(drawing, max(2, min(MAX_HISTORY, MAX_ANIMATED // count)))
+    most = max(2, min(MAX_HISTORY, MAX_ANIMATED // wish.count))
+    versions, generators = history_from(drawing, most)
 
     def pictures() -> Iterator[Tensor]:
         for generator in shown_progress(generators, "drawing", len(versions), FRAMES_FROM):
-            yield generator.sample(count, seed, label, truncation)
+            yield generator.sample(wish.count, wish.seed, wish.label, wish.truncation)
 
     write_animation(pictures(), out, HISTORY_MS)
     return f"versions {', '.join(map(str, versions))}"

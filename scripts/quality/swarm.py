@@ -128,15 +128,17 @@ class Swarm:
 
     def _round(self, share: float, steps: int) -> None:
         deltas, weights = {}, {}
+        lost: list[int] = []
         for peer in self._members(share):
             own = self._work[peer].take(self._steps_of(peer, steps))
             delta = self._train(peer, own)
             if peer == 0 and self._dies_now(share, steps):
-                self._work[peer].give_back(own)
+                lost = own
                 continue
             deltas[_name(peer)] = self._sent(peer, delta, share)
             weights[_name(peer)] = len(own) * self.config.step_images
         self._apply(deltas, weights)
+        self._work[0].give_back(lost)
 
     def _members(self, share: float) -> list[int]:
         last = self.arm.peers - 1

@@ -122,13 +122,8 @@ def test_a_run_is_published_with_its_facts_and_without_its_secrets(dsn: str, tmp
     done = _p2pgan("publish", "--repo", "ann/faces", "--dry-run", "--out", str(folder), dsn=dsn)
     assert done.returncode == 0, done.stderr
     card = (folder / "README.md").read_text()
-    for row in (
-        "| run | faces |",
-        "| version | 0 |",
-        "| peers that contributed | 0 |",
-        "| data set | digits |",
-    ):
-        assert row in card
+    for row in ("run | faces", "version | 0", "peers that contributed | 0", "data set | digits"):
+        assert f"| {row} |" in card
     published = load_generator(folder / "generator.safetensors")
     assert torch.equal(published.sample(3), load_generator(dsn).sample(3))
     password = dsn.split(":")[2].split("@")[0]
