@@ -46,35 +46,48 @@ def __getattr__(name: str) -> object:
 
 
 def load_generator(
-    source: str | Path, run: str | None = None, version: int | Literal["best"] | None = None
+    source: str | Path,
+    run: str | None = None,
+    version: int | Literal["best"] | None = None,
+    *,
+    device: str = "auto",
+    batch_size: int = 64,
 ) -> Generator:
-    """A generator out of a weights file, or out of a run's committed weights.
+    """A generator out of a weights file, a run's committed weights, or what was published.
 
     Args:
-        source: path of a ``.safetensors`` file, or a DSN (``postgresql://...``, ``key=value ...`` or
-            ``embedded:PATH``).
+        source: path of a ``.safetensors`` file, a DSN (``postgresql://...``, ``key=value ...`` or
+            ``embedded:PATH``), or ``hf:USER/NAME`` for a repository on the Hugging Face hub
+            (``hf:USER/NAME@REVISION`` for one of its revisions).
         run: name of the run, for a DSN; None takes the only active one.
         version: the version, for a DSN; ``best`` is the one with the best score, None takes the last
             committed one.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+        batch_size: images drawn at once.
 
     Returns:
-        A generator whose ``sample(n, seed)`` gives uint8 images of shape ``(n, 3, H, W)``.
+        A generator whose ``sample(n, seed)`` gives uint8 images of shape ``(n, 3, H, W)``, and whose
+        ``interpolate(i, j, steps)`` gives those on the way from image ``i`` to ``j``.
 
     Raises:
-        WeightsError: the file is corrupt or no weights file, or the version is not stored.
+        WeightsError: the file is corrupt or no weights file, or the version is not stored or published.
+        ConfigError: the device cannot be used here.
         RunError, RendezvousError: no such run; the database cannot be reached or refuses.
     """
+    from p2pgan.gan.published import is_published, local_file
     from p2pgan.gan.sampling import Generator
+    from p2pgan.peer.device import pick_device
 
+    place = pick_device(device)
     if _is_dsn(source):
         from p2pgan.peer.stored import read_generator
 
         stored = read_generator(str(source), run, version)
-        return Generator(stored.config, stored.ema)
+        return Generator(stored.config, stored.ema, place, batch_size)
     from p2pgan.gan.weights import load_generator as load_file
 
-    weights = load_file(Path(source))
-    return Generator(weights.config, weights.vector)
+    weights = load_file(local_file(str(source)) if is_published(str(source)) else Path(source))
+    return Generator(weights.config, weights.vector, place, batch_size)
 
 
 def train(
@@ -177,6 +190,6 @@ def join(
 
 def _is_dsn(source: str | Path) -> bool:
     text = str(source)
-    if isinstance(source, Path) or Path(text).exists():
+    if isinstance(source, Path) or text.startswith("hf:") or Path(text).exists():
         return False
     return text.startswith("embedded:") or "://" in text or "=" in text

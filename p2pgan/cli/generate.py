@@ -2,98 +2,246 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from p2pgan.cli import options as o
-from p2pgan.cli.drawn import Version, Weights, drawn_from
+from p2pgan.cli.bar import shown_progress
+from p2pgan.cli.drawn import Drawing, Version, Weights, drawn_from
 from p2pgan.errors import ConfigError
 from p2pgan.protocol.texts import printable
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from p2pgan.gan.sampling import Generator
 
 MAX_GRID = 10_000
 """Images of one grid; of 64 px it then has 6,600 px a side."""
+MAX_ANIMATED = 20_000
+"""Images in all frames of an animation together; of 64 px they then take 250 MB."""
+MAX_HISTORY = 200
+"""Versions that a history shows; more are thinned out."""
 PROGRESS_FROM = 200
 """Fewer single images are there before anybody wonders."""
-GRID_SUFFIX = ".png"
+FRAMES_FROM = 20
+WALK_MS, HISTORY_MS = 80, 500
+"""How long a frame stays."""
+
+
+class Show(StrEnum):
+    """What the images are shown as."""
+
+    GRID = "grid"
+    IMAGES = "images"
+    INTERPOLATION = "interpolation"
+    CLASSES = "classes"
+    WALK = "walk"
+    HISTORY = "history"
+
+
+_USUAL_NUMBER = {Show.GRID: 64, Show.IMAGES: 64, Show.WALK: 16, Show.HISTORY: 16}
+_USUAL_FRAMES = {Show.WALK: 60, Show.INTERPOLATION: 8}
+_ANIMATED = (".gif", ".webp")
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """How many images of which kind."""
+
+    count: int
+    frames: int
+    """Of a walk or an interpolation."""
+    seed: int
+    label: int | None
+    truncation: float | None
 
 
 def generate(
     context: typer.Context,
     out: Annotated[
-        Path, typer.Option("--out", metavar="PATH", help="A .png for one grid, a folder for single images.")
+        Path,
+        typer.Option(
+            "--out",
+            metavar="PATH",
+            help="A .png for one picture, a .gif or .webp for an animation, a folder for single images.",
+        ),
     ],
     rendezvous: o.OptionalRendezvous = None,
     weights: Weights = None,
     run: o.RunName = None,
-    number: Annotated[int, typer.Option("-n", "--number", metavar="N", min=1, help="How many images.")] = 64,
+    show: Annotated[
+        Show | None,
+        typer.Option(
+            "--as",
+            metavar="NAME",
+            help="grid, interpolation or classes (.png), images (a folder), walk or history (.gif, .webp); "
+            "left out, what fits --out.",
+        ),
+    ] = None,
+    number: Annotated[
+        int | None,
+        typer.Option(
+            "-n",
+            "--number",
+            metavar="N",
+            min=1,
+            help="How many images; rows of an interpolation, columns of classes.",
+        ),
+    ] = None,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            "--frames",
+            metavar="N",
+            min=2,
+            help="Frames of a walk (60 if left out), or steps of an interpolation (8).",
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", min=0, help="The same seed draws the same images.")
     ] = 1,
+    truncation: Annotated[
+        float | None,
+        typer.Option(
+            "--truncation",
+            metavar="X",
+            help="Keep the noise within X standard deviations, such as 1.5: less variety, fewer odd images.",
+        ),
+    ] = None,
     version: Version = None,
     model: o.OwnNet = None,
     label: Annotated[
         int | None,
         typer.Option("--class", metavar="N", min=0, help="Of a conditional GAN: draw this class only."),
     ] = None,
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            "--batch-size", metavar="N", min=1, max=4096, help="Images drawn at once; may round differently."
+        ),
+    ] = 64,
+    device: o.Device = "auto",
     debug: o.Debug = False,
 ) -> None:
-    """Draw new images from a run's last committed weights, or from a weights file.
+    """Draw new images from a run's last committed weights, a weights file or a published generator.
 
-    The same seed and version give the same bytes on the same machine.
+    The same seed and version give the same bytes on the same machine. A folder of single images that was
+    left unfinished is filled up: what is there is kept if it is of the same weights and seed.
 
     Example: p2pgan generate --rendezvous postgresql://me:secret@db.example.org/gan -n 64 --out faces.png
     """
-    is_grid = _is_grid(out)
-    if is_grid and number > MAX_GRID:
+    kind = _kind(out, show)
+    count = number or _USUAL_NUMBER.get(kind, 8)
+    _check(kind, count, frames, label)
+    wish = _Wish(count, frames or _USUAL_FRAMES.get(kind, 1), seed, label, truncation)
+    drawing = Drawing(rendezvous, weights, run, version, model, device, batch_size)
+    if kind is Show.HISTORY:
+        typer.echo(f"{out}: {_write_history(drawing, wish, out)}")
+        return
+    drawn = drawn_from(context, drawing)
+    notes = [printable(drawn.origin)]
+    if kind is Show.IMAGES:
+        notes.append(_fill(drawn.generator, drawn.origin, wish, out))
+    elif kind is Show.WALK:
+        _write_walk(drawn.generator, wish, out)
+    else:
+        _write_picture(drawn.generator, kind, wish, out)
+    told = "; ".join(filter(None, notes))
+    typer.echo(f"{out}: {told}" if told else str(out))
+
+
+def _kind(out: Path, show: Show | None) -> Show:
+    """What ``out`` is for. Raises ConfigError if it is for nothing that is known, or not for ``show``."""
+    from p2pgan.gan.decode import SUFFIXES
+
+    suffix = "" if out.is_dir() else out.suffix.lower()
+    if suffix == ".png":
+        fitting = [Show.GRID, Show.INTERPOLATION, Show.CLASSES]
+    elif suffix in _ANIMATED:
+        fitting = [Show.WALK, Show.HISTORY]
+    elif suffix in (*SUFFIXES, ".mp4", ".pdf", ".svg", ".safetensors"):
+        raise ConfigError(
+            f"--out {out} is no PNG: write {out.with_suffix('.png')} for one grid, a .gif or .webp for an "
+            "animation, or the name of a folder for single images"
+        )
+    else:
+        fitting = [Show.IMAGES]
+    if show is None:
+        return fitting[0]
+    if show not in fitting:
+        raise ConfigError(f"--as {show} does not fit --out {out}, which can be {' or '.join(fitting)}")
+    return show
+
+
+def _check(kind: Show, count: int, frames: int | None, label: int | None) -> None:
+    """Raises ConfigError for flags that mean nothing here, and for pictures beyond all bounds."""
+    if frames is not None and kind not in _USUAL_FRAMES:
+        raise ConfigError("--frames is for a walk or an interpolation; leave it out")
+    if label is not None and kind is Show.CLASSES:
+        raise ConfigError("--as classes shows all classes; leave --class out, or draw a grid")
+    images = count * (frames or _USUAL_FRAMES.get(kind, 1))
+    if kind in (Show.WALK, Show.HISTORY) and images > MAX_ANIMATED:
+        raise ConfigError(f"an animation shows at most {MAX_ANIMATED:,} images: draw fewer, or fewer frames")
+    if kind in (Show.GRID, Show.INTERPOLATION, Show.CLASSES) and images > MAX_GRID:
         raise ConfigError(
             f"a grid shows at most {MAX_GRID:,} images: draw fewer, or give --out a folder for single images"
         )
-    drawn = drawn_from(context, rendezvous, weights, run, version, model)
-    if is_grid:
-        from p2pgan.gan.sampling import write_grid
 
-        write_grid(drawn.generator.sample(number, seed, label), out)
+
+def _write_picture(generator: Generator, kind: Show, wish: _Wish, out: Path) -> None:
+    from torch import cat
+
+    from p2pgan.gan.sampling import write_grid
+
+    if kind is Show.GRID:
+        write_grid(generator.sample(wish.count, wish.seed, wish.label, wish.truncation), out)
+    elif kind is Show.CLASSES:
+        write_grid(generator.by_class(wish.count, wish.seed, wish.truncation), out, wish.count)
     else:
-        _write_single(drawn.generator, number, seed, label, out)
-    typer.echo(f"{out}: {printable(drawn.origin)}" if drawn.origin else str(out))
+        rows = [
+            generator.interpolate(2 * row, 2 * row + 1, wish.frames, wish.seed, wish.label, wish.truncation)
+            for row in range(wish.count)
+        ]
+        write_grid(cat(rows), out, wish.frames)
 
 
-def _is_grid(out: Path) -> bool:
-    """Whether ``out`` is a file for a grid. Raises ConfigError if it looks like another kind of file."""
-    from p2pgan.gan.decode import SUFFIXES
+def _write_walk(generator: Generator, wish: _Wish, out: Path) -> None:
+    from p2pgan.gan.animation import write_animation
 
-    suffix = out.suffix.lower()
-    if suffix == GRID_SUFFIX:
-        return True
-    if suffix in (*SUFFIXES, ".pdf", ".svg", ".safetensors") and not out.is_dir():
-        raise ConfigError(
-            f"--out {out} is no PNG: write {out.with_suffix(GRID_SUFFIX)} for one grid, "
-            "or the name of a folder for single images"
-        )
-    return False
+    pictures = generator.walk(wish.count, wish.frames, wish.seed, wish.label, wish.truncation)
+    write_animation(shown_progress(pictures, "drawing", wish.frames, FRAMES_FROM), out, WALK_MS)
 
 
-def _write_single(generator: Generator, number: int, seed: int, label: int | None, folder: Path) -> None:
-    """Draws and writes a few images at once, however many they are, and shows how far it is on a terminal."""
-    from rich.console import Console
-    from rich.progress import track
+def _fill(generator: Generator, origin: str, wish: _Wish, folder: Path) -> str:
+    """Draws and writes the images that are not there, a few at a time; says so if some were."""
+    from p2pgan.gan.order import fill, missing, order_of
 
-    from p2pgan.gan.sampling import write_images
-
-    paths = write_images(generator.batches(number, seed, label), folder, number)
-    on_terminal = sys.stderr is not None and sys.stderr.isatty()
-    for _ in track(
-        paths,
-        "drawing",
-        number,
-        console=Console(stderr=True),
-        transient=True,
-        disable=not on_terminal or number < PROGRESS_FROM,
-    ):
+    order = order_of(generator, wish.count, wish.seed, wish.label, wish.truncation)
+    indices = missing(folder, order, wish.count)
+    paths = fill(folder, order, generator, indices, origin)
+    for _ in shown_progress(paths, "drawing", len(indices), PROGRESS_FROM):
         pass
+    kept = wish.count - len(indices)
+    return f"{kept:,} of {wish.count:,} images were there" if kept else ""
+
+
+def _write_history(drawing: Drawing, wish: _Wish, out: Path) -> str:
+    """Writes a frame for each stored version, oldest first; says which."""
+    from p2pgan.cli.drawn import history_from
+    from p2pgan.gan.animation import write_animation
+
+    most = max(2, min(MAX_HISTORY, MAX_ANIMATED // wish.count))
+    versions, generators = history_from(drawing, most)
+
+    def pictures() -> Iterator[Tensor]:
+        for generator in shown_progress(generators, "drawing", len(versions), FRAMES_FROM):
+            yield generator.sample(wish.count, wish.seed, wish.label, wish.truncation)
+
+    write_animation(pictures(), out, HISTORY_MS)
+    return f"versions {', '.join(map(str, versions))}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from p2pgan.cli import options as o
-from p2pgan.cli.drawn import Version, Weights, drawn_from
+from p2pgan.cli.drawn import Drawing, Version, Weights, drawn_from
 from p2pgan.errors import ConfigError
 from p2pgan.protocol.texts import printable
 
@@ -99,7 +99,7 @@ def score(
 
     metrics = parse_metrics(metric)
     features = _extractor(extractor, inception_weights, resize)
-    drawn = drawn_from(context, rendezvous, weights, run, version, model)
+    drawn = drawn_from(context, Drawing(rendezvous, weights, run, version, model, device="cpu"))
     images = open_images(dataset, drawn.generator.config.model.resolution, data_root, download)
     reference = Reference(images, number, features, seed)
     scores = reference.compare(_drawn(drawn.generator, number, seed), metrics)

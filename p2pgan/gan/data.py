@@ -91,13 +91,15 @@ class ImageSet:
             raise DatasetError("a single image cannot be held out; leave --hold-out out")
         # In their own order, so that reading a part is reading forward.
         order = epoch_permutation(derive_seed(seed, "held out"), 0, self.count)
-        training = self._part(order[back:].sort().values)
-        training.held_out = self._part(order[:back].sort().values)
+        training = self.part(order[back:].sort().values)
+        training.held_out = self.part(order[:back].sort().values)
         return training
 
-    def _part(self, chosen: Tensor) -> ImageSet:
+    def part(self, chosen: Tensor) -> ImageSet:
+        """Some of the images, int64 indices, as a set of their own; the digest stays that of all."""
         part = copy(self)
-        part._chosen, part.count = chosen, len(chosen)
+        part._chosen = chosen if self._chosen is None else self._chosen[chosen]
+        part.count = len(chosen)
         part.fingerprint = replace(self.fingerprint, count=len(chosen))
         return part
 

@@ -48,13 +48,18 @@ def save_generator(path: Path, config: GanConfig, vector: Tensor, facts: Mapping
     ``facts`` are kept beside the configuration. Raises WeightsError if the vector does not fit the
     configuration or is not finite, ConfigError if the file cannot be written.
     """
+    write_whole(path, generator_bytes(config, vector, facts))
+
+
+def generator_bytes(config: GanConfig, vector: Tensor, facts: Mapping[str, str]) -> bytes:
+    """What such a file holds. Raises WeightsError as above."""
     entries = _generator_entries(config)
     if tuple(vector.shape) != (entries[-1].stop,) or not is_finite(vector):
         raise WeightsError(f"weights of shape {tuple(vector.shape)} are not those of a sound generator")
     vector = vector.detach().to("cpu", torch.float32)
     tensors = {e.name: vector[e.start : e.stop].view(e.shape).contiguous() for e in entries}
     metadata = {**facts, "format": FORMAT, "config": config.model_dump_json()}
-    write_whole(path, save(tensors, metadata))
+    return save(tensors, metadata)
 
 
 def load_generator(path: Path) -> GeneratorWeights:

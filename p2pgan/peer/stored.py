@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +15,9 @@ from p2pgan.gan.config import GanConfig
 from p2pgan.gan.models import build
 from p2pgan.peer.config import stored_config
 from p2pgan.peer.snapshot import decode_snapshot
-from p2pgan.rendezvous import open_rendezvous
+from p2pgan.rendezvous import Rendezvous, RunRow, open_rendezvous
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,16 @@ class StoredGenerator:
     config: GanConfig
     ema: Tensor
     """Its parameters, flat: float32 of shape (P_G,)."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What is told about a run's weights where they are given away."""
+
+    dataset: str
+    """Its specification, as the run was started with; may be a path of that machine."""
+    peers: int
+    """That contributed up to the version."""
 
 
 def read_generator(
@@ -47,8 +61,44 @@ def read_generator(
             version = rendezvous.best_version(row.id)
             if version is None:
                 raise WeightsError(f"no version of {row.name} was scored: lead it with --score-every")
-        manifest = rendezvous.read_manifest(row.id, version)
-        blob = b"".join(rendezvous.read_chunks(row.id, manifest.chunks))
+        return _read(rendezvous, row, version)
+
+
+def read_facts(place: str, run: str, version: int) -> RunFacts:
+    """What else is known of a version. Raises as ``read_generator`` does."""
+    with open_rendezvous(place) as rendezvous:
+        row = rendezvous.find_run(run)
+        return RunFacts(stored_config(row.config).dataset, rendezvous.contributors(row.id, version))
+
+
+def read_history(place: str, run: str | None, most: int) -> list[StoredGenerator]:
+    """The averaged generator of each version that is stored, or of ``most`` of them, oldest first.
+
+    A version that is cleared away while others are read is left out. Raises as ``read_generator`` does.
+    """
+    with open_rendezvous(place) as rendezvous:
+        row = rendezvous.find_run(run)
+        found = []
+        for version in _thinned(rendezvous.stored_versions(row.id), most):
+            try:
+                found.append(_read(rendezvous, row, version))
+            except WeightsError as error:
+                if version in rendezvous.stored_versions(row.id):
+                    raise
+                log.info("version %d is gone: %s", version, error)
+    return found
+
+
+def _thinned(versions: Sequence[int], most: int) -> Sequence[int]:
+    """At most so many, evenly spread, the first and the last among them."""
+    if len(versions) <= most:
+        return versions
+    return [versions[index * (len(versions) - 1) // (most - 1)] for index in range(most)]
+
+
+def _read(rendezvous: Rendezvous, row: RunRow, version: int | None) -> StoredGenerator:
+    manifest = rendezvous.read_manifest(row.id, version)
+    blob = b"".join(rendezvous.read_chunks(row.id, manifest.chunks))
     config = stored_config(row.config).gan
     _, ema = decode_snapshot(layout_of(*build(config.model, config.seed)), manifest, blob)
     return StoredGenerator(row.name, manifest.version, manifest.digest, manifest.images, config, ema)

@@ -325,6 +325,9 @@ where m.run_id = %(run_id)s
 order by m.version desc
 limit %(most)s
 
+-- name: count_contributors
+select count(distinct peer) from contributions where run_id = %(run_id)s and version <= %(version)s
+
 -- name: write_event
 select write_event(%(run_id)s, %(peer)s, %(kind)s, %(text)s)
 

@@ -37,6 +37,11 @@ class ReportCalls(Calls):
             rows = session.rows("newest_versions", {"run_id": run_id, "most": most}, class_row(VersionRow))
         return tuple(rows)
 
+    def contributors(self, run_id: int, version: int) -> int:
+        """How many peers have something in ``version`` or an earlier one."""
+        with self._line.call() as session:
+            return int(cast(int, session.value("count_contributors", {"run_id": run_id, "version": version})))
+
     def handed_out_again(self, run_id: int) -> int:
         """How often a unit was handed out anew, because its lease was lost with a peer or a leader."""
         with self._line.call() as session:

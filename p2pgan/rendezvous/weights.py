@@ -160,11 +160,16 @@ class WeightCalls(Calls):
         with self._line.call() as session:
             row = session.row("read_manifest", {"run_id": run_id, "version": version}, dict_row)
             if row is None:
-                kept = ", ".join(map(str, session.rows("stored_versions", {"run_id": run_id}, scalar_row)))
+                kept = ", ".join(map(str, _stored(session, run_id)))
                 raise WeightsError(
                     f"the weights of version {version} are not stored: there is {kept or 'none'}"
                 )
         return _sound(row, SnapshotManifest)
+
+    def stored_versions(self, run_id: int) -> tuple[int, ...]:
+        """The versions whose weights are kept, oldest first."""
+        with self._line.call() as session:
+            return _stored(session, run_id)
 
     def read_chunks(self, run_id: int, digests: Iterable[Digest]) -> Iterator[bytes]:
         """The bytes of the chunks, one after the other, each checked against its digest.
@@ -202,6 +207,10 @@ def _sound(row: Mapping[str, object], kind: type[Made]) -> Made:
         return msgspec.convert(row, kind)
     except msgspec.ValidationError as error:
         raise WeightsError(f"version {row['version']} is damaged in the database: {error}") from error
+
+
+def _stored(session: Session, run_id: int) -> tuple[int, ...]:
+    return tuple(session.rows("stored_versions", {"run_id": run_id}, scalar_row))
 
 
 def _chunk(session: Session, run_id: int, digest: Digest) -> bytes | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from p2pgan import load_generator
 from p2pgan.averaging.digest import blob_digest, chunk
@@ -106,6 +107,27 @@ def test_a_folder_gets_single_images(dsn: str, tmp_path: Path) -> None:
         rf"{tmp_path}/faces: version \d+ of \S+, [\d,]+ images(: nothing .*)?\n", drawn.stdout
     )
     assert len(list((tmp_path / "faces").glob("*.png"))) == 3
+
+
+def test_the_history_of_a_run_has_a_frame_for_each_stored_version(dsn: str, tmp_path: Path) -> None:
+    out = tmp_path / "history.gif"
+    drawn = _p2pgan("generate", "--as", "history", "-n", "4", "--out", str(out), dsn=dsn)
+    assert (drawn.returncode, drawn.stdout) == (0, f"{out}: versions 0\n"), drawn.stderr
+    with Image.open(out) as history:
+        assert (history.n_frames, history.size) == (1, (66, 66))
+
+
+def test_a_run_is_published_with_its_facts_and_without_its_secrets(dsn: str, tmp_path: Path) -> None:
+    folder = tmp_path / "faces"
+    done = _p2pgan("publish", "--repo", "ann/faces", "--dry-run", "--out", str(folder), dsn=dsn)
+    assert done.returncode == 0, done.stderr
+    card = (folder / "README.md").read_text()
+    for row in ("run | faces", "version | 0", "peers that contributed | 0", "data set | digits"):
+        assert f"| {row} |" in card
+    published = load_generator(folder / "generator.safetensors")
+    assert torch.equal(published.sample(3), load_generator(dsn).sample(3))
+    password = dsn.split(":")[2].split("@")[0]
+    assert not any(password.encode() in file.read_bytes() for file in folder.iterdir())
 
 
 def test_what_is_not_there_is_one_clear_line(dsn: str, tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ def test_versions_with_the_newest_last(
         (2, 50, UNIT + 50, 1, True),
     ]
     assert rows[2]["digest"] == versions.records[1].digest and rows[2]["name"] == "name of A"
+    assert [versions.rendezvous.contributors(versions.run.id, version) for version in range(3)] == [0, 2, 2]
+    assert versions.rendezvous.stored_versions(versions.run.id) == (0, 2)
     assert isinstance(rows[2]["at"], float) and abs(rows[2]["at"] - time.time()) < 600
     assert [row["version"] for row in told(capsys, "versions", server, versions, "--limit", "1")] == [2]
 

@@ -9,7 +9,7 @@ from p2pgan.cli import main
 from p2pgan.errors import P2pganError, RendezvousRefused
 
 COMMANDS = ["lead", "join", "generate", "status", "export", "train", "lab", "invite", "revoke", "peers"]
-COMMANDS += ["simulate", "audit", "score"]
+COMMANDS += ["simulate", "audit", "score", "publish"]
 COMMANDS += ["doctor", "versions", "events", "log"]
 
 

@@ -54,8 +54,8 @@ def check(words: list[str]) -> None:
             parse(["lab", *arguments])
         case ["bash", "bootstrap/test.sh", *arguments]:
             assert all((ROOT / a).exists() for a in arguments if not a.startswith("-"))
-        case ["python", "-m", module]:
-            assert (ROOT / (module.replace(".", "/") + ".py")).exists()
+        case ["python", "-m", module, *arguments]:
+            check(["python", f"{module.replace('.', '/')}.py", *arguments])
         case ["python", script, *arguments]:
             used = {a.partition("=")[0] for a in arguments if a.startswith("-")}
             assert used - flags_of(ROOT / script) == set(), script

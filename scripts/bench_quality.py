@@ -1,0 +1,188 @@
+"""What averaging costs in quality, and what faults cost: FID of each way to train, on one data set.
+
+``python -m scripts.bench_quality --dataset fashion-mnist`` trains every arm of ``scripts/quality/swarm.py``
+with every seed, one after the other, and writes a table in Markdown, curves and sample grids into ``--out``;
+docs/quality.md has them. An arm that is done is kept in ``results.jsonl`` there, and is not trained again.
+
+The gap closed is (FID of one peer at batch b - FID of the arm) / (FID of one peer at b - FID of one at 4b),
+at equal steps of each peer: 1 is as good as one peer with the joint batch, 0 as one peer alone, below 0
+worse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from p2pgan.gan.config import GanConfig
+from p2pgan.gan.data import ImageSet, open_images
+from p2pgan.gan.sampling import Generator, write_grid
+from p2pgan.gan.scores.builtin import builtin_extractor
+from p2pgan.gan.scores.score import Reference
+from scripts.quality.swarm import ARMS, CLEAN, FOUR_TIMES, ONE, Arm, Swarm
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+"""Where Debian's package dataset-fashion-mnist puts its files."""
+LOOKS = 4
+"""Points of a curve."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One arm with one seed."""
+
+    arm: str
+    seed: int
+    fids: tuple[float, ...]
+    """After each part of the training; the last one counts."""
+    images: int
+    rejected: int
+    seconds: float
+
+
+def main() -> None:
+    """Trains what is not there yet, and writes table, curves and grids."""
+    chosen = _arguments()
+    torch.set_num_threads(1)
+    images = _opened(chosen)
+    reference = Reference(images, chosen.scored, builtin_extractor(), 1)
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    path = chosen.out / "results.jsonl"
+    done = _read(path)
+    for seed in chosen.seeds:
+        for arm in ARMS:
+            if chosen.arms and not any(part in arm.name for part in chosen.arms):
+                continue
+            if not any((one.arm, one.seed) == (arm.name, seed) for one in done):
+                done.append(_run(arm, seed, images, reference, chosen))
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(asdict(done[-1])) + "\n")
+                print(done[-1], flush=True)
+    (chosen.out / "table.md").write_text("\n".join(table(done)) + "\n", encoding="utf-8")
+    draw_curves(done, chosen.out / "curves.png")
+    print("\n".join(table(done)))
+
+
+def _run(arm: Arm, seed: int, images: ImageSet, reference: Reference, chosen: argparse.Namespace) -> Result:
+    values = {"model": {"width": chosen.width, "latent_dim": 32}, "microbatch": chosen.batch, "seed": seed}
+    config = GanConfig.model_validate(values)
+    began = time.perf_counter()
+    swarm = Swarm(arm, config, images, chosen.steps)
+    fids: list[float] = []
+    for share in swarm.rounds():
+        if share * LOOKS >= len(fids) + 1:
+            fids.append(_fid(reference, Generator(swarm.config, swarm.ema), chosen.scored))
+    if seed == chosen.seeds[0]:
+        name = "".join(letter if letter.isalnum() else "-" for letter in arm.name)
+        write_grid(Generator(swarm.config, swarm.ema).sample(36), chosen.out / f"{name}.png")
+    return Result(arm.name, seed, tuple(fids), swarm.images, swarm.rejected, time.perf_counter() - began)
+
+
+def _fid(reference: Reference, generator: Generator, count: int) -> float:
+    return round(reference.compare(generator.batches(count), ("fid",)).scores[0].value, 3)
+
+
+def gap_closed(done: Sequence[Result], arm: str) -> list[float]:
+    """Of each seed with which the arm and both references were trained."""
+    fid = {(one.arm, one.seed): one.fids[-1] for one in done}
+    seeds = sorted({seed for name, seed in fid if name == arm})
+    gaps = {s: fid[ONE.name, s] - fid[FOUR_TIMES.name, s] for s in seeds if _has_both(fid, s)}
+    return [(fid[ONE.name, seed] - fid[arm, seed]) / gap for seed, gap in gaps.items() if gap]
+
+
+def _has_both(fid: dict[tuple[str, int], float], seed: int) -> bool:
+    return (ONE.name, seed) in fid and (FOUR_TIMES.name, seed) in fid
+
+
+def table(done: Sequence[Result]) -> Iterator[str]:
+    """Rows in Markdown, in the order of the arms."""
+    yield "| arm | FID | of the clean arm's | gap closed | images | left out | seeds |"
+    yield "|---|---|---|---|---|---|---|"
+    clean = {one.seed: one.fids[-1] for one in done if one.arm == CLEAN.name}
+    for arm in ARMS:
+        own = [one for one in done if one.arm == arm.name]
+        if not own:
+            continue
+        ratios = [one.fids[-1] / clean[one.seed] for one in own if one.seed in clean]
+        fid, gap = spread([one.fids[-1] for one in own], 1), spread(gap_closed(done, arm.name), 2)
+        counts = f"{own[0].images:,} | {own[0].rejected} | {len(own)}"
+        yield f"| {arm.name} | {fid} | {spread(ratios, 2)} | {gap} | {counts} |"
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """Mean and standard deviation; the latter only of several."""
+    if not values:
+        return ""
+    around = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{mean(values):.{digits}f}{around}"
+
+
+def draw_curves(done: Sequence[Result], path: Path) -> None:
+    """FID over the training: the mean of the seeds of each arm."""
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    axes = figure.add_subplot()
+    for arm in ARMS:
+        own = [one.fids for one in done if one.arm == arm.name and len(one.fids) == LOOKS]
+        if own:
+            shares = [(look + 1) / LOOKS for look in range(LOOKS)]
+            line = ":" if arm.bad else "--" if arm in (ONE, FOUR_TIMES) else "-"
+            axes.plot(shares, [mean(values) for values in zip(*own, strict=True)], line, label=arm.name)
+    axes.set(xlabel="share of the steps", ylabel="FID (features of the built-in classifier)", yscale="log")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right upper")
+    figure.savefig(path, dpi=100)
+
+
+def idx_images(folder: Path) -> ImageSet:
+    """Fashion-MNIST out of its four published files' first two, with a black margin to 32 px."""
+    with gzip.open(folder / "train-images-idx3-ubyte.gz") as file:
+        greys = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28)
+    with gzip.open(folder / "train-labels-idx1-ubyte.gz") as file:
+        labels = np.frombuffer(file.read(), np.uint8, offset=8)
+    squares = np.pad(greys, ((0, 0), (2, 2), (2, 2)))[:, None].repeat(3, axis=1)
+    return ImageSet(np.ascontiguousarray(squares), labels.tolist())
+
+
+def _opened(chosen: argparse.Namespace) -> ImageSet:
+    if chosen.dataset == "fashion-mnist" and (chosen.data_root / "train-images-idx3-ubyte.gz").is_file():
+        return idx_images(chosen.data_root)
+    return open_images(chosen.dataset, 32, chosen.data_root)
+
+
+def _read(path: Path) -> list[Result]:
+    if not path.exists():
+        return []
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [Result(**{**row, "fids": tuple(row["fids"])}) for row in rows]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--dataset", default="fashion-mnist", help="or zip:cifar10-train.zip, zip:celeba10k.zip"
+    )
+    parser.add_argument("--data-root", type=Path, default=DEBIAN, help="Debian's files, or torchvision's")
+    parser.add_argument("--steps", type=int, default=200, help="of each peer")
+    parser.add_argument("--batch", type=int, default=8, help="b")
+    parser.add_argument("--width", type=int, default=8, help="of the dcgan")
+    parser.add_argument("--scored", type=int, default=1000, help="images drawn for a score, and real ones")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--arms", nargs="*", default=[], help="only those with one of these in their names")
+    parser.add_argument("--out", type=Path, default=Path("quality"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

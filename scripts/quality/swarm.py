@@ -1,0 +1,214 @@
+"""Peers of a run in one process, one after the other: the same averaging, without sockets and clocks.
+
+Trainers are the real ones, and so are the codec, the rule by which deltas become one, the outer step
+and the averaged generator. What a real run has besides, and this has not: training goes on while vectors
+travel, rounds are cut by time, and peers work at the same time. So a bench is fair and repeatable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from p2pgan.averaging.codec import codec
+from p2pgan.averaging.outer import outer_step
+from p2pgan.averaging.reduce import Rejected, aggregate
+from p2pgan.averaging.rules import rule
+from p2pgan.gan.config import GanConfig
+from p2pgan.gan.data import ImageSet
+from p2pgan.gan.ema import ema_update, half_life_at
+from p2pgan.gan.trainer import Trainer
+from p2pgan.protocol.ids import PeerId
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train. Every peer takes as many steps, unless it is slower, dies or comes late."""
+
+    name: str
+    peers: int = 4
+    batch: int = 1
+    """Times the bench's batch size."""
+    every: int = 20
+    """Steps of a peer between two averagings; 0: once, at the end."""
+    speeds: tuple[int, ...] = (1,)
+    """How fast the peers are, over and over: who is faster has more steps in a round."""
+    by_class: bool = False
+    """Each peer has its own part of the images, cut from them in the order of their classes."""
+    dies: float | None = None
+    """The share of the training after which the first peer is gone, with the round it was in."""
+    spoils: float | None = None
+    """The share after which the last peer sends NaN only."""
+    joins: float | None = None
+    """The share after which the last peer comes."""
+    averaged: Literal["G and D", "D"] = "G and D"
+    ema: Literal["per round", "per step of a peer"] = "per round"
+    wire: str = "fp16"
+    bad: bool = False
+    """A control that must come out worse than the clean arm."""
+
+
+ONE, FOUR_TIMES = Arm("one peer, batch b", peers=1, wire="fp32"), Arm("one peer, batch 4b", 1, 4, wire="fp32")
+CLEAN = Arm("deltas, H = 20")
+ARMS = (
+    ONE,
+    FOUR_TIMES,
+    Arm("deltas, H = 1", every=1),
+    Arm("deltas, H = 5", every=5),
+    CLEAN,
+    Arm("deltas, H = 100", every=100),
+    Arm("speeds 1:1:2:4", speeds=(1, 1, 2, 4)),
+    Arm("own classes each", by_class=True),
+    Arm("leader killed half-way", dies=0.5),
+    Arm("a peer sends NaN from a quarter on", spoils=0.25),
+    Arm("a peer joins half-way", joins=0.5),
+    Arm("control: averaged once, at the end", every=0, bad=True),
+    Arm("control: D averaged, G not", averaged="D", bad=True),
+    Arm("control: EMA per step of one peer", ema="per step of a peer", bad=True),
+)
+
+
+class Work:
+    """The steps of an epoch after another; what was handed out and lost is handed out again first."""
+
+    def __init__(self, images: int, step_images: int) -> None:
+        self._size = step_images
+        self._in_epoch = images // step_images
+        self._next = 0
+        self._open: list[int] = []
+
+    def take(self, count: int) -> list[int]:
+        """Numbers of the next steps."""
+        again, self._open = self._open[:count], self._open[count:]
+        fresh = range(self._next, self._next + count - len(again))
+        self._next = fresh.stop
+        return [*again, *fresh]
+
+    def give_back(self, steps: list[int]) -> None:
+        """These were not done."""
+        self._open += steps
+
+    def place(self, step: int) -> tuple[int, int, int]:
+        """Epoch, and the first and last position of a step."""
+        epoch, number = divmod(step, self._in_epoch)
+        return epoch, number * self._size, (number + 1) * self._size
+
+
+class Swarm:
+    """An arm's peers and the canonical weights."""
+
+    def __init__(self, arm: Arm, config: GanConfig, images: ImageSet, steps: int) -> None:
+        """``steps``: of each peer, one after the other."""
+        self.arm, self.steps = arm, steps
+        self.config = config.model_copy(update={"microbatch": config.microbatch * arm.batch})
+        parts = _by_class(images, arm.peers) if arm.by_class else [images] * arm.peers
+        self.trainers = [Trainer(self.config, part) for part in parts]
+        shared = Work(images.count, self.config.step_images)
+        self._work = [Work(part.count, self.config.step_images) if arm.by_class else shared for part in parts]
+        self.layout = self.trainers[0].layout
+        self._g = self.layout.slice_of("G")
+        self.theta = self.trainers[0].theta()
+        self._bases = [self.theta] * arm.peers
+        self.ema = self.theta[self._g].clone()
+        self.images = 0
+        """Counted."""
+        self.rejected = 0
+        """Contributions that were not valid."""
+
+    def rounds(self) -> Iterator[float]:
+        """Trains to the end; after each round the share of the training that is done."""
+        every = self.arm.every or self.steps
+        for done in range(0, self.steps, every):
+            self._round(done / self.steps, min(every, self.steps - done))
+            yield min(1.0, (done + every) / self.steps)
+
+    def _round(self, share: float, steps: int) -> None:
+        deltas, weights = {}, {}
+        lost: list[int] = []
+        for peer in self._members(share):
+            own = self._work[peer].take(self._steps_of(peer, steps))
+            delta = self._train(peer, own)
+            if peer == 0 and self._dies_now(share, steps):
+                lost = own
+                continue
+            deltas[_name(peer)] = self._sent(peer, delta, share)
+            weights[_name(peer)] = len(own) * self.config.step_images
+        self._apply(deltas, weights)
+        self._work[0].give_back(lost)
+
+    def _members(self, share: float) -> list[int]:
+        last = self.arm.peers - 1
+        late = self.arm.joins is not None and share < self.arm.joins
+        dead = self.arm.dies is not None and share > self.arm.dies
+        return [peer for peer in range(self.arm.peers) if not (late and peer == last or dead and peer == 0)]
+
+    def _dies_now(self, share: float, steps: int) -> bool:
+        dies = self.arm.dies
+        return dies is not None and share <= dies < share + steps / self.steps
+
+    def _steps_of(self, peer: int, steps: int) -> int:
+        speeds = [self.arm.speeds[index % len(self.arm.speeds)] for index in range(self.arm.peers)]
+        return max(1, round(steps * speeds[peer] * len(speeds) / sum(speeds)))
+
+    def _train(self, peer: int, steps: list[int]) -> Tensor:
+        trainer = self.trainers[peer]
+        trainer.load(self._bases[peer])
+        trainer.at(self.images)
+        for step in steps:
+            trainer.train_microbatch(*self._work[peer].place(step))
+            if peer == 0 and self.arm.ema == "per step of a peer":
+                self._move_ema(trainer.theta(), self.config.step_images)
+        return trainer.theta() - self._bases[peer]
+
+    def _sent(self, peer: int, delta: Tensor, share: float) -> Tensor:
+        if self.arm.spoils is not None and share >= self.arm.spoils and peer == self.arm.peers - 1:
+            return torch.full_like(delta, torch.nan)
+        wire = codec(self.arm.wire)
+        return wire.decode(wire.encode(delta), len(delta))
+
+    def _apply(self, deltas: dict[PeerId, Tensor], weights: dict[PeerId, int]) -> None:
+        """As owners and members do it; who sends what is not valid is left out, as the leader does."""
+        parts = self.layout.parts_of(0, self.layout.size)
+        while True:
+            try:
+                mean = aggregate(rule("clip"), deltas, weights, parts)
+                break
+            except Rejected as rejected:
+                self.rejected += 1
+                deltas = {peer: delta for peer, delta in deltas.items() if peer != rejected.peer}
+                weights = {peer: weight for peer, weight in weights.items() if peer in deltas}
+        self.theta = outer_step(self.theta, mean, 1.0)
+        self.images += sum(weights.values())
+        self._bases = [self._base(peer) for peer in range(self.arm.peers)]
+        if self.arm.ema == "per round":
+            self._move_ema(self.theta, sum(weights.values()))
+
+    def _base(self, peer: int) -> Tensor:
+        if self.arm.averaged == "G and D":
+            return self.theta
+        base = self.theta.clone()
+        base[self._g] = self.trainers[peer].theta()[self._g]
+        return base
+
+    def _move_ema(self, theta: Tensor, images: int) -> None:
+        half_life = half_life_at(max(self.images, images), self.config.ema_half_life_images)
+        ema_update(self.ema, theta[self._g], images, half_life)
+
+
+def with_wire(arm: Arm, wire: str) -> Arm:
+    """The arm over another wire."""
+    return replace(arm, name=f"{arm.name}, {wire} wire", wire=wire)
+
+
+def _by_class(images: ImageSet, peers: int) -> list[ImageSet]:
+    """Equal parts of the images in the order of their classes."""
+    order = images.labels_of(torch.arange(images.count)).argsort(stable=True)
+    return [images.part(part) for part in order.tensor_split(peers)]
+
+
+def _name(peer: int) -> PeerId:
+    return f"p{peer}"
