@@ -12,6 +12,7 @@ from p2pgan.errors import WeightsError
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.models import build
 from p2pgan.peer.config import stored_config
+from p2pgan.peer.outer import outer_of
 from p2pgan.peer.snapshot import decode_snapshot
 from p2pgan.rendezvous import open_rendezvous
 
@@ -49,6 +50,7 @@ def read_generator(
                 raise WeightsError(f"no version of {row.name} was scored: lead it with --score-every")
         manifest = rendezvous.read_manifest(row.id, version)
         blob = b"".join(rendezvous.read_chunks(row.id, manifest.chunks))
-    config = stored_config(row.config).gan
-    _, ema = decode_snapshot(layout_of(*build(config.model, config.seed)), manifest, blob)
+    stored = stored_config(row.config)
+    config, memory = stored.gan, outer_of(stored).memory
+    _, ema, _ = decode_snapshot(layout_of(*build(config.model, config.seed)), manifest, blob, memory)
     return StoredGenerator(row.name, manifest.version, manifest.digest, manifest.images, config, ema)

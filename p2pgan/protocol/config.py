@@ -20,6 +20,8 @@ class ProtocolConfig:
     codec: Literal["fp32", "fp16"] = "fp16"
     round_s: float = 5.0
     """Training time aimed at between two averagings."""
+    local_steps: int | None = None
+    """Steps of a microbatch between two averagings, in place of ``round_s``."""
     commit_s: float = 5.0
     """Least time between the starts of two commits."""
     rotate_every: int = 20

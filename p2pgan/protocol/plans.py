@@ -143,13 +143,19 @@ class Planner:
         if held and self.pool.take_exactly(peer, held):
             holding.add(peer)
             return Member(peer, held, True)
-        speed = self._speeds.get(peer) or (beat.images_per_s if beat else self._mine.images_per_s)
-        previous = self._previous.get(peer, 0)
-        config = core.config
-        images = work_images(speed, config.round_s, config.microbatch, previous, most)
-        spans = self.pool.take(peer, images)
+        spans = self.pool.take(peer, self._images_for(peer, most))
         self._previous[peer] = images_in(spans)
         return Member(peer, spans, bool(spans))
+
+    def _images_for(self, peer: PeerId, most: float) -> int:
+        """How much work a peer gets: what takes it as long as a round, or a fixed number of steps."""
+        core = self._core
+        config, previous = core.config, self._previous.get(peer, 0)
+        if config.local_steps is not None:
+            return config.local_steps * config.microbatch
+        beat = core.peers[peer].beat if peer != core.me else None
+        speed = self._speeds.get(peer) or (beat.images_per_s if beat else self._mine.images_per_s)
+        return work_images(speed, config.round_s, config.microbatch, previous, most)
 
     def _plan(
         self, first: int | None, members: tuple[Member, ...], shards: tuple[Shard, ...], reason: str
