@@ -26,6 +26,7 @@ from p2pgan.protocol.effects import (
     Finish,
     ForgetRounds,
     InstallSnapshot,
+    Kept,
     Note,
     Reduce,
     Send,
@@ -35,6 +36,7 @@ from p2pgan.protocol.effects import (
     SendWelcome,
     StopTraining,
     Train,
+    TrainAhead,
 )
 from p2pgan.protocol.events import (
     CandidateReady,
@@ -98,12 +100,15 @@ class Performer:
             case Note(kind, text):
                 self._note(kind, text)
             case Train(ticket, spans):
-                self._vectors.contribution = None
+                self._vectors.drop_training()
                 base = self._vectors.base()
                 self._training.train(ticket, spans, base.theta, base.images)
                 pass_by("training")
+            case TrainAhead(ticket, spans):
+                self._vectors.contribution_ahead = None
+                self._training.train_ahead(ticket, spans)
             case StopTraining():
-                self._vectors.contribution = None
+                self._vectors.drop_training()
                 self._training.stop()
             case Apply():
                 self._apply(effect)
@@ -147,8 +152,8 @@ class Performer:
     def _apply(self, effect: Apply) -> None:
         record = effect.record
         fresh = self._vectors.apply(effect)
-        if effect.keep_training:
-            self._training.rebase(fresh.theta, fresh.images)
+        if effect.kept is not Kept.NOTHING:
+            self._training.rebase(fresh.theta, fresh.images, counted=effect.kept is Kept.AHEAD)
         self._memory.add_version(record)
         now = time.monotonic()
         counted = sum(c.images for c in record.contributions)

@@ -30,9 +30,16 @@ class _Job:
 
 
 @dataclass(frozen=True)
+class _Ahead:
+    ticket: int
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True)
 class _Rebase:
     base: Tensor
     images: int
+    counted: bool
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,8 @@ class _End:
     pass
 
 
-_Command = _Job | _Rebase | _Stop | _End
+_Work = _Job | _Ahead
+_Command = _Job | _Ahead | _Rebase | _Stop | _End
 
 
 class TrainingThread:
@@ -60,7 +68,8 @@ class TrainingThread:
         """What was seen then."""
         self._warned: str | None = None
         self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
-        self._base: Tensor | None = None
+        self._marks: list[Tensor] = []
+        """The version trained from, then the weights after each set of spans that is trained on top of it."""
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="training", daemon=True)
 
@@ -71,9 +80,17 @@ class TrainingThread:
         """Drop what is under way; train ``spans`` from ``base``, when the run has counted ``images``."""
         self._commands.put(_Job(ticket, spans, base, images))
 
-    def rebase(self, base: Tensor, images: int) -> None:
-        """Go on from ``base``, with what was learned since the old one on top."""
-        self._commands.put(_Rebase(base, images))
+    def train_ahead(self, ticket: int, spans: tuple[Span, ...]) -> None:
+        """The spans given to ``train`` are done: train these on top of them."""
+        self._commands.put(_Ahead(ticket, spans))
+
+    def rebase(self, base: Tensor, images: int, counted: bool) -> None:
+        """Go on from ``base``, with what was learned since the old one on top.
+
+        ``counted`` says that the spans given to ``train`` are in ``base``: then only what was learned
+        after them is.
+        """
+        self._commands.put(_Rebase(base, images, counted))
 
     def stop(self) -> None:
         """Drop what is under way and idle."""
@@ -87,23 +104,24 @@ class TrainingThread:
 
     def _run(self) -> None:
         try:
-            job: _Job | None = None
+            job: _Work | None = None
             while not self._ended:
                 job = self._train(job) if job is not None else self._obey(self._commands.get(), None)
         except Exception as error:  # handed to the loop, which ends the peer with it
             self._inbox.put(ThreadDied(error))
 
-    def _obey(self, command: _Command, job: _Job | None) -> _Job | None:
-        """The job to be done after ``command``."""
+    def _obey(self, command: _Command, job: _Work | None) -> _Work | None:
+        """What is to be done after ``command``."""
         match command:
             case _Job():
-                self._trainer.load(command.base)
-                self._start_from(command.base, command.images)
+                self._start_from([command.base])
+                self._trainer.at(command.images)
                 return command
-            case _Rebase(base, images):
-                if job is not None and self._base is not None:
-                    self._trainer.rebase(self._base, base)
-                    self._start_from(base, images)
+            case _Ahead():
+                self._start_from(self._marks[:2])
+                return command
+            case _Rebase():
+                self._rebase(command)
                 return job
             case _Stop():
                 return None
@@ -111,13 +129,23 @@ class TrainingThread:
                 self._ended = True
                 return None
 
-    def _start_from(self, base: Tensor, images: int) -> None:
-        self._base = base
-        self._recovery.mark(base)
-        self._trainer.at(images)
+    def _start_from(self, marks: list[Tensor]) -> None:
+        """Weights are those of the last mark."""
+        self._marks = marks
+        self._trainer.load(marks[-1])
+        self._recovery.mark(marks[-1])
 
-    def _train(self, job: _Job) -> _Job | None:
-        """Train all spans of ``job``; the job that replaced it, if one did."""
+    def _rebase(self, command: _Rebase) -> None:
+        """All marks move as far as the one that ``base`` replaces, and so do the weights."""
+        replaced = self._marks[int(command.counted)]
+        self._trainer.rebase(replaced, command.base)
+        later = self._marks[int(command.counted) + 1 :]
+        self._marks = [command.base, *(mark - replaced + command.base for mark in later)]
+        self._recovery.mark(self._marks[-1])
+        self._trainer.at(command.images)
+
+    def _train(self, job: _Work) -> _Work | None:
+        """Train all spans of ``job``; the work that replaced it, if some did."""
         began = time.perf_counter()
         shown: list[StepStats] = []
         for span in job.spans:
@@ -136,8 +164,8 @@ class TrainingThread:
         replaced = self._commands_waiting(job)
         if replaced is not job:
             return replaced
-        assert self._base is not None
-        moved = self._trainer.theta() - self._base
+        self._marks.append(self._trainer.theta())
+        moved = self._marks[-1] - self._marks[-2]
         self._inbox.put(ContributionReady(job.ticket, moved, images / seconds, _losses(shown, self._look)))
         return None
 
@@ -164,9 +192,9 @@ class TrainingThread:
             self._notice(text, collapsed(stats))
         self._warned = kind
 
-    def _commands_waiting(self, job: _Job) -> _Job | None:
+    def _commands_waiting(self, job: _Work) -> _Work | None:
         """Obey everything that came in the meantime."""
-        now: _Job | None = job
+        now: _Work | None = job
         while not self._ended:
             try:
                 now = self._obey(self._commands.get_nowait(), now)

@@ -21,7 +21,7 @@ from p2pgan.averaging.rules import Rule
 from p2pgan.errors import InternalError, PeerFault
 from p2pgan.gan.ema import ema_update, half_life_at
 from p2pgan.peer.snapshot import ELEMENT_BYTES, encode_snapshot, name_snapshot, snapshot_elements
-from p2pgan.protocol.effects import Apply, BuildCandidate, Reduce, SendSlice
+from p2pgan.protocol.effects import Apply, BuildCandidate, Kept, Reduce, SendSlice
 from p2pgan.protocol.ids import CHUNK_BYTES, PeerId, SnapshotManifest
 from p2pgan.protocol.metrics import Agreement, agreement
 
@@ -89,6 +89,9 @@ class Vectors:
     """How contributions become one vector."""
     current: Snapshot | None = None
     contribution: Tensor | None = None
+    """How far the training of this round's spans moved the weights."""
+    contribution_ahead: Tensor | None = None
+    """The same for what was trained after that, if it is done."""
     agreement: Agreement | None = None
     """Of the contribution with the mean of the last candidate that was built."""
     clock: Callable[[], float] = time.monotonic
@@ -107,10 +110,15 @@ class Vectors:
     # -- versions ----------------------------------------------------------------------------
 
     def install(self, snapshot: Snapshot) -> None:
-        """``snapshot`` replaces the weights; the contribution went with the old ones."""
-        self.current, self.contribution = snapshot, None
+        """``snapshot`` replaces the weights; the contributions went with the old ones."""
+        self.current = snapshot
+        self.drop_training()
         self._snapshots[(snapshot.version, snapshot.digest)] = snapshot
         self._drop_old_snapshots()
+
+    def drop_training(self) -> None:
+        """What was trained does not count."""
+        self.contribution = self.contribution_ahead = None
 
     def base(self) -> Snapshot:
         """The current weights. Raises InternalError before there are any."""
@@ -142,10 +150,14 @@ class Vectors:
         counted = sum(c.images for c in record.contributions)
         half_life = half_life_at(record.images, self.half_life)
         ema_update(ema, theta[self.layout.slice_of("G")], counted, half_life)
-        contribution = self.contribution if effect.keep_training else None
+        kept = {
+            Kept.ALL: (self.contribution, self.contribution_ahead),
+            Kept.AHEAD: (self.contribution_ahead, None),
+            Kept.NOTHING: (None, None),
+        }[effect.kept]
         fresh = Snapshot(self.layout, record.version, record.digest, record.images, theta, ema, state)
         self.install(fresh)
-        self.contribution = contribution
+        self.contribution, self.contribution_ahead = kept
         return fresh
 
     # -- rounds ------------------------------------------------------------------------------

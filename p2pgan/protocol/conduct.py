@@ -36,8 +36,6 @@ class Watch:
     """When the work was handed out."""
     announced_at: float
     """When this attempt was."""
-    fresh: frozenset[PeerId]
-    """Contributors whose spans this round handed out: their times say how fast they are."""
     trained: dict[PeerId, float] = field(default_factory=dict)
     """Seconds after the plan."""
     votes: dict[PeerId, str] = field(default_factory=dict)
@@ -67,9 +65,8 @@ class Conductor:
 
     def plan_next(self) -> None:
         """Announce the next round to everyone who can take part."""
-        if self.watch is None and (planned := self.planner.next_plan()) is not None:
-            plan, fresh = planned
-            self._announce(Watch(plan, self._core.now, self._core.now, fresh), frozenset())
+        if self.watch is None and (plan := self.planner.next_plan()) is not None:
+            self._announce(Watch(plan, self._core.now, self._core.now), frozenset())
 
     def _announce(self, watch: Watch, also_to: frozenset[PeerId]) -> None:
         core, plan = self._core, watch.plan
@@ -104,8 +101,7 @@ class Conductor:
             return
         if phase in (Phase.EXCHANGING, Phase.VERIFIED) and member.contributes and peer not in watch.trained:
             watch.trained[peer] = max(1e-3, self._core.now - watch.planned_at)
-            if peer in watch.fresh:
-                self.planner.measured(member, watch.trained[peer])
+            self.planner.trained(member, watch.planned_at)
         if phase == Phase.VERIFIED and attempt == plan.attempt and candidate:
             watch.votes[peer] = candidate
 
@@ -153,7 +149,7 @@ class Conductor:
     def _pass_over_stragglers(self, watch: Watch) -> bool:
         contributors = [m.peer for m in watch.plan.contributors]
         durations = sorted(watch.trained.values())
-        deadline = straggler_deadline(durations, len(contributors), self._core.config.round_s)
+        deadline = straggler_deadline(durations, len(contributors), self.planner.expected_s(watch.plan))
         if deadline is None or self._core.now - watch.planned_at <= deadline:
             return False
         late = {p for p in contributors if p not in watch.trained}
@@ -195,7 +191,6 @@ class Conductor:
             amended,
             watch.planned_at,
             self._core.now,
-            watch.fresh,
             {p: t for p, t in watch.trained.items() if p not in left},
             rearranged=watch.rearranged + int(change.leader_reduces),
         )

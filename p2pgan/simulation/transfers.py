@@ -135,7 +135,7 @@ class Transfers:
                 peer.later(FROZEN_S, installed)
                 return
             peer.vectors.install(state)
-            peer.performer.training = 0
+            peer.performer.drop_training()
             peer.take(SnapshotInstalled(manifest, ledger))
 
         peer.later(INSTALL_S, installed)

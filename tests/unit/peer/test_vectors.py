@@ -23,7 +23,7 @@ from p2pgan.peer.vectors import (
     Vectors,
     first_snapshot,
 )
-from p2pgan.protocol.effects import Apply, BuildCandidate, Reduce
+from p2pgan.protocol.effects import Apply, BuildCandidate, Kept, Reduce
 from p2pgan.protocol.ids import Contribution, Span, VersionRecord
 from p2pgan.protocol.messages import Shard
 
@@ -54,7 +54,7 @@ def test_a_round_moves_the_weights_by_the_weighted_mean() -> None:
     spans = (Span(0, 0, 0, 30),)
     record = VersionRecord(1, digest, made.base().digest, 1, 1, "a", 30, (Contribution("a", spans),))
 
-    fresh = made.apply(Apply(record, 1, 1, keep_training=False))
+    fresh = made.apply(Apply(record, 1, 1, Kept.NOTHING))
 
     torch.testing.assert_close(fresh.theta, base + 2.0)
     assert fresh.digest == digest == vector_digest(fresh.theta)
@@ -70,7 +70,7 @@ def one_round(made: Vectors, value: float) -> Snapshot:
     made.reduce(Reduce(1, number, 1, 1, 0, shard, "fp32", (("a", 10),)))
     digest = made.build(BuildCandidate(1, number, 1, (shard,), "fp32"))
     record = VersionRecord(number, digest, parent, 1, 1, "a", 10, (Contribution("a", (Span(0, 0, 0, 10),)),))
-    return made.apply(Apply(record, 1, 1, keep_training=False))
+    return made.apply(Apply(record, 1, 1, Kept.NOTHING))
 
 
 def test_momentum_goes_on_in_the_direction_of_the_rounds_before() -> None:
