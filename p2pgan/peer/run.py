@@ -36,6 +36,7 @@ from p2pgan.peer.departure import Departure
 from p2pgan.peer.device import pick_device
 from p2pgan.peer.identity import take_identity, unlike
 from p2pgan.peer.inbox import Inbox
+from p2pgan.peer.learning import Gradients, Moves
 from p2pgan.peer.log import Log
 from p2pgan.peer.meeting import FIRST_RUN, Meeting, dataset_of
 from p2pgan.peer.memory import Memory
@@ -110,7 +111,7 @@ def _filled_in(config: RunConfig, options: LeadOptions, images: ImageSet, is_new
 def _create_run(rendezvous: Rendezvous, name: str, config: RunConfig, images: ImageSet) -> RunRow:
     """Version 0 is what the seed gives; it is stored so that anyone can start from it."""
     trainer = Trainer(config.gan, images, "cpu")
-    first = first_snapshot(trainer.layout, trainer.theta(), outer_of(config).memory)
+    first = first_snapshot(trainer.layout, trainer.theta(), outer_of(config, trainer.layout).memory)
     blob, manifest = first.blob, first.manifest
     pieces = [(d, bytes(p)) for d, p in zip(manifest.chunks, chunk(blob), strict=True)]
     return rendezvous.create_run(
@@ -155,7 +156,8 @@ def _protocol_config(run: RunRow, config: RunConfig, vector_size: int) -> Protoc
         schema_hash=run.schema_hash,
         codec=config.sync.codec,
         round_s=config.sync.round_seconds,
-        local_steps=config.sync.local_steps,
+        sync=config.sync.mode,
+        local_steps=config.sync.local_steps or (1 if config.sync.mode == "gradients" else None),
         commit_s=config.commit_seconds,
         rotate_every=config.leadership.rotate_every,
         goal_epochs=config.goal.epochs,
@@ -253,10 +255,12 @@ def _run_peer(place: _Place, means: _Means, options: PeerOptions, trains: bool, 
     memory = Memory(means.journal, run.name, log)
     settings = _protocol_config(run, config, means.layout.size)
     me = means.registration.id
-    outer = outer_of(config)
+    outer = outer_of(config, means.layout)
     machine = Machine(settings, me, run.name, trains=trains)
     with ExitStack() as stack:
-        training = TrainingThread(Trainer(config.gan, place.images, means.device), inbox)
+        trainer = Trainer(config.gan, place.images, means.device)
+        learning = Gradients(trainer) if config.sync.mode == "gradients" else Moves(trainer)
+        training = TrainingThread(trainer, learning, inbox)
         stack.callback(training.end, END_S)
         scorer = _scorer(place, me, options, memory, inbox, log)
         if scorer is not None:

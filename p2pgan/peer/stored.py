@@ -51,6 +51,7 @@ def read_generator(
         manifest = rendezvous.read_manifest(row.id, version)
         blob = b"".join(rendezvous.read_chunks(row.id, manifest.chunks))
     stored = stored_config(row.config)
-    config, memory = stored.gan, outer_of(stored).memory
-    _, ema, _ = decode_snapshot(layout_of(*build(config.model, config.seed)), manifest, blob, memory)
+    config = stored.gan
+    layout = layout_of(*build(config.model, config.seed))
+    _, ema, _ = decode_snapshot(layout, manifest, blob, outer_of(stored, layout).memory)
     return StoredGenerator(row.name, manifest.version, manifest.digest, manifest.images, config, ema)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from p2pgan.gan.health import Recovery
 from p2pgan.gan.signals import collapsed, warning
 from p2pgan.gan.train import UnitStats, summarise
 from p2pgan.gan.trainer import Look, StepStats, Trainer
 from p2pgan.peer.inbox import ContributionReady, Inbox, SpanTrained, ThreadDied, TrainingNoticed
-from p2pgan.protocol.ids import Span
+from p2pgan.peer.learning import Learning
+from p2pgan.protocol.ids import Span, images_in
 from p2pgan.protocol.metrics import Losses, losses, signals
 
 LOOK_EVERY_IMAGES = 512
@@ -59,17 +59,17 @@ _Command = _Job | _Ahead | _Rebase | _Stop | _End
 class TrainingThread:
     """Obeys the newest command between two microbatches."""
 
-    def __init__(self, trainer: Trainer, inbox: Inbox) -> None:
-        self._trainer, self._inbox = trainer, inbox
-        self._recovery = Recovery(trainer)
+    def __init__(self, trainer: Trainer, learning: Learning, inbox: Inbox) -> None:
+        self._trainer, self._learning, self._inbox = trainer, learning, inbox
+        self._untold: list[StepStats] = []
+        """Steps that no line has told of yet."""
+        self._untold_s = 0.0
         self._images_unseen = 0
         """Trained since the signals were last looked at."""
         self._look: Look | None = None
         """What was seen then."""
         self._warned: str | None = None
         self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
-        self._marks: list[Tensor] = []
-        """The version trained from, then the weights after each set of spans that is trained on top of it."""
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="training", daemon=True)
 
@@ -114,14 +114,15 @@ class TrainingThread:
         """What is to be done after ``command``."""
         match command:
             case _Job():
-                self._start_from([command.base])
+                self._learning.start(command.base)
                 self._trainer.at(command.images)
                 return command
             case _Ahead():
-                self._start_from(self._marks[:2])
+                self._learning.start_ahead()
                 return command
-            case _Rebase():
-                self._rebase(command)
+            case _Rebase(base, images, counted):
+                self._learning.rebase(base, counted)
+                self._trainer.at(images)
                 return job
             case _Stop():
                 return None
@@ -129,24 +130,10 @@ class TrainingThread:
                 self._ended = True
                 return None
 
-    def _start_from(self, marks: list[Tensor]) -> None:
-        """Weights are those of the last mark."""
-        self._marks = marks
-        self._trainer.load(marks[-1])
-        self._recovery.mark(marks[-1])
-
-    def _rebase(self, command: _Rebase) -> None:
-        """All marks move as far as the one that ``base`` replaces, and so do the weights."""
-        replaced = self._marks[int(command.counted)]
-        self._trainer.rebase(replaced, command.base)
-        later = self._marks[int(command.counted) + 1 :]
-        self._marks = [command.base, *(mark - replaced + command.base for mark in later)]
-        self._recovery.mark(self._marks[-1])
-        self._trainer.at(command.images)
-
     def _train(self, job: _Work) -> _Work | None:
         """Train all spans of ``job``; the work that replaced it, if some did."""
         began = time.perf_counter()
+        images = images_in(job.spans)
         shown: list[StepStats] = []
         for span in job.spans:
             span_began = time.perf_counter()
@@ -155,21 +142,27 @@ class TrainingThread:
                 replaced = self._commands_waiting(job)
                 if replaced is not job:
                     return replaced
-                steps.append(self._trainer.train_microbatch(span.epoch, start, stop))
-                self._notice(self._recovery.after(steps[-1]))
+                stats, text = self._learning.step(span.epoch, start, stop, images)
+                steps.append(stats)
+                self._notice(text)
             shown += steps
             self._report(span, steps, time.perf_counter() - span_began)
         seconds = max(1e-6, time.perf_counter() - began)
-        images = sum(s.images for s in job.spans)
         replaced = self._commands_waiting(job)
         if replaced is not job:
             return replaced
-        self._marks.append(self._trainer.theta())
-        moved = self._marks[-1] - self._marks[-2]
-        self._inbox.put(ContributionReady(job.ticket, moved, images / seconds, _losses(shown, self._look)))
+        contribution = self._learning.finish()
+        told = _losses(shown, self._look)
+        self._inbox.put(ContributionReady(job.ticket, contribution, images / seconds, told))
         return None
 
     def _report(self, span: Span, steps: list[StepStats], seconds: float) -> None:
+        self._untold += steps
+        self._untold_s += seconds
+        if sum(step.images for step in self._untold) < self._learning.report_images:
+            return
+        steps, seconds = self._untold, self._untold_s
+        self._untold, self._untold_s = [], 0.0
         self._images_unseen += sum(step.images for step in steps)
         look = None
         if self._images_unseen >= LOOK_EVERY_IMAGES:

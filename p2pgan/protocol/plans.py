@@ -163,6 +163,8 @@ class Planner:
         if beat is not None and (beat.version, beat.digest) != (core.version, core.digest):
             held = self.pool.held(peer)
         if held and self.pool.take_exactly(peer, held):
+            if not core.config.overlaps:
+                self._began[peer] = core.now
             return Member(peer, held, True)
         spans = self.pool.take(peer, self._images_for(peer, most))
         self._previous[peer] = images_in(spans)
@@ -224,10 +226,18 @@ class Planner:
         """``plan`` after ``change``; None if nobody is left who contributes."""
         for peer in change.gone | change.rejected:
             self.pool.give_back(peer)
+        for member in plan.members:
+            self._late(member, change)
         members = tuple(self._after(m, change) for m in plan.members if m.peer not in change.gone)
         if not any(m.contributes for m in members):
             return None
         return self._plan(plan.first_attempt, members, self._reassigned(plan, change), change.reason)
+
+    def _late(self, member: Member, change: Amendment) -> None:
+        """Who begins anew in each round and is late would always be: it is given more time in the next."""
+        began = self._began.get(member.peer)
+        if member.peer in change.late and began is not None and not self._core.config.overlaps:
+            self._measured(member, self._core.now - began)
 
     def _after(self, member: Member, change: Amendment) -> Member:
         if member.peer in change.rejected:

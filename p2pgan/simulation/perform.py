@@ -67,7 +67,7 @@ class Performer:
                 self._send(effect)
             case Train():
                 self.drop_training()
-                self.training = effect.ticket
+                self.training, vectors.begun_at = effect.ticket, vectors.base().digest
                 self._train(effect.ticket, effect.spans)
             case TrainAhead():
                 self.ahead, vectors.contribution_ahead = effect.ticket, None

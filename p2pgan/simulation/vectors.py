@@ -38,6 +38,8 @@ class SymbolicVectors:
         self._state: State | None = None
         self.contribution: Contribution | None = None
         self.contribution_ahead: Contribution | None = None
+        self.begun_at = ""
+        """Digest of the weights that the last training began at."""
         self.snapshots: dict[str, State] = {}
         self.slices: dict[SliceKey, Contribution | None] = {}
         """None is what is not valid."""

@@ -19,7 +19,7 @@ from p2pgan.protocol.units import UnitPool
 from p2pgan.simulation import transfers
 from p2pgan.simulation.draw import draw_scenario
 from p2pgan.simulation.rendezvous import ModelRendezvous
-from p2pgan.simulation.run import simulate
+from p2pgan.simulation.run import GRADIENTS, simulate
 from p2pgan.simulation.vectors import Result, SymbolicVectors
 from p2pgan.simulation.world import symbol
 
@@ -230,6 +230,18 @@ def test_a_mistaken_protocol_is_caught(monkeypatch: pytest.MonkeyPatch, mutation
     first = FIRST.get(mutation, 0)
     seeds = (*range(first, SEEDS), *range(first))
     assert any(map(_breaks, seeds)), f"{mutation.__doc__} went unnoticed"
+
+
+def test_gradients_of_weights_that_are_gone_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Member._kept
+
+    def careless(self, record):
+        mine = any(c.peer == self._core.me for c in record.contributions)
+        return Kept.ALL if self.held and not mine else kept(self, record)
+
+    monkeypatch.setattr(Member, "_kept", careless)
+
+    assert any(simulate(draw_scenario(seed), GRADIENTS).violations for seed in range(SEEDS))
 
 
 def _breaks(seed: int) -> bool:

@@ -53,7 +53,7 @@ class Swarm(Peers):
         config = run_config(merge(SMALL, settings or {}))
         images = open_images(config.dataset, config.gan.model.resolution)
         trainer = Trainer(config.gan, images, "cpu")
-        seed = first_snapshot(trainer.layout, trainer.theta(), outer_of(config).memory)
+        seed = first_snapshot(trainer.layout, trainer.theta(), outer_of(config, trainer.layout).memory)
         self.database.migrate()
         self.database.create_run(
             self.run,

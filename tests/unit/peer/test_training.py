@@ -13,6 +13,7 @@ from p2pgan.gan.config import parse_config
 from p2pgan.gan.data import ImageSet
 from p2pgan.gan.trainer import Trainer
 from p2pgan.peer.inbox import ContributionReady, Inbox, Item, SpanTrained, TrainingNoticed
+from p2pgan.peer.learning import Moves
 from p2pgan.peer.training import TrainingThread
 from p2pgan.protocol.ids import Span
 from tests.unit.gan.conftest import one_thread
@@ -43,7 +44,7 @@ def inbox() -> Inbox:
 
 @pytest.fixture
 def thread(trainer: Trainer, inbox: Inbox) -> Iterator[TrainingThread]:
-    training = TrainingThread(trainer, inbox)
+    training = TrainingThread(trainer, Moves(trainer), inbox)
     training.start()
     yield training
     training.end(WITHIN_S)

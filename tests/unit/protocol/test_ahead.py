@@ -180,6 +180,35 @@ def test_speed_is_measured_from_the_end_of_one_training_to_the_end_of_the_next()
     assert abs(planner.speed("b") - first) < 0.1 * first
 
 
+def test_a_gradient_that_missed_its_round_is_taken_anew() -> None:
+    driver = Driver(sync="gradients", local_steps=2)
+    driver.follow()
+    driver.hear("b", plan_for(Member("a", MINE, True), THEIRS))
+    driver.train()
+    late = plan_for(Member("a", MINE, False), THEIRS, attempt=2)
+    driver.hear("b", late)
+    commit(driver, late)
+
+    assert [e.kept for e in driver.of(Apply)] == [Kept.NOTHING]
+    driver.hear("b", next_plan(*MINE))
+    assert [t.spans for t in driver.of(Train)] == [MINE, MINE]
+
+
+def test_whoever_is_late_with_gradients_is_given_more_time_in_the_next_round() -> None:
+    driver, plan = leading(sync="gradients", local_steps=1)
+    planner = driver.machine.leading.conductor.planner
+    driver.train()
+    for _ in range(12):
+        driver.tick(0.25)
+        driver.beat("b", phase=Phase.TRAINING, round=1, attempt=_watched(driver).attempt)
+    late = _watched(driver).member("b")
+    assert late is not None
+    assert not late.contributes
+
+    assert 0 < planner.speed("b") < 8 / 1.0, "eight images took more than a second"
+    assert planner.expected_s(plan) > 1.0
+
+
 def test_gradients_are_never_trained_ahead() -> None:
     driver, plan = leading(sync="gradients", local_steps=1)
 
