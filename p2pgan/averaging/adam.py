@@ -12,7 +12,7 @@ EPSILON = 1e-8
 """Adam's, as in the paper."""
 GRADIENT_SCALE = 1024.0
 """Contributions are gradients times this, or 16 bits lose the small ones. A power of two: exact."""
-BLOCK = 1 << 14
+BLOCK = 1 << 15
 """Elements that go through all operations at once: they stay in the processor's cache."""
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float32]]

@@ -56,6 +56,10 @@ KINDS_FOR_EVERYONE = frozenset({"leader", "peer", "database", "catch-up", "leavi
 """Notes that also go to the events table; the others stay in log and journal."""
 
 
+TELL_S = 0.5
+"""Between two versions of which the log tells; the journal has all."""
+
+
 @dataclass
 class Fetched:
     """A snapshot being put together."""
@@ -86,6 +90,7 @@ class Performer:
         self._accepts = accepts
         self._fetched: Fetched | None = None
         self._applied_at = time.monotonic()
+        self._told_at = 0.0
         self.offences: Counter[PeerId] = Counter()
         """What each peer sent whose seal and form held and that still cannot be: a slice, a chunk."""
         self.finished: str | None = None
@@ -160,7 +165,9 @@ class Performer:
         members, seconds = len(record.contributions), now - self._applied_at
         self._applied_at = now
         self._memory.add_round(self._round_line(record, members, counted, seconds))
-        self._log.version(record, members, counted, seconds)
+        if now - self._told_at >= TELL_S:
+            self._told_at = now
+            self._log.version(record, members, counted, seconds)
 
     def _round_line(self, record: VersionRecord, members: int, counted: int, seconds: float) -> RoundLine:
         took_part = any(c.peer == self._me for c in record.contributions)

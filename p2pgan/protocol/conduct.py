@@ -23,6 +23,8 @@ from p2pgan.protocol.plans import Amendment, Planner
 from p2pgan.protocol.shares import straggler_deadline
 from p2pgan.protocol.texts import counted
 
+TELL_S = 0.5
+"""Between two rounds of which the log tells, where nothing is special about them: a step is one."""
 LOOK_S = 0.1
 """Between two looks at who is silent or late."""
 
@@ -53,6 +55,7 @@ class Conductor:
         self._core, self._mine = core, mine
         self.planner = Planner(core, mine)
         self.watch: Watch | None = None
+        self._told_at: dict[str, float] = {}
 
     def begin(self, progress: ProgressRead) -> None:
         """A term begins. Whom the last leader's word did not reach in time hears it again."""
@@ -71,10 +74,16 @@ class Conductor:
     def _announce(self, watch: Watch, also_to: frozenset[PeerId]) -> None:
         core, plan = self._core, watch.plan
         self.watch = watch
-        core.note("round", f"round {plan.round} attempt {plan.attempt}: {plan.reason}")
+        self._tell("plan", f"round {plan.round} attempt {plan.attempt}: {plan.reason}", plan.attempt > 1)
         for peer in sorted({m.peer for m in plan.members} | also_to):
             core.send(peer, plan)
         self._mine.planned(plan)
+
+    def _tell(self, what: str, text: str, special: bool) -> None:
+        now = self._core.now
+        if special or now - self._told_at.get(what, -inf) >= TELL_S:
+            self._told_at[what] = now
+            self._core.note("round", text)
 
     # -- watching ----------------------------------------------------------------------------
 
@@ -235,11 +244,12 @@ class Conductor:
         record = candidate.record(core.images)
         self.planner.committed(watch.plan)
         self.watch = None
-        core.note(
-            "round",
+        self._tell(
+            "commit",
             f"round {record.version} committed: {counted(len(record.contributions), 'contributor')}, "
             f"{counted(sum(c.images for c in record.contributions), 'image')}, "
             f"{core.now - watch.planned_at:.1f} s",
+            watch.plan.attempt > 1,
         )
         core.metrics[record.version] = RoundMetric(
             record.version,
