@@ -10,16 +10,19 @@ import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 
 from p2pgan.simulation.draw import draw_scenario
-from p2pgan.simulation.run import Outcome, simulate
+from p2pgan.simulation.run import CONFIG, GRADIENTS, Outcome, simulate
+
+SETTINGS = {"deltas": CONFIG, "gradients": GRADIENTS}
 
 
-def run_seed(seed: int) -> tuple[Outcome, float]:
+def run_seed(seed: int, sync: str) -> tuple[Outcome, float]:
     """The outcome without its trace, which is long, and the seconds it took."""
     began = time.process_time()
-    outcome = simulate(draw_scenario(seed))
+    outcome = simulate(draw_scenario(seed), SETTINGS[sync])
     return Outcome(**{**vars(outcome), "trace": ()}), time.process_time() - began
 
 
@@ -29,12 +32,13 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--seeds", type=int, default=10_000, help="how many")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--sync", choices=SETTINGS, default="deltas", help="what the peers average")
     arguments = parser.parse_args()
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     failed, versions, spent, began = [], 0, 0.0, time.monotonic()
     # Spawned processes import the package anew: the same everywhere.
     with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as pool:
-        for outcome, seconds in pool.map(run_seed, seeds, chunksize=10):
+        for outcome, seconds in pool.map(partial(run_seed, sync=arguments.sync), seeds, chunksize=10):
             versions += outcome.committed
             spent += seconds
             if outcome.violations:

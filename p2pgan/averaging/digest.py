@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 Buffer = bytes | bytearray | memoryview
 
 
-def vector_digest(vector: Tensor) -> str:
-    """Digest (64 hex characters) of a float32 vector's little-endian bytes."""
+def vector_digest(*vectors: Tensor) -> str:
+    """Digest (64 hex characters) of the little-endian bytes of float32 vectors, one after the other."""
     from p2pgan.averaging.codec import little_endian_bytes  # torch, which who hashes bytes does not need
 
-    return blob_digest(little_endian_bytes(vector))
+    digest = blake3()
+    for vector in vectors:
+        digest.update(little_endian_bytes(vector))
+    return digest.hexdigest()
 
 
 def blob_digest(blob: Buffer) -> str:

@@ -287,12 +287,21 @@ Epochs = Annotated[
         "--epochs", metavar="N", min=1, help="End after so many passes over the data.", rich_help_panel=RUN
     ),
 ]
+Sync = Annotated[
+    str | None,
+    option(
+        "--sync",
+        metavar="MODE",
+        help="What is averaged: deltas (how far the nets moved in a round) or gradients (every step).",
+        rich_help_panel=RUN,
+    ),
+]
 Aggregation = Annotated[
     str | None,
     option(
         "--aggregation",
         metavar="RULE",
-        help="How deltas become one: clip, mean, trimmed-mean, median, multi-krum or centered-clip.",
+        help="How contributions become one: clip, mean, trimmed-mean, median, multi-krum or centered-clip.",
         rich_help_panel=RUN,
     ),
 ]

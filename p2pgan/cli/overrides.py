@@ -25,6 +25,7 @@ PARAMETERS = {
     "gan.precision": "precision",
     "gan.seed": "seed",
     "goal.epochs": "epochs",
+    "sync.mode": "sync",
     "sync.aggregation": "aggregation",
     "score_every": "score_every",
 }

@@ -102,7 +102,7 @@ class Trainer:
         self._discriminator = discriminator.to(self.device)
         self._spectral = spectral_layers(self._discriminator)
         self._theta = initial.to(self.device, copy=True)
-        gradient = torch.zeros_like(self._theta)
+        gradient = self._gradient = torch.zeros_like(self._theta)
         bind(self.layout, self._theta, gradient, self._generator, self._discriminator)
         g, d = self.layout.slice_of("G"), self.layout.slice_of("D")
         settings = config.optimizer
@@ -154,13 +154,18 @@ class Trainer:
         They pass through the networks ``device_batch`` at a time; where the device's memory runs out,
         that is halved. Raises ConfigError if not even one image fits.
         """
-        if not 0 <= start < stop <= self.images.count:
-            raise InternalError(f"positions [{start}, {stop}) are not within {self.images.count} images")
         with self._lock:
-            batch = self._batch(epoch, start, stop)
-            for layer in self._spectral:
-                layer.advance()
-            return self._train(batch, (start // self.config.step_images) % self.config.loss.r1_every == 0)
+            return self._train(*self._next_step(epoch, start, stop), self._descend)
+
+    def gradients(self, epoch: int, start: int, stop: int, weight: float) -> tuple[Tensor, StepStats]:
+        """Both networks' gradients on the images at ``[start, stop)`` of an epoch, times ``weight``.
+
+        Both are taken at the weights as they are, which stay, so that they can be averaged with those of
+        others and applied together. A gradient that is not finite counts as none. float32 (P,), CPU.
+        """
+        with self._lock:
+            stats = self._train(*self._next_step(epoch, start, stop), self._count)
+            return (self._gradient * weight).to("cpu"), stats
 
     def look(self) -> Look:
         """Signals that need images of their own; changes nothing."""
@@ -184,6 +189,15 @@ class Trainer:
             logits = logits - run_network(self._discriminator, fake, labels).mean()
         return logits.sign().mean().item()
 
+    def _next_step(self, epoch: int, start: int, stop: int) -> tuple[Batch, bool]:
+        """What a step is made from, and whether R1 is due."""
+        if not 0 <= start < stop <= self.images.count:
+            raise InternalError(f"positions [{start}, {stop}) are not within {self.images.count} images")
+        batch = self._batch(epoch, start, stop)
+        for layer in self._spectral:
+            layer.advance()
+        return batch, (start // self.config.step_images) % self.config.loss.r1_every == 0
+
     def _batch(self, epoch: int, start: int, stop: int) -> Batch:
         seed, count = self.config.seed, stop - start
         indices = epoch_permutation(seed, epoch, self.images.count)[start:stop]
@@ -198,20 +212,28 @@ class Trainer:
     def _on_device(self, images: ImageSet, indices: Tensor) -> Tensor:
         return images.batch(indices).to(self.device).to(torch.float32).div_(127.5).sub_(1.0)
 
-    def _train(self, batch: Batch, lazy: bool) -> StepStats:
-        factor = self.pace * schedule_factor(self.config.schedule, self._images_counted)
+    def _descend(self, adam: FlatAdam, is_finite: bool) -> None:
+        """A local step, left out where it is not finite."""
+        if is_finite:
+            adam.descend(self.pace * schedule_factor(self.config.schedule, self._images_counted))
+
+    def _count(self, adam: FlatAdam, is_finite: bool) -> None:
+        """The gradient itself is what is wanted; one that is not finite is none."""
+        if not is_finite:
+            adam.clear()
+
+    def _train(self, batch: Batch, lazy: bool, use: Callable[[FlatAdam, bool], None]) -> StepStats:
+        """The gradients of D and then of G; ``use`` is called with each once it is there."""
         judged, grad_d = self._differentiate(
             self._adam_d, lambda: self._passes.discriminator(batch, self.device_batch, lazy)
         )
         d_is_finite = math.isfinite(judged.loss) and math.isfinite(grad_d)
-        if d_is_finite:
-            self._adam_d.descend(factor)
+        use(self._adam_d, d_is_finite)
         loss_g, grad_g = self._differentiate(
             self._adam_g, lambda: self._passes.generator(batch, self.device_batch)
         )
         g_is_finite = math.isfinite(loss_g) and math.isfinite(grad_g)
-        if g_is_finite:
-            self._adam_g.descend(factor)
+        use(self._adam_g, g_is_finite)
         if d_is_finite and g_is_finite:
             self._precision.step_was_sound()
             self._augment.follow(judged.sign, len(batch))

@@ -28,13 +28,30 @@ class _Frozen(BaseModel):
 class SyncConfig(_Frozen):
     """How the peers average."""
 
-    mode: Literal["deltas"] = Field("deltas", description="what is sent: how far the nets moved in a round")
+    mode: Literal["deltas", "gradients"] = Field(
+        "deltas", description="what is averaged: how far the nets moved, or their gradients in every step"
+    )
     codec: Literal["fp32", "fp16"] = Field("fp16", description="number format on the wire")
     round_seconds: float = Field(5.0, ge=0.2, le=3600, description="local training between two averagings")
-    alpha: float = Field(1.0, gt=0, le=2, description="outer step: theta + alpha * mean of the deltas")
-    aggregation: Literal["mean", "clip", "trimmed-mean", "median", "multi-krum", "centered-clip"] = Field(
-        "clip", description="rule by which the deltas become one; see aggregation.md"
+    local_steps: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="steps between two averagings, in place of a time; with gradients 1, and more add up",
     )
+    alpha: float = Field(1.0, gt=0, le=2, description="outer step: theta + alpha * mean of the deltas")
+    momentum: float = Field(
+        0.0, ge=0, lt=1, description="of the outer step: so much of the last movement goes on"
+    )
+    aggregation: Literal["mean", "clip", "trimmed-mean", "median", "multi-krum", "centered-clip"] = Field(
+        "clip", description="rule by which contributions become one; see aggregation.md"
+    )
+
+    @model_validator(mode="after")
+    def _outer_steps_are_of_deltas(self) -> Self:
+        if self.mode == "gradients" and (self.alpha != 1 or self.momentum != 0):
+            raise ValueError("alpha and momentum are of mode deltas; gradients go into the run's Adam")
+        return self
 
 
 class LeadershipConfig(_Frozen):

@@ -72,6 +72,7 @@ class Database:
         registration: PeerRegistration,
         config: ProtocolConfig,
         gan: GanConfig,
+        outer_memory: int,
         memory: Memory,
         inbox: Inbox,
         set_peers: Callable[[dict[PeerId, PeerAddress]], None],
@@ -83,6 +84,8 @@ class Database:
         self._db, self._run, self._config = rendezvous, run, config
         self._registration, self._me = registration, registration.id
         self._gan, self._memory, self._inbox = gan, memory, inbox
+        self._outer_memory = outer_memory
+        """Vectors that the run's outer optimizer remembers."""
         self._set_peers, self._sample_every = set_peers, sample_every
         self._score_every, self._scorer = score_every, scorer
         self._sampled = 0
@@ -282,5 +285,5 @@ class Database:
     def decoded(self, manifest: SnapshotManifest, blob: bytes) -> Snapshot:
         """The snapshot with these bytes. Raises WeightsError if they are not what the manifest names."""
         layout = layout_for(self._gan.model)
-        theta, ema = decode_snapshot(layout, manifest, blob)
-        return Snapshot(layout, manifest.version, manifest.digest, manifest.images, theta, ema)
+        vectors = decode_snapshot(layout, manifest, blob, self._outer_memory)
+        return Snapshot(layout, manifest.version, manifest.digest, manifest.images, *vectors)

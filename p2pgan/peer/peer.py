@@ -116,9 +116,7 @@ class Peer:
             case TrainingNoticed(text, collapsed):
                 self._performer.training_noticed(text, collapsed)
             case ContributionReady():
-                if item.ticket == self._machine.member.ticket:
-                    self._vectors.contribution = item.contribution
-                    self._handle(TrainingDone(item.ticket, item.images_per_s, item.losses))
+                self._contribution_ready(item)
             case SnapshotRead(snapshot):
                 self._training.stop()
                 self._install(snapshot, ())
@@ -126,6 +124,16 @@ class Peer:
                 raise error
             case _:
                 self._handle(item)
+
+    def _contribution_ready(self, item: ContributionReady) -> None:
+        member = self._machine.member
+        if item.ticket == member.ticket:
+            self._vectors.contribution = item.contribution
+        elif item.ticket == member.ahead_ticket:
+            self._vectors.contribution_ahead = item.contribution
+        else:
+            return
+        self._handle(TrainingDone(item.ticket, item.images_per_s, item.losses))
 
     def _look_around(self, now: float) -> None:
         if now < self._next_count:

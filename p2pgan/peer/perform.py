@@ -27,6 +27,7 @@ from p2pgan.protocol.effects import (
     Finish,
     ForgetRounds,
     InstallSnapshot,
+    Kept,
     Note,
     Reduce,
     Send,
@@ -36,6 +37,7 @@ from p2pgan.protocol.effects import (
     SendWelcome,
     StopTraining,
     Train,
+    TrainAhead,
 )
 from p2pgan.protocol.events import (
     CandidateReady,
@@ -53,6 +55,10 @@ from p2pgan.transport import BlobArrived, Transport
 
 KINDS_FOR_EVERYONE = frozenset({"leader", "peer", "database", "catch-up", "leaving"})
 """Notes that also go to the events table; the others stay in log and journal."""
+
+
+TELL_S = 0.5
+"""Between two versions of which the log tells; the journal has all."""
 
 
 @dataclass
@@ -86,6 +92,7 @@ class Performer:
         self._fetched: Fetched | None = None
         self.lending = Lending()
         self._applied_at = time.monotonic()
+        self._told_at = 0.0
         self.offences: Counter[PeerId] = Counter()
         """What each peer sent whose seal and form held and that still cannot be: a slice, a chunk."""
         self.finished: str | None = None
@@ -100,12 +107,15 @@ class Performer:
             case Note(kind, text):
                 self._note(kind, text)
             case Train(ticket, spans):
-                self._vectors.contribution = None
+                self._vectors.drop_training()
                 base = self._vectors.base()
                 self._training.train(ticket, spans, base.theta, base.images)
                 pass_by("training")
+            case TrainAhead(ticket, spans):
+                self._vectors.contribution_ahead = None
+                self._training.train_ahead(ticket, spans)
             case StopTraining():
-                self._vectors.contribution = None
+                self._vectors.drop_training()
                 self._training.stop()
             case Apply():
                 self._apply(effect)
@@ -149,15 +159,17 @@ class Performer:
     def _apply(self, effect: Apply) -> None:
         record = effect.record
         fresh = self._vectors.apply(effect)
-        if effect.keep_training:
-            self._training.rebase(fresh.theta, fresh.images)
+        if effect.kept is not Kept.NOTHING:
+            self._training.rebase(fresh.theta, fresh.images, counted=effect.kept is Kept.AHEAD)
         self._memory.add_version(record)
         now = time.monotonic()
         counted = sum(c.images for c in record.contributions)
         members, seconds = len(record.contributions), now - self._applied_at
         self._applied_at = now
         self._memory.add_round(self._round_line(record, members, counted, seconds))
-        self._log.version(record, members, counted, seconds)
+        if now - self._told_at >= TELL_S:
+            self._told_at = now
+            self._log.version(record, members, counted, seconds)
 
     def _round_line(self, record: VersionRecord, members: int, counted: int, seconds: float) -> RoundLine:
         took_part = any(c.peer == self._me for c in record.contributions)

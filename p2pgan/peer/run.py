@@ -37,16 +37,18 @@ from p2pgan.peer.departure import Departure
 from p2pgan.peer.device import pick_device
 from p2pgan.peer.identity import take_identity, unlike
 from p2pgan.peer.inbox import Inbox
+from p2pgan.peer.learning import Gradients, Moves
 from p2pgan.peer.log import Log
 from p2pgan.peer.meeting import FIRST_RUN, Meeting, dataset_of
 from p2pgan.peer.memory import Memory
 from p2pgan.peer.observer import Observer
 from p2pgan.peer.options import JoinOptions, LeadOptions, PeerOptions
+from p2pgan.peer.outer import outer_of
 from p2pgan.peer.peer import Peer
 from p2pgan.peer.perform import Performer
 from p2pgan.peer.scoring import Scorer
 from p2pgan.peer.training import TrainingThread
-from p2pgan.peer.vectors import Snapshot, Vectors
+from p2pgan.peer.vectors import Vectors, first_snapshot
 from p2pgan.protocol.config import ProtocolConfig
 from p2pgan.protocol.ids import CHUNK_BYTES, PeerId
 from p2pgan.protocol.machine import Machine
@@ -111,9 +113,7 @@ def _filled_in(config: RunConfig, options: LeadOptions, images: ImageSet, is_new
 def _create_run(rendezvous: Rendezvous, name: str, config: RunConfig, images: ImageSet) -> RunRow:
     """Version 0 is what the seed gives; it is stored so that anyone can start from it."""
     trainer = Trainer(config.gan, images, "cpu")
-    theta = trainer.theta()
-    ema = theta[trainer.layout.slice_of("G")].clone()
-    first = Snapshot(trainer.layout, 0, "", 0, theta, ema)
+    first = first_snapshot(trainer.layout, trainer.theta(), outer_of(config, trainer.layout).memory)
     blob, manifest = first.blob, first.manifest
     pieces = [(d, bytes(p)) for d, p in zip(manifest.chunks, chunk(blob), strict=True)]
     return rendezvous.create_run(
@@ -159,6 +159,8 @@ def _protocol_config(run: RunRow, config: RunConfig, vector_size: int) -> Protoc
         schema_hash=run.schema_hash,
         codec=config.sync.codec,
         round_s=config.sync.round_seconds,
+        sync=config.sync.mode,
+        local_steps=config.sync.local_steps or (1 if config.sync.mode == "gradients" else None),
         commit_s=config.commit_seconds,
         rotate_every=config.leadership.rotate_every,
         goal_epochs=config.goal.epochs,
@@ -257,23 +259,26 @@ def _run_peer(place: _Place, means: _Means, options: PeerOptions, trains: bool, 
     memory = Memory(means.journal, run.name, log)
     settings = _protocol_config(run, config, means.layout.size)
     me = means.registration.id
+    outer = outer_of(config, means.layout)
     machine = Machine(settings, me, run.name, trains=trains)
     with ExitStack() as stack:
-        training = TrainingThread(Trainer(config.gan, place.images, means.device), inbox)
+        trainer = Trainer(config.gan, place.images, means.device)
+        learning = Gradients(trainer) if config.sync.mode == "gradients" else Moves(trainer)
+        training = TrainingThread(trainer, learning, inbox)
         stack.callback(training.end, END_S)
         scorer = _scorer(place, me, options, memory, inbox, log)
         if scorer is not None:
             scorer.start()
             stack.callback(scorer.end, END_S)
         database = Database(
-            place.rendezvous, run, means.registration, settings, config.gan, memory, inbox,
+            place.rendezvous, run, means.registration, settings, config.gan, outer.memory, memory, inbox,
             means.transport.set_peers, config.sample_every, config.score_every, scorer,
         )  # fmt: skip
         # Nothing that is still queued may contradict the goodbye.
         stack.callback(database.end, END_S)
         vectors = Vectors(
             means.layout,
-            config.sync.alpha,
+            outer,
             config.gan.ema_half_life_images,
             rule(config.sync.aggregation),
         )

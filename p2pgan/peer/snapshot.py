@@ -1,4 +1,5 @@
-"""The bytes of one version: canonical weights, then the generator's moving average, float32 little-endian."""
+"""The bytes of one version, float32 little-endian: canonical weights, then the generator's moving average,
+then what the outer optimizer remembers."""
 
 from __future__ import annotations
 
@@ -14,16 +15,17 @@ from p2pgan.protocol.ids import SnapshotManifest
 ELEMENT_BYTES = 4
 
 
-def encode_snapshot(theta: Tensor, ema: Tensor) -> bytes:
-    """Bytes of weights ``theta`` (P,) and averaged generator ``ema`` (P_G,), both float32 on the CPU."""
-    return bytes(little_endian_bytes(torch.cat([theta, ema])))
+def encode_snapshot(theta: Tensor, ema: Tensor, *state: Tensor) -> bytes:
+    """Bytes of weights ``theta`` (P,), averaged generator ``ema`` (P_G,) and the outer optimizer's ``state``,
+    all float32 on the CPU."""
+    return bytes(little_endian_bytes(torch.cat([theta, ema, *state])))
 
 
-def name_snapshot(layout: Layout, theta: Tensor, blob: bytes, version: int, images: int) -> SnapshotManifest:
-    """The manifest of ``blob``, the snapshot of ``theta`` at ``version`` with ``images`` counted."""
+def name_snapshot(layout: Layout, digest: str, blob: bytes, version: int, images: int) -> SnapshotManifest:
+    """The manifest of ``blob``, the snapshot of the version with that digest, ``images`` counted."""
     return SnapshotManifest(
         version=version,
-        digest=vector_digest(theta),
+        digest=digest,
         schema_hash=layout.schema_hash,
         images=images,
         length=len(blob),
@@ -31,21 +33,28 @@ def name_snapshot(layout: Layout, theta: Tensor, blob: bytes, version: int, imag
     )
 
 
-def decode_snapshot(layout: Layout, manifest: SnapshotManifest, blob: bytes) -> tuple[Tensor, Tensor]:
-    """Weights (P,) and averaged generator (P_G,) out of a snapshot's bytes.
+def snapshot_elements(layout: Layout, memory: int) -> int:
+    """Numbers in a snapshot, where the outer optimizer remembers ``memory`` vectors."""
+    generator = layout.slice_of("G")
+    return int((1 + memory) * layout.size + generator.stop - generator.start)
+
+
+def decode_snapshot(
+    layout: Layout, manifest: SnapshotManifest, blob: bytes, memory: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights (P,), averaged generator (P_G,) and outer state (memory * P,) out of a snapshot's bytes.
 
     Raises:
         WeightsError: another schema or length, not finite, or not what the manifest names.
     """
-    generator = layout.slice_of("G")
-    elements = layout.size + generator.stop - generator.start
+    elements = snapshot_elements(layout, memory)
     if manifest.schema_hash != layout.schema_hash or len(blob) != elements * ELEMENT_BYTES:
         raise WeightsError(f"the weights of version {manifest.version} are of other networks than the run's")
     try:
         values = codec("fp32").decode(blob, elements)
     except PeerFault as error:
         raise WeightsError(f"the weights of version {manifest.version} are not valid: {error}") from error
-    theta, ema = values[: layout.size], values[layout.size :]
-    if vector_digest(theta) != manifest.digest:
+    theta, ema, state = values.tensor_split([layout.size, elements - memory * layout.size])
+    if vector_digest(theta, state) != manifest.digest:
         raise WeightsError(f"the weights of version {manifest.version} are not those its digest names")
-    return theta, ema
+    return theta, ema, state

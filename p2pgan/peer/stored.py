@@ -14,6 +14,7 @@ from p2pgan.errors import WeightsError
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.models import build
 from p2pgan.peer.config import stored_config
+from p2pgan.peer.outer import outer_of
 from p2pgan.peer.snapshot import decode_snapshot
 from p2pgan.rendezvous import Rendezvous, RunRow, open_rendezvous
 
@@ -99,6 +100,8 @@ def _thinned(versions: Sequence[int], most: int) -> Sequence[int]:
 def _read(rendezvous: Rendezvous, row: RunRow, version: int | None) -> StoredGenerator:
     manifest = rendezvous.read_manifest(row.id, version)
     blob = b"".join(rendezvous.read_chunks(row.id, manifest.chunks))
-    config = stored_config(row.config).gan
-    _, ema = decode_snapshot(layout_of(*build(config.model, config.seed)), manifest, blob)
+    stored = stored_config(row.config)
+    config = stored.gan
+    layout = layout_of(*build(config.model, config.seed))
+    _, ema, _ = decode_snapshot(layout, manifest, blob, outer_of(stored, layout).memory)
     return StoredGenerator(row.name, manifest.version, manifest.digest, manifest.images, config, ema)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from p2pgan.gan.health import Recovery
 from p2pgan.gan.signals import collapsed, warning
 from p2pgan.gan.train import UnitStats, summarise
 from p2pgan.gan.trainer import Look, StepStats, Trainer
 from p2pgan.peer.inbox import ContributionReady, Inbox, SpanTrained, ThreadDied, TrainingNoticed
-from p2pgan.protocol.ids import Span
+from p2pgan.peer.learning import Learning
+from p2pgan.protocol.ids import Span, images_in
 from p2pgan.protocol.metrics import Losses, losses, signals
 
 LOOK_EVERY_IMAGES = 512
@@ -43,9 +43,16 @@ class _Job:
 
 
 @dataclass(frozen=True)
+class _Ahead:
+    ticket: int
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True)
 class _Rebase:
     base: Tensor
     images: int
+    counted: bool
 
 
 @dataclass(frozen=True)
@@ -58,22 +65,24 @@ class _End:
     pass
 
 
-_Command = _Job | _Rebase | _Stop | _End
+_Work = _Job | _Ahead
+_Command = _Job | _Ahead | _Rebase | _Stop | _End
 
 
 class TrainingThread:
     """Obeys the newest command between two microbatches."""
 
-    def __init__(self, trainer: Trainer, inbox: Inbox) -> None:
-        self._trainer, self._inbox = trainer, inbox
-        self._recovery = Recovery(trainer)
+    def __init__(self, trainer: Trainer, learning: Learning, inbox: Inbox) -> None:
+        self._trainer, self._learning, self._inbox = trainer, learning, inbox
+        self._untold: list[StepStats] = []
+        """Steps that no line has told of yet."""
+        self._untold_s = 0.0
         self._images_unseen = 0
         """Trained since the signals were last looked at."""
         self._look: Look | None = None
         """What was seen then."""
         self._warned: str | None = None
         self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
-        self._base: Tensor | None = None
         self._ended = False
         self.progress: Progress | None = None
         """Of the last spans to train, for others to read; None once they were dropped."""
@@ -86,9 +95,17 @@ class TrainingThread:
         """Drop what is under way; train ``spans`` from ``base``, when the run has counted ``images``."""
         self._commands.put(_Job(ticket, spans, base, images))
 
-    def rebase(self, base: Tensor, images: int) -> None:
-        """Go on from ``base``, with what was learned since the old one on top."""
-        self._commands.put(_Rebase(base, images))
+    def train_ahead(self, ticket: int, spans: tuple[Span, ...]) -> None:
+        """The spans given to ``train`` are done: train these on top of them."""
+        self._commands.put(_Ahead(ticket, spans))
+
+    def rebase(self, base: Tensor, images: int, counted: bool) -> None:
+        """Go on from ``base``, with what was learned since the old one on top.
+
+        ``counted`` says that the spans given to ``train`` are in ``base``: then only what was learned
+        after them is.
+        """
+        self._commands.put(_Rebase(base, images, counted))
 
     def stop(self) -> None:
         """Drop what is under way and idle."""
@@ -102,23 +119,25 @@ class TrainingThread:
 
     def _run(self) -> None:
         try:
-            job: _Job | None = None
+            job: _Work | None = None
             while not self._ended:
                 job = self._train(job) if job is not None else self._obey(self._commands.get(), None)
         except Exception as error:  # handed to the loop, which ends the peer with it
             self._inbox.put(ThreadDied(error))
 
-    def _obey(self, command: _Command, job: _Job | None) -> _Job | None:
-        """The job to be done after ``command``."""
+    def _obey(self, command: _Command, job: _Work | None) -> _Work | None:
+        """What is to be done after ``command``."""
         match command:
             case _Job():
-                self._trainer.load(command.base)
-                self._start_from(command.base, command.images)
+                self._learning.start(command.base)
+                self._trainer.at(command.images)
                 return command
-            case _Rebase(base, images):
-                if job is not None and self._base is not None:
-                    self._trainer.rebase(self._base, base)
-                    self._start_from(base, images)
+            case _Ahead():
+                self._learning.start_ahead()
+                return command
+            case _Rebase(base, images, counted):
+                self._learning.rebase(base, counted)
+                self._trainer.at(images)
                 return job
             case _Stop():
                 self.progress = None
@@ -127,16 +146,11 @@ class TrainingThread:
                 self._ended = True
                 return None
 
-    def _start_from(self, base: Tensor, images: int) -> None:
-        self._base = base
-        self._recovery.mark(base)
-        self._trainer.at(images)
-
-    def _train(self, job: _Job) -> _Job | None:
-        """Train all spans of ``job``; the job that replaced it, if one did."""
+    def _train(self, job: _Work) -> _Work | None:
+        """Train all spans of ``job``; the work that replaced it, if some did."""
         began = time.perf_counter()
+        images = images_in(job.spans)
         shown: list[StepStats] = []
-        images = sum(s.images for s in job.spans)
         done = 0
         for span in job.spans:
             span_began = time.perf_counter()
@@ -145,10 +159,11 @@ class TrainingThread:
                 replaced = self._commands_waiting(job)
                 if replaced is not job:
                     return replaced
-                steps.append(self._trainer.train_microbatch(span.epoch, start, stop))
+                stats, text = self._learning.step(span.epoch, start, stop, images)
+                steps.append(stats)
                 of_unit = stop - span.start
                 self.progress = Progress(span.unit, of_unit, span.images, done + of_unit, images)
-                self._notice(self._recovery.after(steps[-1]))
+                self._notice(text)
             shown += steps
             done += span.images
             self._report(span, steps, time.perf_counter() - span_began)
@@ -156,12 +171,18 @@ class TrainingThread:
         replaced = self._commands_waiting(job)
         if replaced is not job:
             return replaced
-        assert self._base is not None
-        moved = self._trainer.theta() - self._base
-        self._inbox.put(ContributionReady(job.ticket, moved, images / seconds, _losses(shown, self._look)))
+        contribution = self._learning.finish()
+        told = _losses(shown, self._look)
+        self._inbox.put(ContributionReady(job.ticket, contribution, images / seconds, told))
         return None
 
     def _report(self, span: Span, steps: list[StepStats], seconds: float) -> None:
+        self._untold += steps
+        self._untold_s += seconds
+        if sum(step.images for step in self._untold) < self._learning.report_images:
+            return
+        steps, seconds = self._untold, self._untold_s
+        self._untold, self._untold_s = [], 0.0
         self._images_unseen += sum(step.images for step in steps)
         look = None
         if self._images_unseen >= LOOK_EVERY_IMAGES:
@@ -184,9 +205,9 @@ class TrainingThread:
             self._notice(text, collapsed(stats))
         self._warned = kind
 
-    def _commands_waiting(self, job: _Job) -> _Job | None:
+    def _commands_waiting(self, job: _Work) -> _Work | None:
         """Obey everything that came in the meantime."""
-        now: _Job | None = job
+        now: _Work | None = job
         while not self._ended:
             try:
                 now = self._obey(self._commands.get_nowait(), now)

@@ -15,13 +15,13 @@ from p2pgan.averaging.agreement import agreement_of
 from p2pgan.averaging.codec import codec
 from p2pgan.averaging.digest import vector_digest
 from p2pgan.averaging.flatten import Layout
-from p2pgan.averaging.outer import outer_step
+from p2pgan.averaging.outer import Outer
 from p2pgan.averaging.reduce import Rejected, aggregate
 from p2pgan.averaging.rules import Rule
 from p2pgan.errors import InternalError, PeerFault
 from p2pgan.gan.ema import ema_update, half_life_at
-from p2pgan.peer.snapshot import encode_snapshot, name_snapshot
-from p2pgan.protocol.effects import Apply, BuildCandidate, Reduce, SendSlice
+from p2pgan.peer.snapshot import ELEMENT_BYTES, encode_snapshot, name_snapshot, snapshot_elements
+from p2pgan.protocol.effects import Apply, BuildCandidate, Kept, Reduce, SendSlice
 from p2pgan.protocol.ids import CHUNK_BYTES, PeerId, SnapshotManifest
 from p2pgan.protocol.metrics import Agreement, agreement
 
@@ -53,20 +53,28 @@ class Snapshot:
     """float32 (P,), CPU."""
     ema: Tensor
     """float32 (P_G,), CPU."""
+    state: Tensor = field(default_factory=lambda: torch.empty(0))
+    """What the outer optimizer remembers: float32 (memory * P,), CPU."""
 
     @cached_property
     def blob(self) -> bytes:
-        """Theta, then EMA, as bytes."""
-        return encode_snapshot(self.theta, self.ema)
+        """Theta, EMA, state, as bytes."""
+        return encode_snapshot(self.theta, self.ema, self.state)
 
     @cached_property
     def manifest(self) -> SnapshotManifest:
         """Names of the blob's chunks."""
-        return name_snapshot(self.layout, self.theta, self.blob, self.version, self.images)
+        return name_snapshot(self.layout, self.digest, self.blob, self.version, self.images)
 
     def chunk(self, index: int) -> memoryview:
         """Bytes of one chunk; empty beyond the end."""
         return memoryview(self.blob)[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
+
+
+def first_snapshot(layout: Layout, theta: Tensor, memory: int) -> Snapshot:
+    """Version 0: initial weights, of which nothing is averaged, nor remembered by the outer optimizer."""
+    ema, state = theta[layout.slice_of("G")].clone(), torch.zeros(memory * layout.size)
+    return Snapshot(layout, 0, vector_digest(theta, state), 0, theta, ema, state)
 
 
 @dataclass
@@ -74,12 +82,16 @@ class Vectors:
     """Used by the peer's loop alone. All vectors are float32 on the CPU."""
 
     layout: Layout
-    alpha: float
+    outer: Outer
+    """How the outcome of a round becomes the next version."""
     half_life: float
     rule: Rule
     """How contributions become one vector."""
     current: Snapshot | None = None
     contribution: Tensor | None = None
+    """How far the training of this round's spans moved the weights."""
+    contribution_ahead: Tensor | None = None
+    """The same for what was trained after that, if it is done."""
     agreement: Agreement | None = None
     """Of the contribution with the mean of the last candidate that was built."""
     clock: Callable[[], float] = time.monotonic
@@ -87,22 +99,26 @@ class Vectors:
     """When a chunk of a snapshot was last asked for."""
     _slices: dict[SliceKey, Payload] = field(default_factory=dict)
     _results: dict[ResultKey, Payload] = field(default_factory=dict)
-    _candidates: dict[tuple[int, int, int], Tensor] = field(default_factory=dict)
+    _candidates: dict[tuple[int, int, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
     _snapshots: OrderedDict[tuple[int, str], Snapshot] = field(default_factory=OrderedDict)
 
     @property
     def snapshot_bytes(self) -> int:
         """Bytes of any version's snapshot."""
-        generator = self.layout.slice_of("G")
-        return 4 * int(self.layout.size + generator.stop - generator.start)
+        return ELEMENT_BYTES * snapshot_elements(self.layout, self.outer.memory)
 
     # -- versions ----------------------------------------------------------------------------
 
     def install(self, snapshot: Snapshot) -> None:
-        """``snapshot`` replaces the weights; the contribution went with the old ones."""
-        self.current, self.contribution = snapshot, None
+        """``snapshot`` replaces the weights; the contributions went with the old ones."""
+        self.current = snapshot
+        self.drop_training()
         self._snapshots[(snapshot.version, snapshot.digest)] = snapshot
         self._drop_old_snapshots()
+
+    def drop_training(self) -> None:
+        """What was trained does not count."""
+        self.contribution = self.contribution_ahead = None
 
     def base(self) -> Snapshot:
         """The current weights. Raises InternalError before there are any."""
@@ -129,15 +145,19 @@ class Vectors:
     def apply(self, effect: Apply) -> Snapshot:
         """The candidate becomes the current version; the EMA follows in images."""
         record, old = effect.record, self.base()
-        theta = self._candidates.pop((effect.round_term, record.version, effect.attempt))
+        theta, state = self._candidates.pop((effect.round_term, record.version, effect.attempt))
         ema = old.ema.clone()
         counted = sum(c.images for c in record.contributions)
         half_life = half_life_at(record.images, self.half_life)
         ema_update(ema, theta[self.layout.slice_of("G")], counted, half_life)
-        contribution = self.contribution if effect.keep_training else None
-        fresh = Snapshot(self.layout, record.version, record.digest, record.images, theta, ema)
+        kept = {
+            Kept.ALL: (self.contribution, self.contribution_ahead),
+            Kept.AHEAD: (self.contribution_ahead, None),
+            Kept.NOTHING: (None, None),
+        }[effect.kept]
+        fresh = Snapshot(self.layout, record.version, record.digest, record.images, theta, ema, state)
         self.install(fresh)
-        self.contribution = contribution
+        self.contribution, self.contribution_ahead = kept
         return fresh
 
     # -- rounds ------------------------------------------------------------------------------
@@ -204,11 +224,12 @@ class Vectors:
             payload = self._results[(effect.term, effect.round, effect.attempt, index, shard.owner)]
             part = codec(effect.codec).decode(payload, shard.stop - shard.start)
             mean[shard.start : shard.stop] = part
-        candidate = outer_step(self.base().theta, mean, self.alpha)
+        base = self.base()
+        candidate = self.outer.step(base.theta, base.state, mean, effect.round, base.images)
         self._candidates[(effect.term, effect.round, effect.attempt)] = candidate
         own = self.contribution
         self.agreement = None if own is None else agreement(*agreement_of(own, mean))
-        return vector_digest(candidate)
+        return vector_digest(*candidate)
 
     def forget(self, below: int) -> None:
         """Drop what belongs to rounds below this one."""

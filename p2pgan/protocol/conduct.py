@@ -23,6 +23,8 @@ from p2pgan.protocol.plans import Amendment, Planner
 from p2pgan.protocol.shares import straggler_deadline
 from p2pgan.protocol.texts import counted
 
+TELL_S = 0.5
+"""Between two rounds of which the log tells, where nothing is special about them: a step is one."""
 LOOK_S = 0.1
 """Between two looks at who is silent or late."""
 
@@ -36,8 +38,6 @@ class Watch:
     """When the work was handed out."""
     announced_at: float
     """When this attempt was."""
-    fresh: frozenset[PeerId]
-    """Contributors whose spans this round handed out: their times say how fast they are."""
     trained: dict[PeerId, float] = field(default_factory=dict)
     """Seconds after the plan."""
     votes: dict[PeerId, str] = field(default_factory=dict)
@@ -56,6 +56,7 @@ class Conductor:
         self.planner = Planner(core, mine)
         self.watch: Watch | None = None
         self._reached: set[PeerId] = set()
+        self._told_at: dict[str, float] = {}
 
     def begin(self, progress: ProgressRead) -> None:
         """A term begins. Whom the last leader's word did not reach in time hears it again."""
@@ -69,17 +70,22 @@ class Conductor:
 
     def plan_next(self) -> None:
         """Announce the next round to everyone who can take part."""
-        if self.watch is None and (planned := self.planner.next_plan()) is not None:
-            plan, fresh = planned
-            self._announce(Watch(plan, self._core.now, self._core.now, fresh), frozenset())
+        if self.watch is None and (plan := self.planner.next_plan()) is not None:
+            self._announce(Watch(plan, self._core.now, self._core.now), frozenset())
 
     def _announce(self, watch: Watch, also_to: frozenset[PeerId]) -> None:
         core, plan = self._core, watch.plan
         self.watch = watch
-        core.note("round", f"round {plan.round} attempt {plan.attempt}: {plan.reason}")
+        self._tell("plan", f"round {plan.round} attempt {plan.attempt}: {plan.reason}", plan.attempt > 1)
         for peer in sorted({m.peer for m in plan.members} | also_to):
             core.send(peer, plan)
         self._mine.planned(plan)
+
+    def _tell(self, what: str, text: str, special: bool) -> None:
+        now = self._core.now
+        if special or now - self._told_at.get(what, -inf) >= TELL_S:
+            self._told_at[what] = now
+            self._core.note("round", text)
 
     # -- watching ----------------------------------------------------------------------------
 
@@ -117,8 +123,7 @@ class Conductor:
             return
         if phase in (Phase.EXCHANGING, Phase.VERIFIED) and member.contributes and peer not in watch.trained:
             watch.trained[peer] = max(1e-3, self._core.now - watch.planned_at)
-            if peer in watch.fresh:
-                self.planner.measured(member, watch.trained[peer])
+            self.planner.trained(member, watch.planned_at)
         if phase == Phase.VERIFIED and attempt == plan.attempt and candidate:
             watch.votes[peer] = candidate
 
@@ -166,7 +171,7 @@ class Conductor:
     def _pass_over_stragglers(self, watch: Watch) -> bool:
         contributors = [m.peer for m in watch.plan.contributors]
         durations = sorted(watch.trained.values())
-        deadline = straggler_deadline(durations, len(contributors), self._core.config.round_s)
+        deadline = straggler_deadline(durations, len(contributors), self.planner.expected_s(watch.plan))
         if deadline is None or self._core.now - watch.planned_at <= deadline:
             return False
         late = {p for p in contributors if p not in watch.trained}
@@ -208,7 +213,6 @@ class Conductor:
             amended,
             watch.planned_at,
             self._core.now,
-            watch.fresh,
             {p: t for p, t in watch.trained.items() if p not in left},
             rearranged=watch.rearranged + int(change.leader_reduces),
         )
@@ -253,11 +257,12 @@ class Conductor:
         record = candidate.record(core.images)
         self.planner.committed(watch.plan)
         self.watch = None
-        core.note(
-            "round",
+        self._tell(
+            "commit",
             f"round {record.version} committed: {counted(len(record.contributions), 'contributor')}, "
             f"{counted(sum(c.images for c in record.contributions), 'image')}, "
             f"{core.now - watch.planned_at:.1f} s",
+            watch.plan.attempt > 1,
         )
         core.metrics[record.version] = RoundMetric(
             record.version,

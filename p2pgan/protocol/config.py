@@ -18,8 +18,12 @@ class ProtocolConfig:
     """Elements of the flat canonical vector."""
     schema_hash: str
     codec: Literal["fp32", "fp16"] = "fp16"
+    sync: Literal["deltas", "gradients"] = "deltas"
+    """What a contribution is: how far the weights moved, or their gradients."""
     round_s: float = 5.0
     """Training time aimed at between two averagings."""
+    local_steps: int | None = None
+    """Steps of a microbatch between two averagings, in place of ``round_s``."""
     commit_s: float = 5.0
     """Least time between the starts of two commits."""
     rotate_every: int = 20
@@ -54,3 +58,11 @@ class ProtocolConfig:
     unit_lease_s: float = 120.0
     recent_records: int = 32
     """Committed records kept in the ledger for members that missed them."""
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether training goes on while a round is exchanged, on top of weights that the round replaces.
+
+        A gradient is only of use at the weights it was taken at.
+        """
+        return self.sync == "deltas"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from p2pgan.protocol.ids import PeerId, SnapshotManifest, Span, VersionRecord
 from p2pgan.protocol.messages import AnyMessage, Shard
@@ -131,6 +132,17 @@ class Train:
 
 
 @dataclass(frozen=True)
+class TrainAhead:
+    """The spans of the last ``Train`` are done: train these on top of them -> TrainingDone.
+
+    A second one drops what the first one trained.
+    """
+
+    ticket: int
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True)
 class StopTraining:
     """Drop unaveraged training and idle."""
 
@@ -183,18 +195,24 @@ class BuildCandidate:
     codec: str
 
 
+class Kept(StrEnum):
+    """What becomes of a peer's own training when the weights change; what is kept goes on on top of them."""
+
+    ALL = "all"
+    """Nothing of it is in the new weights."""
+    AHEAD = "ahead"
+    """They hold its spans, not yet what it trained ahead."""
+    NOTHING = "nothing"
+
+
 @dataclass(frozen=True)
 class Apply:
-    """The candidate becomes the current weights.
-
-    ``keep_training`` says that this peer's own unaveraged training is not in them and goes on on
-    top; otherwise it restarts from the new weights.
-    """
+    """The candidate becomes the current weights."""
 
     record: VersionRecord
     round_term: int
     attempt: int
-    keep_training: bool
+    kept: Kept
 
 
 @dataclass(frozen=True)
@@ -267,6 +285,7 @@ Effect = (
     | FinishRun
     | RollUp
     | Train
+    | TrainAhead
     | StopTraining
     | SendSlice
     | Reduce

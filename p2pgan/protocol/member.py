@@ -4,6 +4,9 @@
 
     IDLE --Plan--> TRAINING --TrainingDone--> EXCHANGING --all results--> VERIFIED --committed--> IDLE
 
+While a round is exchanged the training goes on with what the plan says is ahead; once the round is
+committed, that is what this peer holds for the next one.
+
 A plan of a higher attempt replaces a lower one; what was trained stands as long as the plan hands
 this peer the same spans on the same weights.
 """
@@ -15,7 +18,7 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from p2pgan.protocol.core import Core
-from p2pgan.protocol.effects import Apply, StopTraining, Train
+from p2pgan.protocol.effects import Apply, Kept, StopTraining, Train, TrainAhead
 from p2pgan.protocol.events import CandidateReady, Reduced, ResultArrived, SliceArrived, TrainingDone
 from p2pgan.protocol.exchange import Exchange
 from p2pgan.protocol.ids import Contribution, PeerId, Span, VersionRecord
@@ -61,11 +64,17 @@ class Member:
         self.candidate: Candidate | None = None
         self.held: tuple[Span, ...] = ()
         self.trained = False
+        self.ahead: tuple[Span, ...] = ()
+        """What is trained on top of ``held``, or will be."""
+        self._ahead_done: TrainingDone | None = None
         self.images_per_s = 0.0
         self.losses: Losses | None = None
         """What the last training that is done showed."""
         self.ticket = 0
-        """Names the training that counts; results of others come too late."""
+        """Names the training of ``held``; results of others come too late."""
+        self.ahead_ticket = 0
+        """Names that of ``ahead``; 0 if it has not begun."""
+        self._tickets = 0
 
     # -- what others see ---------------------------------------------------------------------
 
@@ -132,6 +141,9 @@ class Member:
         assert mine is not None
         if mine.spans != self.held:
             self._train(mine.spans)
+        if mine.ahead != self.ahead:
+            self._set_ahead(mine.ahead)
+        self._begin_ahead()
         self._go_on()
 
     def _go_on(self) -> None:
@@ -140,12 +152,26 @@ class Member:
             self._exchange.step(plan, self.trained)
 
     def _train(self, spans: tuple[Span, ...]) -> None:
-        self.held, self.trained = spans, False
-        if spans:
-            self.ticket += 1
-            self._core.emit(Train(self.ticket, spans))
-        else:
-            self._core.emit(StopTraining())
+        self._hold(spans)
+        self._core.emit(Train(self.ticket, spans) if spans else StopTraining())
+
+    def _hold(self, spans: tuple[Span, ...]) -> None:
+        """These are to be trained, and nothing that was trained counts."""
+        self.held, self.trained, self.ticket = spans, False, self._new_ticket()
+        self._set_ahead(())
+
+    def _set_ahead(self, spans: tuple[Span, ...]) -> None:
+        self.ahead, self.ahead_ticket, self._ahead_done = spans, 0, None
+
+    def _begin_ahead(self) -> None:
+        """Once what is held is trained, the training goes on."""
+        if self.trained and self.ahead and not self.ahead_ticket:
+            self.ahead_ticket = self._new_ticket()
+            self._core.emit(TrainAhead(self.ahead_ticket, self.ahead))
+
+    def _new_ticket(self) -> int:
+        self._tickets += 1
+        return self._tickets
 
     def drop_training(self, reason: str) -> None:
         """Forget unaveraged training; its spans are somebody else's."""
@@ -157,7 +183,11 @@ class Member:
         self.images_per_s = event.images_per_s
         if event.ticket == self.ticket and self.held:
             self.trained, self.losses = True, event.losses
+            # First: the training waits for nothing.
+            self._begin_ahead()
             self._go_on()
+        elif event.ticket == self.ahead_ticket:
+            self._ahead_done = event
 
     # -- exchange ----------------------------------------------------------------------------
 
@@ -228,19 +258,35 @@ class Member:
         """Make the candidate the current weights; ``record`` has its digest."""
         core, candidate = self._core, self.candidate
         assert candidate is not None and self.fits(candidate, record)
-        included = any(c.peer == core.me for c in record.contributions)
-        keep = bool(self.held) and not included
-        core.emit(Apply(record, candidate.plan.term, candidate.plan.attempt, keep))
-        if not keep:
-            self.held, self.trained = (), False
-            self.ticket += 1
+        kept = self._kept(record)
+        core.emit(Apply(record, candidate.plan.term, candidate.plan.attempt, kept))
+        if kept is Kept.AHEAD:
+            self._promote()
+        elif kept is Kept.NOTHING:
+            self._hold(())
         core.advance(record)
         self._after_new_weights()
 
+    def _kept(self, record: VersionRecord) -> Kept:
+        """How much of this peer's training outlives ``record``."""
+        if not self.held or not self._core.config.overlaps:
+            return Kept.NOTHING
+        counted = [c.spans for c in record.contributions if c.peer == self._core.me]
+        if not counted:
+            return Kept.ALL
+        return Kept.AHEAD if counted == [self.held] and self.ahead_ticket else Kept.NOTHING
+
+    def _promote(self) -> None:
+        """What was ahead is what this peer holds now."""
+        done = self._ahead_done
+        self.held, self.ticket, self.trained = self.ahead, self.ahead_ticket, done is not None
+        if done is not None:
+            self.losses = done.losses
+        self._set_ahead(())
+
     def installed(self) -> None:
         """A snapshot replaced the weights; unaveraged training went with the old ones."""
-        self.held, self.trained = (), False
-        self.ticket += 1
+        self._hold(())
         self._after_new_weights()
 
     def _after_new_weights(self) -> None:

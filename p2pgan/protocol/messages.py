@@ -79,6 +79,8 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
     peer: PeerId
     spans: Annotated[tuple[Span, ...], msgspec.Meta(max_length=MAX_SPANS)]
     contributes: bool
+    ahead: Annotated[tuple[Span, ...], msgspec.Meta(max_length=MAX_SPANS)] = ()
+    """What it trains once ``spans`` are done, while the round is exchanged; its spans of the next round."""
 
 
 class Shard(msgspec.Struct, frozen=True, array_like=True):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from p2pgan.protocol.core import Core
 from p2pgan.protocol.effects import ClaimUnits, SendWelcome
 from p2pgan.protocol.events import ProgressRead
@@ -47,6 +49,8 @@ class Planner:
         self._speeds: dict[PeerId, float] = {}
         self._previous: dict[PeerId, int] = {}
         """Images of each peer's last work."""
+        self._began: dict[PeerId, float] = {}
+        """When each peer began with the spans it trains, as far as that is known."""
         self._last_members: frozenset[PeerId] = frozenset()
         self._welcome_again: dict[PeerId, float] = {}
         """Until when a peer's answer to its Welcome is awaited."""
@@ -60,6 +64,7 @@ class Planner:
         self.standing.begin()
         self._previous = {c.peer: c.images for r in core.ledger for c in r.contributions}
         self._last_members = frozenset()
+        self._began = {}
         self._attempt = 0
 
     def committed(self, plan: Plan) -> None:
@@ -70,11 +75,28 @@ class Planner:
         self._last_members = frozenset(m.peer for m in plan.members)
         self._attempt = 0
 
-    def measured(self, member: Member, seconds: float) -> None:
-        """``member`` needed so long for spans that it was given: that is its speed."""
+    def trained(self, member: Member, planned_at: float) -> None:
+        """``member`` is done with its spans, planned then: the time it took says how fast it is."""
+        now = self._core.now
+        began = self._began.pop(member.peer, None)
+        # Who was done before the plan came has waited since, and nobody knows for how long.
+        if began is not None and 2 * (now - planned_at) >= now - began:
+            self._measured(member, max(1e-3, now - began))
+        if member.ahead:
+            self._began[member.peer] = now
+
+    def _measured(self, member: Member, seconds: float) -> None:
         speed = images_in(member.spans) / seconds
         known = self._speeds.get(member.peer, speed)
         self._speeds[member.peer] = known + SPEED_MEMORY * (speed - known)
+
+    def expected_s(self, plan: Plan) -> float:
+        """How long the training of a round should take: as set, or as the slowest one is known to need."""
+        config = self._core.config
+        if config.local_steps is None:
+            return config.round_s
+        known = [m for m in plan.contributors if self.speed(m.peer) > 0]
+        return max((images_in(m.spans) / self.speed(m.peer) for m in known), default=0.0)
 
     def speed(self, peer: PeerId) -> float:
         """Images per second as measured over the last rounds; 0 if unknown."""
@@ -82,17 +104,18 @@ class Planner:
 
     # -- a new round -------------------------------------------------------------------------
 
-    def next_plan(self) -> tuple[Plan, frozenset[PeerId]] | None:
-        """The next round, and the contributors whose work is new; None if there is nobody or no work."""
+    def next_plan(self) -> Plan | None:
+        """The next round; None if there is nobody or no work."""
         core = self._core
         present = [p for p in core.alive() if self._reports_here(p)]
         current = [p for p in present if self.is_current(p)]
         for holder in self.pool.holders() - {core.me, *current}:
             self.pool.give_back(holder)
-        holding: set[PeerId] = set()
         trainers = [p for p in (core.me, *current) if self._trains(p)]
         most = most_images(self._previous.get(p, 0) for p in trainers)
-        members = [self._with_work(p, most, holding) for p in trainers]
+        members = [self._with_work(p, most) for p in trainers]
+        # Once everyone has some work.
+        members = [self._with_work_ahead(m, most) for m in members]
         contributors = [m for m in members if m.contributes]
         listed = {m.peer for m in members}
         riders = [Member(p, (), False) for p in (core.me, *present) if p not in listed]
@@ -106,8 +129,7 @@ class Planner:
             core.emit(ClaimUnits(core.term, claims))
         images = sum(images_in(m.spans) for m in contributors)
         reason = f"{counted(len(contributors), 'contributor')}, {counted(images, 'image')}"
-        plan = self._plan(None, tuple(members + riders), shards, reason)
-        return plan, frozenset(m.peer for m in contributors if m.peer not in holding)
+        return self._plan(None, tuple(members + riders), shards, reason)
 
     def is_current(self, peer: PeerId) -> bool:
         """Whether ``peer`` has the current weights, or will have them before it reads a plan."""
@@ -133,23 +155,40 @@ class Planner:
         beat = self._core.peers[peer].beat
         return beat is not None and beat.term == self._core.term
 
-    def _with_work(self, peer: PeerId, most: float, holding: set[PeerId]) -> Member:
-        """Let a peer go on with what it holds (and note that), or give it new spans by its speed."""
+    def _with_work(self, peer: PeerId, most: float) -> Member:
+        """Let a peer go on with what it holds, or give it new spans by its speed."""
         core = self._core
         beat = core.peers[peer].beat if peer != core.me else None
         held = self._mine.held if peer == core.me else (beat.held if beat is not None else ())
         if beat is not None and (beat.version, beat.digest) != (core.version, core.digest):
             held = self.pool.held(peer)
         if held and self.pool.take_exactly(peer, held):
-            holding.add(peer)
+            if not core.config.overlaps:
+                self._began[peer] = core.now
             return Member(peer, held, True)
-        speed = self._speeds.get(peer) or (beat.images_per_s if beat else self._mine.images_per_s)
-        previous = self._previous.get(peer, 0)
-        config = core.config
-        images = work_images(speed, config.round_s, config.microbatch, previous, most)
-        spans = self.pool.take(peer, images)
+        spans = self.pool.take(peer, self._images_for(peer, most))
         self._previous[peer] = images_in(spans)
+        self._began[peer] = core.now
         return Member(peer, spans, bool(spans))
+
+    def _with_work_ahead(self, member: Member, most: float) -> Member:
+        """Give a contributor what to go on with while the round is exchanged."""
+        if not (member.contributes and self._core.config.overlaps):
+            return member
+        ahead = self.pool.take_ahead(member.peer, self._images_for(member.peer, most))
+        if ahead:
+            self._previous[member.peer] = images_in(ahead)
+        return replace(member, ahead=ahead)
+
+    def _images_for(self, peer: PeerId, most: float) -> int:
+        """How much work a peer gets: what takes it as long as a round, or a fixed number of steps."""
+        core = self._core
+        config, previous = core.config, self._previous.get(peer, 0)
+        if config.local_steps is not None:
+            return config.local_steps * config.microbatch
+        beat = core.peers[peer].beat if peer != core.me else None
+        speed = self._speeds.get(peer) or (beat.images_per_s if beat else self._mine.images_per_s)
+        return work_images(speed, config.round_s, config.microbatch, previous, most)
 
     def _plan(
         self, first: int | None, members: tuple[Member, ...], shards: tuple[Shard, ...], reason: str
@@ -187,15 +226,23 @@ class Planner:
         """``plan`` after ``change``; None if nobody is left who contributes."""
         for peer in change.gone | change.rejected:
             self.pool.give_back(peer)
+        for member in plan.members:
+            self._late(member, change)
         members = tuple(self._after(m, change) for m in plan.members if m.peer not in change.gone)
         if not any(m.contributes for m in members):
             return None
         return self._plan(plan.first_attempt, members, self._reassigned(plan, change), change.reason)
 
+    def _late(self, member: Member, change: Amendment) -> None:
+        """Who begins anew in each round and is late would always be: it is given more time in the next."""
+        began = self._began.get(member.peer)
+        if member.peer in change.late and began is not None and not self._core.config.overlaps:
+            self._measured(member, self._core.now - began)
+
     def _after(self, member: Member, change: Amendment) -> Member:
         if member.peer in change.rejected:
             return Member(member.peer, (), False)
-        return Member(member.peer, member.spans, member.contributes and member.peer not in change.late)
+        return replace(member, contributes=member.contributes and member.peer not in change.late)
 
     def _reassigned(self, plan: Plan, change: Amendment) -> tuple[Shard, ...]:
         """The shards of owners that are gone go to the others in turn."""

@@ -7,7 +7,8 @@ those only show others what is handed out, so a dead database does not stop the 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from p2pgan.protocol.effects import UnitClaim
 from p2pgan.protocol.events import EpochDone
@@ -41,6 +42,8 @@ class UnitPool:
         self._goal_epochs = goal_epochs
         self._open: list[Span] = []
         self._held: dict[PeerId, tuple[Span, ...]] = {}
+        self._ahead: dict[PeerId, tuple[Span, ...]] = {}
+        """What a peer goes on with once it is done with what it holds."""
         self._next_epoch = 0
         self._claimed: set[tuple[int, int]] = set()
 
@@ -50,7 +53,7 @@ class UnitPool:
         lowest = min(done, default=0)
         for span in uncommitted:
             done.setdefault(span.epoch, []).append((span.start, span.stop))
-        self._open, self._held, self._claimed = [], {}, set()
+        self._open, self._held, self._ahead, self._claimed = [], {}, {}, set()
         self._next_epoch = lowest
         for epoch in range(lowest, max(done, default=lowest - 1) + 1):
             self._open_epoch(epoch, complement(done.get(epoch, []), self._images))
@@ -80,13 +83,24 @@ class UnitPool:
     def take(self, peer: PeerId, images: int) -> tuple[Span, ...]:
         """At least ``images`` images if there are as many, cut at microbatches; replaces what it held."""
         self.give_back(peer)
+        self._held[peer] = self._cut(images)
+        return self._held[peer]
+
+    def take_ahead(self, peer: PeerId, images: int) -> tuple[Span, ...]:
+        """As many for ``peer`` to go on with while what it holds is averaged; what it has of that stays."""
+        if not self._ahead.get(peer):
+            self._ahead[peer] = self._cut(images)
+        return self._ahead[peer]
+
+    def _cut(self, images: int) -> tuple[Span, ...]:
+        """Open spans of so many images, which are open no more."""
         taken: list[Span] = []
         missing = images
         room: int | None = None
         while missing > 0:
             if not self._open:
                 room = self._room() if room is None else room
-                if self.exhausted or images - missing >= room:
+                if self.exhausted or images_in(tuple(taken)) >= room:
                     break
                 self._open_epoch(self._next_epoch, [(0, self._images)])
             span = self._open.pop(0)
@@ -97,22 +111,22 @@ class UnitPool:
                 span = Span(span.epoch, span.unit, span.start, cut)
             taken.append(span)
             missing -= span.images
-        self._held[peer] = tuple(taken)
-        return self._held[peer]
+        return tuple(taken)
 
     def _room(self) -> int:
         """Images that may be handed out yet: what a peer says of its speed must not fill our memory."""
-        on_the_way = sum(images_in(spans) for spans in self._held.values())
+        on_the_way = images_in(tuple(self._handed_out()))
         return MOST_UNITS_ON_THE_WAY * min(self._unit_images, self._images) - on_the_way
+
+    def _handed_out(self) -> Iterator[Span]:
+        return chain.from_iterable((*self._held.values(), *self._ahead.values()))
 
     def take_exactly(self, peer: PeerId, spans: tuple[Span, ...]) -> bool:
         """Let ``peer`` go on with spans it reports to hold, if all of them are its own or open."""
         if spans and spans == self.held(peer):
             return True
-        mine = self._held.pop(peer, ())
-        for span in mine:
-            insort(self._open, span)
-        self._open_ahead(spans)
+        self.give_back(peer)
+        self._open_further(spans)
         if not spans or not self._all_open(spans):
             return False
         for span in spans:
@@ -120,7 +134,7 @@ class UnitPool:
         self._held[peer] = spans
         return True
 
-    def _open_ahead(self, spans: tuple[Span, ...]) -> None:
+    def _open_further(self, spans: tuple[Span, ...]) -> None:
         """The last leader may have begun the next epoch, or the one after, without a trace of it here."""
         newest = max((s.epoch for s in spans), default=-1)
         if newest <= self._next_epoch + 1:
@@ -153,18 +167,20 @@ class UnitPool:
 
     def give_back(self, peer: PeerId) -> tuple[Span, ...]:
         """Open the spans of a peer that will not contribute them."""
-        spans = self._held.pop(peer, ())
+        spans = self._held.pop(peer, ()) + self._ahead.pop(peer, ())
         for span in spans:
             insort(self._open, span)
         return spans
 
     def done(self, peer: PeerId) -> None:
-        """The spans of ``peer`` are in a version."""
+        """The spans of ``peer`` are in a version; it goes on with those ahead."""
         self._held.pop(peer, None)
+        if ahead := self._ahead.pop(peer, ()):
+            self._held[peer] = ahead
 
     def claims(self) -> tuple[UnitClaim, ...]:
         """Units handed out since the last call that no earlier call named."""
-        fresh = sorted({(s.epoch, s.unit) for spans in self._held.values() for s in spans} - self._claimed)
+        fresh = sorted({(s.epoch, s.unit) for s in self._handed_out()} - self._claimed)
         self._claimed.update(fresh)
         size = self._unit_images
         return tuple(UnitClaim(e, u, u * size, min((u + 1) * size, self._images)) for e, u in fresh)

@@ -12,6 +12,7 @@ from p2pgan.protocol.effects import (
     Effect,
     ForgetRounds,
     InstallSnapshot,
+    Kept,
     LoadFromRendezvous,
     Reduce,
     Send,
@@ -21,6 +22,7 @@ from p2pgan.protocol.effects import (
     SendWelcome,
     StopTraining,
     Train,
+    TrainAhead,
 )
 from p2pgan.protocol.events import (
     CandidateReady,
@@ -31,7 +33,7 @@ from p2pgan.protocol.events import (
     ReduceRejected,
     TrainingDone,
 )
-from p2pgan.protocol.ids import Contribution, Span
+from p2pgan.protocol.ids import Contribution, Span, images_in
 from p2pgan.protocol.messages import Plan, RoundCommitted
 from p2pgan.simulation.database import execute_at_database
 from p2pgan.simulation.scenario import Point
@@ -55,6 +57,8 @@ class Performer:
         self.transfers = Transfers(peer)
         self.training = 0
         """Ticket of the training that counts."""
+        self.ahead = 0
+        """Ticket of the training on top of it."""
 
     def perform(self, effect: Effect) -> None:
         vectors = self._peer.vectors
@@ -62,10 +66,14 @@ class Performer:
             case Send():
                 self._send(effect)
             case Train():
-                self.training, vectors.contribution = effect.ticket, None
-                self._train(effect.ticket, effect.spans, sum(s.images for s in effect.spans))
+                self.drop_training()
+                self.training, vectors.begun_at = effect.ticket, vectors.base().digest
+                self._train(effect.ticket, effect.spans)
+            case TrainAhead():
+                self.ahead, vectors.contribution_ahead = effect.ticket, None
+                self._train(effect.ticket, effect.spans)
             case StopTraining():
-                self.training, vectors.contribution = 0, None
+                self.drop_training()
             case Apply():
                 self._apply(effect)
             case Reduce():
@@ -95,7 +103,12 @@ class Performer:
 
     # -- training ----------------------------------------------------------------------------
 
-    def _train(self, ticket: int, spans: tuple[Span, ...], images: int) -> None:
+    def drop_training(self) -> None:
+        """What was trained does not count."""
+        self.training = self.ahead = 0
+        self._peer.vectors.drop_training()
+
+    def _train(self, ticket: int, spans: tuple[Span, ...]) -> None:
         peer = self._peer
 
         def done() -> None:
@@ -104,13 +117,18 @@ class Performer:
             elif self.training == ticket:
                 peer.vectors.contribution = Contribution(peer.me, spans)
                 peer.take(TrainingDone(ticket, peer.images_per_s))
+            elif self.ahead == ticket:
+                peer.vectors.contribution_ahead = Contribution(peer.me, spans)
+                peer.take(TrainingDone(ticket, peer.images_per_s))
 
-        peer.later(images / peer.images_per_s * peer.world.random.uniform(0.9, 1.2), done)
+        peer.later(images_in(spans) / peer.images_per_s * peer.world.random.uniform(0.9, 1.2), done)
 
     def _apply(self, effect: Apply) -> None:
         self._peer.vectors.apply(effect)
-        if not effect.keep_training:
-            self.training = 0
+        if effect.kept is Kept.AHEAD:
+            self.training, self.ahead = self.ahead, 0
+        elif effect.kept is Kept.NOTHING:
+            self.drop_training()
         self._peer.world.applied(self._peer.me, effect.record)
 
     # -- the database ------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from p2pgan.protocol.config import ProtocolConfig
 from p2pgan.simulation.faults import MENDED_S, Faults
@@ -37,6 +37,10 @@ CONFIG = ProtocolConfig(
     set_aside_s=15.0,
 )
 """Small epochs and short rounds, so that a minute holds many of both."""
+
+
+GRADIENTS = replace(CONFIG, sync="gradients", local_steps=4)
+"""The same with a round for each step, of four microbatches."""
 
 
 @dataclass(frozen=True)

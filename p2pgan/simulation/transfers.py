@@ -17,6 +17,7 @@ from p2pgan.protocol.effects import (
 from p2pgan.protocol.events import ChunkArrived, Received, ResultArrived, SliceArrived, SnapshotInstalled
 from p2pgan.protocol.ids import Contribution, PeerId, SnapshotManifest, VersionRecord
 from p2pgan.protocol.messages import AnyMessage, ChunkMissing, Welcome
+from p2pgan.simulation.invariants import SOUND
 from p2pgan.simulation.network import Channel
 from p2pgan.simulation.scenario import Point
 from p2pgan.simulation.vectors import Result, ResultKey, SliceKey
@@ -71,6 +72,8 @@ class Transfers:
         peer = self._peer
         contribution = peer.vectors.contribution
         assert contribution is not None
+        if not peer.world.config.overlaps and peer.vectors.begun_at != peer.vectors.base().digest:
+            peer.world.violated(SOUND, f"{peer.me} sends gradients of other weights than its own")
         if peer.spoils:
             contribution = None
         key: SliceKey = (e.term, e.round, e.first_attempt, e.index, peer.me)
@@ -135,7 +138,7 @@ class Transfers:
                 peer.later(FROZEN_S, installed)
                 return
             peer.vectors.install(state)
-            peer.performer.training = 0
+            peer.performer.drop_training()
             peer.take(SnapshotInstalled(manifest, ledger))
 
         peer.later(INSTALL_S, installed)

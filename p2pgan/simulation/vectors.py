@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from p2pgan.protocol.effects import Apply, BuildCandidate, Reduce
+from p2pgan.protocol.effects import Apply, BuildCandidate, Kept, Reduce
 from p2pgan.protocol.ids import Contribution, PeerId, VersionRecord
 from p2pgan.simulation.invariants import ALL_OR_NOTHING, EXACTLY_ONCE
 from p2pgan.simulation.world import State, World, symbol
@@ -37,6 +37,9 @@ class SymbolicVectors:
         self._world, self._me = world, me
         self._state: State | None = None
         self.contribution: Contribution | None = None
+        self.contribution_ahead: Contribution | None = None
+        self.begun_at = ""
+        """Digest of the weights that the last training began at."""
         self.snapshots: dict[str, State] = {}
         self.slices: dict[SliceKey, Contribution | None] = {}
         """None is what is not valid."""
@@ -45,6 +48,10 @@ class SymbolicVectors:
         """Sizes of the shards that this peer has reduced."""
         self._candidates: dict[tuple[int, int, int], State] = {}
 
+    def drop_training(self) -> None:
+        """What was trained does not count."""
+        self.contribution = self.contribution_ahead = None
+
     def base(self) -> State:
         """The current weights."""
         assert self._state is not None
@@ -52,7 +59,8 @@ class SymbolicVectors:
 
     def install(self, state: State) -> None:
         """Other weights replace the current ones and what was trained on them."""
-        self._state, self.contribution = state, None
+        self._state = state
+        self.drop_training()
         self._world.states[state.digest] = state
         self.snapshots[state.digest] = state
         while len(self.snapshots) > SNAPSHOTS_KEPT:
@@ -63,9 +71,13 @@ class SymbolicVectors:
         record = effect.record
         state = self._candidates.pop((effect.round_term, record.version, effect.attempt))
         self._check(record, state)
-        contribution = self.contribution if effect.keep_training else None
+        kept = {
+            Kept.ALL: (self.contribution, self.contribution_ahead),
+            Kept.AHEAD: (self.contribution_ahead, None),
+            Kept.NOTHING: (None, None),
+        }[effect.kept]
         self.install(state)
-        self.contribution = contribution
+        self.contribution, self.contribution_ahead = kept
 
     def _check(self, record: VersionRecord, state: State) -> None:
         """Invariants 2 and 3 where weights change: what is in them is what the record says."""

@@ -19,7 +19,7 @@ from p2pgan.averaging.digest import blob_digest, chunk
 from p2pgan.averaging.flatten import flatten, layout_of
 from p2pgan.gan.models import build
 from p2pgan.peer.config import run_config
-from p2pgan.peer.snapshot import encode_snapshot, name_snapshot
+from p2pgan.peer.vectors import first_snapshot
 from p2pgan.rendezvous import EmbeddedPostgres, open_rendezvous
 
 STATUS_KEYS = (
@@ -40,8 +40,7 @@ def _create_run(dsn: str, name: str) -> None:
     generator, discriminator = build(config.gan.model, config.gan.seed)
     layout = layout_of(generator, discriminator)
     theta = flatten(layout, generator, discriminator)
-    blob = encode_snapshot(theta, theta[layout.slice_of("G")])
-    manifest = name_snapshot(layout, theta, blob, version=0, images=0)
+    first = first_snapshot(layout, theta, memory=0)
     with open_rendezvous(dsn) as rendezvous:
         rendezvous.migrate()
         rendezvous.create_run(
@@ -50,8 +49,8 @@ def _create_run(dsn: str, name: str) -> None:
             {"count": 1797, "resolution": 32, "digest": "0" * 64},
             layout.schema_hash,
             config.unit_images,
-            manifest,
-            [(blob_digest(piece), piece) for piece in chunk(blob)],
+            first.manifest,
+            [(blob_digest(piece), piece) for piece in chunk(first.blob)],
         )
 
 

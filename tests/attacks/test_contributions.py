@@ -61,7 +61,7 @@ def theta(swarm: Swarm) -> Tensor:
     manifest = swarm.database.read_manifest(row.id)
     blob = b"".join(swarm.database.read_chunks(row.id, manifest.chunks))
     config = stored_config(row.config).gan
-    return decode_snapshot(layout_of(*build(config.model, config.seed)), manifest, blob)[0]
+    return decode_snapshot(layout_of(*build(config.model, config.seed)), manifest, blob, memory=0)[0]
 
 
 def said_by_status(swarm: Swarm, *more: str) -> str:

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from p2pgan.averaging.codec import codec
-from p2pgan.averaging.digest import vector_digest
+from p2pgan.averaging.outer import Movement
 from p2pgan.averaging.rules import rule
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.models import layout_for
 from p2pgan.peer.inbox import Inbox
 from p2pgan.peer.perform import Fetched, Performer
-from p2pgan.peer.vectors import STORED_VECTORS_PER_SENDER, Snapshot, Vectors
+from p2pgan.peer.vectors import STORED_VECTORS_PER_SENDER, Vectors, first_snapshot
 from p2pgan.protocol.effects import Reduce
 from p2pgan.protocol.events import Reduced, ReduceRejected, SliceArrived
 from p2pgan.protocol.ids import Contribution, SnapshotManifest, Span, VersionRecord
@@ -103,9 +103,8 @@ def test_a_thousand_forged_words_of_a_member_do_not_move_a_follower(seed: int) -
 
 
 def performer(accepts: bool = True) -> tuple[Performer, Vectors, Inbox]:
-    vectors, inbox = Vectors(LAYOUT, alpha=1.0, half_life=1000.0, rule=rule("mean")), Inbox()
-    theta = torch.zeros(LAYOUT.size)
-    vectors.install(Snapshot(LAYOUT, 0, vector_digest(theta), 0, theta, theta[LAYOUT.slice_of("G")].clone()))
+    vectors, inbox = Vectors(LAYOUT, outer=Movement(1.0), half_life=1000.0, rule=rule("mean")), Inbox()
+    vectors.install(first_snapshot(LAYOUT, torch.zeros(LAYOUT.size), 0))
     nothing = cast(Any, SimpleNamespace())
     made = Performer(
         "run", "a", vectors, nothing, nothing, nothing, nothing, inbox, nothing, lambda term, number: accepts

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from p2pgan.protocol.conduct import Conductor
+from p2pgan.protocol.effects import Kept
 from p2pgan.protocol.exchange import Exchange
 from p2pgan.protocol.gathering import Gathering
 from p2pgan.protocol.leadership import Leadership
@@ -18,7 +19,7 @@ from p2pgan.protocol.units import UnitPool
 from p2pgan.simulation import transfers
 from p2pgan.simulation.draw import draw_scenario
 from p2pgan.simulation.rendezvous import ModelRendezvous
-from p2pgan.simulation.run import simulate
+from p2pgan.simulation.run import GRADIENTS, simulate
 from p2pgan.simulation.vectors import Result, SymbolicVectors
 from p2pgan.simulation.world import symbol
 
@@ -173,6 +174,31 @@ def hand_out_what_is_counted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(UnitPool, "done", lambda self, peer: self.give_back(peer))
 
 
+def hand_out_again_what_is_ahead(patch: pytest.MonkeyPatch) -> None:
+    """What a peer is to go on with stays open for others."""
+    take = UnitPool.take_ahead
+
+    def careless(self, peer, images):
+        spans = take(self, peer, images)
+        self._open[:0] = spans
+        return spans
+
+    patch.setattr(UnitPool, "take_ahead", careless)
+
+
+def contribute_again_what_is_counted(patch: pytest.MonkeyPatch) -> None:
+    """A peer goes on with what was ahead, and sends what it sent in the round before."""
+    apply = SymbolicVectors.apply
+
+    def careless(self, effect):
+        before = self.contribution
+        apply(self, effect)
+        if effect.kept is Kept.AHEAD:
+            self.contribution = before
+
+    patch.setattr(SymbolicVectors, "apply", careless)
+
+
 FIRST = {open_complete_epochs_again: 510}
 """The seed with which the search begins, where the first ones do not show the mistake."""
 
@@ -193,6 +219,8 @@ FIRST = {open_complete_epochs_again: 510}
         open_complete_epochs_again,
         trust_a_lease_for_too_long,
         hand_out_what_is_counted,
+        hand_out_again_what_is_ahead,
+        contribute_again_what_is_counted,
     ],
     ids=lambda mutation: mutation.__name__,
 )
@@ -202,6 +230,18 @@ def test_a_mistaken_protocol_is_caught(monkeypatch: pytest.MonkeyPatch, mutation
     first = FIRST.get(mutation, 0)
     seeds = (*range(first, SEEDS), *range(first))
     assert any(map(_breaks, seeds)), f"{mutation.__doc__} went unnoticed"
+
+
+def test_gradients_of_weights_that_are_gone_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Member._kept
+
+    def careless(self, record):
+        mine = any(c.peer == self._core.me for c in record.contributions)
+        return Kept.ALL if self.held and not mine else kept(self, record)
+
+    monkeypatch.setattr(Member, "_kept", careless)
+
+    assert any(simulate(draw_scenario(seed), GRADIENTS).violations for seed in range(SEEDS))
 
 
 def _breaks(seed: int) -> bool:

@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from p2pgan.simulation.draw import draw_scenario
-from p2pgan.simulation.run import Outcome, simulate
+from p2pgan.simulation.run import GRADIENTS, Outcome, simulate
 
 SEEDS = 1000
 BLOCK = 100
@@ -19,6 +19,10 @@ FOUND = (3489,)
 
 def run_seed(seed: int) -> Outcome:
     return simulate(draw_scenario(seed))
+
+
+def run_gradients_seed(seed: int) -> Outcome:
+    return simulate(draw_scenario(seed), GRADIENTS)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +49,14 @@ def test_no_seed_breaks_an_invariant(pool: ProcessPoolExecutor, first: int) -> N
     assert min(o.committed for o in outcomes) >= 5
     assert max(o.terms for o in outcomes) >= 4
     assert sum(map(lost_races, outcomes)) > 0
+
+
+def test_no_seed_breaks_an_invariant_with_a_round_for_each_step(pool: ProcessPoolExecutor) -> None:
+    outcomes = list(pool.map(run_gradients_seed, range(BLOCK), chunksize=10))
+
+    broken = [failure(o) for o in outcomes if o.violations]
+    assert not broken, "\n\n".join(broken)
+    assert min(o.committed for o in outcomes) >= 5
 
 
 def lost_races(outcome: Outcome) -> int:

@@ -12,7 +12,8 @@ from p2pgan.gan.trainer import Trainer
 from p2pgan.journal import read_versions
 from p2pgan.lab.process import PeerProcess
 from p2pgan.peer.config import Nested, merge, run_config
-from p2pgan.peer.vectors import Snapshot
+from p2pgan.peer.outer import outer_of
+from p2pgan.peer.vectors import first_snapshot
 from p2pgan.protocol.history import chain_problems, count_problems, journal_problems
 from p2pgan.protocol.ids import VersionRecord
 from p2pgan.rendezvous import Rendezvous, StatusSnapshot, open_rendezvous
@@ -52,8 +53,7 @@ class Swarm(Peers):
         config = run_config(merge(SMALL, settings or {}))
         images = open_images(config.dataset, config.gan.model.resolution)
         trainer = Trainer(config.gan, images, "cpu")
-        theta = trainer.theta()
-        seed = Snapshot(trainer.layout, 0, "", 0, theta, theta[trainer.layout.slice_of("G")].clone())
+        seed = first_snapshot(trainer.layout, trainer.theta(), outer_of(config, trainer.layout).memory)
         self.database.migrate()
         self.database.create_run(
             self.run,

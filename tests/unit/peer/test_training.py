@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import torch
 
 from p2pgan.gan.config import parse_config
 from p2pgan.gan.data import ImageSet
 from p2pgan.gan.trainer import Trainer
 from p2pgan.peer.inbox import ContributionReady, Inbox, Item, SpanTrained, TrainingNoticed
+from p2pgan.peer.learning import Moves
 from p2pgan.peer.training import TrainingThread
 from p2pgan.protocol.ids import Span
 from tests.unit.gan.conftest import one_thread
@@ -42,7 +44,7 @@ def inbox() -> Inbox:
 
 @pytest.fixture
 def thread(trainer: Trainer, inbox: Inbox) -> Iterator[TrainingThread]:
-    training = TrainingThread(trainer, inbox)
+    training = TrainingThread(trainer, Moves(trainer), inbox)
     training.start()
     yield training
     training.end(WITHIN_S)
@@ -99,3 +101,44 @@ def test_a_contribution_tells_how_healthy_its_training_was(
     assert told.grad_g > 0 and told.grad_d > 0 and -1 <= told.sign_real <= 1
     assert told.diversity is not None and told.r1 is not None
     assert done.losses.agreement is None, "there is no mean yet"
+
+
+def ready(inbox: Inbox) -> ContributionReady:
+    last = until_contribution(inbox)[-1]
+    assert isinstance(last, ContributionReady)
+    return last
+
+
+def test_training_ahead_goes_on_on_top_of_the_version_that_has_what_came_before(
+    thread: TrainingThread, trainer: Trainer, inbox: Inbox
+) -> None:
+    base = trainer.theta()
+    thread.train(1, (Span(0, 0, 0, 32),), base, 0)
+    first = ready(inbox)
+    thread.train_ahead(2, (Span(0, 0, 32, 64),))
+    second = ready(inbox)
+    torch.testing.assert_close(trainer.theta(), base + first.contribution + second.contribution)
+
+    version = torch.randn(base.shape, generator=torch.Generator().manual_seed(1))
+    thread.rebase(version, 64, counted=True)
+    thread.train_ahead(3, (Span(0, 0, 64, 96),))
+    third = ready(inbox)
+
+    torch.testing.assert_close(trainer.theta(), version + second.contribution + third.contribution)
+    assert (first.ticket, second.ticket, third.ticket) == (1, 2, 3)
+
+
+def test_a_straggler_keeps_all_it_trained_and_may_train_something_else_ahead(
+    thread: TrainingThread, trainer: Trainer, inbox: Inbox
+) -> None:
+    base = trainer.theta()
+    thread.train(1, (Span(0, 0, 0, 32),), base, 0)
+    first = ready(inbox)
+    thread.train_ahead(2, (Span(0, 0, 32, 64),))
+    ready(inbox)
+    version = base + 1
+    thread.rebase(version, 64, counted=False)
+    thread.train_ahead(3, (Span(0, 0, 64, 96),))
+    third = ready(inbox)
+
+    torch.testing.assert_close(trainer.theta(), version + first.contribution + third.contribution)

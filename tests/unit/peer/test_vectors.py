@@ -7,10 +7,13 @@ import torch
 
 from p2pgan.averaging.codec import codec
 from p2pgan.averaging.digest import vector_digest
+from p2pgan.averaging.outer import Movement, Outer
 from p2pgan.averaging.reduce import Rejected
 from p2pgan.averaging.rules import rule
+from p2pgan.errors import WeightsError
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.models import layout_for
+from p2pgan.peer.snapshot import decode_snapshot, encode_snapshot
 from p2pgan.peer.vectors import (
     LENT_S,
     SNAPSHOTS_KEPT,
@@ -18,21 +21,22 @@ from p2pgan.peer.vectors import (
     STORED_VECTORS_PER_SENDER,
     Snapshot,
     Vectors,
+    first_snapshot,
 )
-from p2pgan.protocol.effects import Apply, BuildCandidate, Reduce
+from p2pgan.protocol.effects import Apply, BuildCandidate, Kept, Reduce
 from p2pgan.protocol.ids import Contribution, Span, VersionRecord
 from p2pgan.protocol.messages import Shard
 
 CONFIG = GanConfig.model_validate({"model": {"name": "dcgan", "width": 8, "latent_dim": 8}})
 LAYOUT = layout_for(CONFIG.model)
 HALF = LAYOUT.size // 2
+PLAIN = Movement(1.0)
 
 
-def vectors(aggregation: str = "clip") -> Vectors:
-    made = Vectors(LAYOUT, alpha=1.0, half_life=1000.0, rule=rule(aggregation))
+def vectors(aggregation: str = "clip", outer: Outer = PLAIN) -> Vectors:
+    made = Vectors(LAYOUT, outer=outer, half_life=1000.0, rule=rule(aggregation))
     theta = torch.randn(LAYOUT.size, generator=torch.Generator().manual_seed(1))
-    ema = theta[LAYOUT.slice_of("G")].clone()
-    made.install(Snapshot(LAYOUT, 0, vector_digest(theta), 0, theta, ema))
+    made.install(first_snapshot(LAYOUT, theta, outer.memory))
     return made
 
 
@@ -50,12 +54,52 @@ def test_a_round_moves_the_weights_by_the_weighted_mean() -> None:
     spans = (Span(0, 0, 0, 30),)
     record = VersionRecord(1, digest, made.base().digest, 1, 1, "a", 30, (Contribution("a", spans),))
 
-    fresh = made.apply(Apply(record, 1, 1, keep_training=False))
+    fresh = made.apply(Apply(record, 1, 1, Kept.NOTHING))
 
     torch.testing.assert_close(fresh.theta, base + 2.0)
     assert fresh.digest == digest == vector_digest(fresh.theta)
     assert made.agreement is None, "this peer made no contribution"
     assert made.snapshot(0, vector_digest(base)) is not None, "the version before can still be given away"
+
+
+def one_round(made: Vectors, value: float) -> Snapshot:
+    """A round to which one peer contributes ``value`` everywhere."""
+    number, parent = made.base().version + 1, made.base().digest
+    made.store_slice((1, number, 1, 0, "a"), codec("fp32").encode(torch.full((LAYOUT.size,), value)))
+    shard = Shard("a", 0, LAYOUT.size)
+    made.reduce(Reduce(1, number, 1, 1, 0, shard, "fp32", (("a", 10),)))
+    digest = made.build(BuildCandidate(1, number, 1, (shard,), "fp32"))
+    record = VersionRecord(number, digest, parent, 1, 1, "a", 10, (Contribution("a", (Span(0, 0, 0, 10),)),))
+    return made.apply(Apply(record, 1, 1, Kept.NOTHING))
+
+
+def test_momentum_goes_on_in_the_direction_of_the_rounds_before() -> None:
+    made = vectors(outer=Movement(0.5, momentum=0.9))
+    start = made.base().theta
+
+    one_round(made, 1.0)
+    second = one_round(made, 1.0)
+
+    torch.testing.assert_close(second.theta, start + 0.5 * (1.0 + 1.9))
+
+
+def test_a_joiner_gets_the_outer_state_and_goes_on_to_the_same_digest() -> None:
+    made, joiner = (vectors(outer=Movement(1.0, momentum=0.9)) for _ in range(2))
+    donated = one_round(made, 1.0)
+    fetched = decode_snapshot(LAYOUT, donated.manifest, donated.blob, memory=1)
+    joiner.install(Snapshot(LAYOUT, 1, donated.digest, donated.images, *fetched))
+
+    assert one_round(joiner, 2.0).digest == one_round(made, 2.0).digest
+    assert len(donated.blob) == made.snapshot_bytes
+
+
+def test_a_snapshot_with_another_outer_state_is_refused() -> None:
+    made = vectors(outer=Movement(1.0, momentum=0.9))
+    donated = one_round(made, 1.0)
+    forged = encode_snapshot(donated.theta, donated.ema, donated.state + 1)
+
+    with pytest.raises(WeightsError, match="not those its digest names"):
+        decode_snapshot(LAYOUT, donated.manifest, forged, memory=1)
 
 
 @pytest.mark.parametrize("payload", [b"\x00" * 8, b"\x00\x00\xc0\x7f" * LAYOUT.size], ids=["short", "nan"])

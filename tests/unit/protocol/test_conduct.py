@@ -64,6 +64,13 @@ def test_everyone_present_gets_disjoint_work_and_a_shard() -> None:
     assert driver.of(ClaimUnits)
 
 
+def test_a_fixed_number_of_local_steps_takes_the_place_of_a_time() -> None:
+    driver, plan = leading("b", local_steps=5)
+
+    assert [images_in(m.spans) for m in plan.contributors] == [5 * 8, 5 * 8]
+    assert driver.machine.core.config.round_s > 0, "which would have given two microbatches to newcomers"
+
+
 def test_a_round_is_committed_when_all_contributors_agree() -> None:
     driver, plan = leading("b")
     driver.train()

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from p2pgan.protocol.effects import Apply, BuildCandidate, Reduce, SendResult, SendSlice, StopTraining, Train
+from p2pgan.protocol.effects import (
+    Apply,
+    BuildCandidate,
+    Kept,
+    Reduce,
+    SendResult,
+    SendSlice,
+    StopTraining,
+    Train,
+)
 from p2pgan.protocol.events import Reduced, ResultArrived, SliceArrived
 from p2pgan.protocol.ids import Contribution, Span, VersionRecord
 from p2pgan.protocol.messages import Heartbeat, Member, Phase, Plan, ResultRequest, RoundCommitted, Shard
@@ -40,7 +49,7 @@ def test_a_plan_is_trained_sent_verified_and_applied() -> None:
     driver.hear("b", RoundCommitted(run="run", term=1, record=record(plan, "new")))
 
     assert driver.applied == [1]
-    assert not driver.of(Apply)[0].keep_training
+    assert driver.of(Apply)[0].kept is Kept.NOTHING
     assert (driver.machine.core.version, driver.machine.core.digest) == (1, "new")
 
 
@@ -107,7 +116,7 @@ def test_a_straggler_keeps_its_spans_and_trains_on_on_top_of_the_new_version() -
     driver.assemble(late, "new")
     driver.hear("b", RoundCommitted(run="run", term=1, record=record(late, "new")))
 
-    assert [e.keep_training for e in driver.of(Apply)] == [True]
+    assert [e.kept for e in driver.of(Apply)] == [Kept.ALL]
     assert driver.machine.member.held == MINE
     assert len(driver.of(Train)) == 1
 

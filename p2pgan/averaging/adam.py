@@ -1,0 +1,123 @@
+"""Adam as an outer optimizer: contributions are gradients, its moments are part of the canonical state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+EPSILON = 1e-8
+"""Adam's, as in the paper."""
+GRADIENT_SCALE = 1024.0
+"""Contributions are gradients times this, or 16 bits lose the small ones. A power of two: exact."""
+BLOCK = 1 << 15
+"""Elements that go through all operations at once: they stay in the processor's cache."""
+
+Array = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """The learning rate of the elements ``[start, stop)``."""
+
+    start: int
+    stop: int
+    rate: float
+
+
+@dataclass(frozen=True)
+class _Factors:
+    """The scalars of one step, each rounded to float32 once."""
+
+    beta1: np.float32
+    beta2: np.float32
+    rest1: np.float32
+    rest2: np.float32
+    rate: np.float32
+    root2: np.float32
+
+
+class Adam:
+    """Kingma and Ba, 2015, the same bits on every machine.
+
+    Each operation is rounded to float32 by itself, as IEEE 754 says of products, sums, quotients and
+    roots; a fused kernel rounds otherwise on other processors, and the members' digests would differ.
+    The first moment is remembered only if ``beta1`` is above 0.
+    """
+
+    def __init__(
+        self, rates: Sequence[Rate], beta1: float, beta2: float, pace: Callable[[int], float]
+    ) -> None:
+        """``pace`` says by what the rates are multiplied once so many images are counted."""
+        self._rates, self._beta1, self._beta2, self._pace = rates, beta1, beta2, pace
+
+    @property
+    def memory(self) -> int:
+        return 2 if self._beta1 else 1
+
+    def step(
+        self, theta: Tensor, state: Tensor, mean: Tensor, version: int, images: int
+    ) -> tuple[Tensor, Tensor]:
+        fresh, fresh_state = theta.clone(), state.clone()
+        weights, moments, gradient = fresh.numpy(), fresh_state.numpy(), mean.numpy()
+        squares, means = moments[: theta.numel()], moments[theta.numel() :]
+        for part in self._rates:
+            factors = self._factors(part.rate * self._pace(images), version)
+            for start in range(part.start, part.stop, BLOCK):
+                block = slice(start, min(start + BLOCK, part.stop))
+                first = means[block] if self._beta1 else None
+                _descend(weights[block], squares[block], first, gradient[block], factors)
+        return fresh, fresh_state
+
+    def _factors(self, rate: float, version: int) -> _Factors:
+        """A version is a step, so its number is Adam's."""
+        corrected1 = 1.0 - power(self._beta1, version)
+        corrected2 = 1.0 - power(self._beta2, version)
+        f = np.float32
+        return _Factors(
+            beta1=f(self._beta1),
+            beta2=f(self._beta2),
+            rest1=f(1.0 - self._beta1),
+            rest2=f(1.0 - self._beta2),
+            rate=f(rate / corrected1),
+            root2=np.sqrt(f(corrected2)),
+        )
+
+
+def power(base: float, exponent: int) -> float:
+    """``base ** exponent`` by products alone: libraries differ in the last bit of a power."""
+    result = 1.0
+    while exponent:
+        if exponent & 1:
+            result *= base
+        base *= base
+        exponent >>= 1
+    return result
+
+
+def _descend(theta: Array, square: Array, first: Array | None, scaled: Array, f: _Factors) -> None:
+    """One step of a block, in place: ``square`` and ``first`` are its moments."""
+    gradient = scaled * np.float32(1.0 / GRADIENT_SCALE)
+    change = gradient * gradient
+    change *= f.rest2
+    square *= f.beta2
+    square += change
+    if first is not None:
+        first *= f.beta1
+        gradient *= f.rest1
+        first += gradient
+        np.multiply(first, f.rate, out=gradient)
+    else:
+        gradient *= f.rate
+    np.sqrt(square, out=change)
+    change /= f.root2
+    change += np.float32(EPSILON)
+    gradient /= change
+    theta -= gradient
+
+
+def gradient_weight(images: int, total: int) -> float:
+    """What a gradient over ``images`` is multiplied with to be its share of a contribution over ``total``."""
+    return GRADIENT_SCALE * images / total

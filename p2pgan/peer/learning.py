@@ -1,0 +1,112 @@
+"""What a peer makes of its spans, in each way to average: how far its weights move, or their gradients."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from p2pgan.averaging.adam import gradient_weight
+from p2pgan.errors import InternalError
+from p2pgan.gan.health import Recovery
+from p2pgan.gan.trainer import StepStats, Trainer
+
+
+class Learning(Protocol):
+    """Goes through a set of spans step by step and has a contribution in the end. For one thread."""
+
+    report_images: int
+    """At least so many images come together before a line tells of them."""
+
+    def start(self, base: Tensor) -> None:
+        """A new set of spans, from the version ``base``."""
+        ...
+
+    def start_ahead(self) -> None:
+        """A second set on top of the first, which is done; or that second set once more."""
+        ...
+
+    def rebase(self, base: Tensor, counted: bool) -> None:
+        """The version ``base`` takes the place of the last one, with what was learned on top.
+
+        ``counted`` says that it has the first set of spans: then only what was learned after that is.
+        """
+        ...
+
+    def step(self, epoch: int, start: int, stop: int, total: int) -> tuple[StepStats, str | None]:
+        """One step of a set of ``total`` images: what it showed, and a line for people if need be."""
+        ...
+
+    def finish(self) -> Tensor:
+        """The set is done: its contribution, float32 (P,), CPU."""
+        ...
+
+
+class Moves:
+    """For ``deltas``: local steps, and how far they moved the weights."""
+
+    report_images = 0
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        self._recovery = Recovery(trainer)
+        self._marks: list[Tensor] = []
+        """The version trained from, then the weights after each set of spans that was trained on top."""
+
+    def start(self, base: Tensor) -> None:
+        self._start_from([base])
+
+    def start_ahead(self) -> None:
+        self._start_from(self._marks[:2])
+
+    def _start_from(self, marks: list[Tensor]) -> None:
+        """The weights are those of the last mark."""
+        self._marks = marks
+        self._trainer.load(marks[-1])
+        self._recovery.mark(marks[-1])
+
+    def rebase(self, base: Tensor, counted: bool) -> None:
+        """All marks move as far as the one that ``base`` replaces, and so do the weights."""
+        replaced = self._marks[int(counted)]
+        self._trainer.rebase(replaced, base)
+        later = self._marks[int(counted) + 1 :]
+        self._marks = [base, *(mark - replaced + base for mark in later)]
+        self._recovery.mark(self._marks[-1])
+
+    def step(self, epoch: int, start: int, stop: int, total: int) -> tuple[StepStats, str | None]:
+        stats = self._trainer.train_microbatch(epoch, start, stop)
+        return stats, self._recovery.after(stats)
+
+    def finish(self) -> Tensor:
+        self._marks.append(self._trainer.theta())
+        return self._marks[-1] - self._marks[-2]
+
+
+class Gradients:
+    """For ``gradients``: both networks' gradients at the version, as means over all images of the set."""
+
+    report_images = 512
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        self._sum: Tensor | None = None
+
+    def start(self, base: Tensor) -> None:
+        self._trainer.load(base)
+        self._sum = None
+
+    def start_ahead(self) -> None:
+        raise InternalError("gradients are never trained ahead: they belong to one version")
+
+    def rebase(self, base: Tensor, counted: bool) -> None:
+        raise InternalError("gradients are never rebased: they belong to one version")
+
+    def step(self, epoch: int, start: int, stop: int, total: int) -> tuple[StepStats, str | None]:
+        share, stats = self._trainer.gradients(epoch, start, stop, gradient_weight(stop - start, total))
+        self._sum = share if self._sum is None else self._sum.add_(share)
+        return stats, None
+
+    def finish(self) -> Tensor:
+        if self._sum is None:
+            raise InternalError("a contribution without a step")
+        return self._sum
