@@ -23,7 +23,7 @@ def test_the_command_that_goes_back_is_printed_whole(sound: int | None, version:
         return sound
 
     parts = cast(Any, SimpleNamespace(sound_version=sound_version, id=7, name="faces"))
-    database = Database(parts, parts, parts, parts, parts, parts, inbox, lambda _: None, 0, 10)
+    database = Database(parts, parts, parts, parts, parts, 0, parts, inbox, lambda _: None, 10)
     database.start()
     try:
         database.find_way_back()
