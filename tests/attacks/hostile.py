@@ -17,7 +17,7 @@ from torch import Tensor
 from p2pgan.cli.main import main
 from p2pgan.peer import run
 from p2pgan.peer.inbox import ContributionReady
-from p2pgan.peer.training import TrainingThread, _Job
+from p2pgan.peer.training import TrainingThread, _Work
 from p2pgan.peer.vectors import Vectors
 from p2pgan.protocol.effects import SendSlice
 
@@ -66,9 +66,8 @@ class HostileVectors(Vectors):
 class Boaster(TrainingThread):
     """Trains nothing, says so at once, and claims to be the fastest of all."""
 
-    def _train(self, job: _Job) -> None:
-        assert self._base is not None
-        nothing = torch.zeros_like(self._base)
+    def _train(self, job: _Work) -> None:
+        nothing = self._learning.finish()
         self._inbox.put(ContributionReady(job.ticket, nothing, BOAST_IMAGES_PER_S, None))
 
 
