@@ -43,7 +43,12 @@ fi
 # Settings in files of our own: what an administrator wrote stays as it is, and ours are easily seen and removed.
 settings=/etc/postgresql/$version/$cluster
 data=$(pg_conftool -s "$version" "$cluster" show data_directory)
-if [ ! -f "$data/server.crt" ] && [ "$(pg_conftool -s "$version" "$cluster" show ssl 2>/dev/null)" != on ]; then
+certificate=$(pg_conftool -s "$version" "$cluster" show ssl_cert_file 2>/dev/null || true)
+case ${certificate:=server.crt} in
+/*) ;;
+*) certificate=$data/$certificate ;;
+esac
+if [ ! -f "$certificate" ]; then
     echo "Making a certificate for TLS, valid for ten years"
     openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj "/CN=$(hostname -f 2>/dev/null || hostname)" \
         -keyout "$data/server.key" -out "$data/server.crt" 2>/dev/null

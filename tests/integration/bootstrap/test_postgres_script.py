@@ -55,6 +55,8 @@ def port() -> Iterator[int]:
     for version in Path("/etc/postgresql").iterdir():
         if (version / CLUSTER).exists():
             subprocess.run(["pg_dropcluster", "--stop", version.name, CLUSTER], check=True, timeout=60)
+            # Debian leaves the files that it does not know.
+            shutil.rmtree(version / CLUSTER, ignore_errors=True)
 
 
 def test_the_instructor_may_invite_others_under_tls_and_no_more(port: int) -> None:
