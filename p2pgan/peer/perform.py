@@ -114,6 +114,7 @@ class Performer:
             case TrainAhead(ticket, spans):
                 self._vectors.contribution_ahead = None
                 self._training.train_ahead(ticket, spans)
+                pass_by("training")
             case StopTraining():
                 self._vectors.drop_training()
                 self._training.stop()

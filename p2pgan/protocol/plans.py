@@ -19,6 +19,8 @@ from p2pgan.protocol.units import UnitPool
 
 SPEED_MEMORY = 0.5
 """Weight of the newest measurement in a peer's speed."""
+LARGEST_SPEED_UP = 2
+"""What a peer says of its speed, and nobody has timed, is believed up to so many times what is known."""
 DONORS = 4
 """Peers named to a joiner."""
 
@@ -76,19 +78,29 @@ class Planner:
         self._attempt = 0
 
     def trained(self, member: Member, planned_at: float) -> None:
-        """``member`` is done with its spans, planned then: the time it took says how fast it is."""
-        now = self._core.now
+        """``member`` is done with its spans, planned then: it is as fast as it says, if time bears that out.
+
+        What it says is the smaller figure where word of several trainings comes at once, as after a sleep.
+        """
+        now, known, told = self._core.now, self.speed(member.peer), self._told(member.peer)
         began = self._began.pop(member.peer, None)
         # Who was done before the plan came has waited since, and nobody knows for how long.
         if began is not None and 2 * (now - planned_at) >= now - began:
-            self._measured(member, max(1e-3, now - began))
+            seen = images_in(member.spans) / max(1e-3, now - began)
+            self._measured(member.peer, min(seen, told) if told > 0 else seen)
+        elif known > 0 and told > 0:
+            self._measured(member.peer, min(LARGEST_SPEED_UP * known, told))
         if member.ahead:
             self._began[member.peer] = now
 
-    def _measured(self, member: Member, seconds: float) -> None:
-        speed = images_in(member.spans) / seconds
-        known = self._speeds.get(member.peer, speed)
-        self._speeds[member.peer] = known + SPEED_MEMORY * (speed - known)
+    def _measured(self, peer: PeerId, speed: float) -> None:
+        known = self._speeds.get(peer, speed)
+        self._speeds[peer] = known + SPEED_MEMORY * (speed - known)
+
+    def _told(self, peer: PeerId) -> float:
+        """Images per second that a peer says it trains; 0 if it has not trained yet."""
+        beat = self._core.peers[peer].beat if peer != self._core.me else None
+        return beat.images_per_s if beat is not None else self._mine.images_per_s
 
     def expected_s(self, plan: Plan) -> float:
         """How long the training of a round should take: as set, or as the slowest one is known to need."""
@@ -186,8 +198,7 @@ class Planner:
         config, previous = core.config, self._previous.get(peer, 0)
         if config.local_steps is not None:
             return config.local_steps * config.microbatch
-        beat = core.peers[peer].beat if peer != core.me else None
-        speed = self._speeds.get(peer) or (beat.images_per_s if beat else self._mine.images_per_s)
+        speed = self._speeds.get(peer) or self._told(peer)
         return work_images(speed, config.round_s, config.microbatch, previous, most)
 
     def _plan(
@@ -234,10 +245,10 @@ class Planner:
         return self._plan(plan.first_attempt, members, self._reassigned(plan, change), change.reason)
 
     def _late(self, member: Member, change: Amendment) -> None:
-        """Who begins anew in each round and is late would always be: it is given more time in the next."""
+        """Who is late is no faster than this: it is given less, or more time, in the next round."""
         began = self._began.get(member.peer)
-        if member.peer in change.late and began is not None and not self._core.config.overlaps:
-            self._measured(member, self._core.now - began)
+        if member.peer in change.late and began is not None:
+            self._measured(member.peer, images_in(member.spans) / max(1e-3, self._core.now - began))
 
     def _after(self, member: Member, change: Amendment) -> Member:
         if member.peer in change.rejected:

@@ -180,6 +180,39 @@ def test_speed_is_measured_from_the_end_of_one_training_to_the_end_of_the_next()
     assert abs(planner.speed("b") - first) < 0.1 * first
 
 
+def test_word_of_two_trainings_at_once_makes_nobody_fast() -> None:
+    driver, plan = leading(local_steps=10)
+    planner = driver.machine.leading.conductor.planner
+    for _ in range(8):
+        driver.tick(0.25)
+        driver.beat("b", phase=Phase.TRAINING, round=1, attempt=plan.attempt)
+    driver.beat("b", phase=Phase.EXCHANGING, round=1, attempt=plan.attempt, images_per_s=40.0)
+    driver.train()
+    driver.assemble(plan, "new")
+    driver.beat("b", phase=Phase.VERIFIED, round=1, attempt=plan.attempt, candidate="new", images_per_s=40.0)
+    following = _watched(driver)
+    assert following.round == 2
+    driver.beat("b", phase=Phase.EXCHANGING, round=2, attempt=following.attempt, images_per_s=40.0)
+
+    assert 20 < planner.speed("b") <= 40, "a leader that slept hears of both at the same moment"
+
+
+def test_whoever_is_late_is_known_to_be_slow() -> None:
+    driver, plan = leading()
+    planner = driver.machine.leading.conductor.planner
+    driver.train()
+    for _ in range(40):
+        driver.tick(0.25)
+        driver.beat("b", phase=Phase.TRAINING, round=1, attempt=_watched(driver).attempt)
+    late = _watched(driver).member("b")
+    assert late is not None
+    assert not late.contributes
+
+    theirs = plan.member("b")
+    assert theirs is not None
+    assert 0 < planner.speed("b") < images_in(theirs.spans) / 2
+
+
 def test_a_gradient_that_missed_its_round_is_taken_anew() -> None:
     driver = Driver(sync="gradients", local_steps=2)
     driver.follow()
