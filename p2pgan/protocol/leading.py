@@ -20,6 +20,8 @@ from p2pgan.protocol.shares import by_rendezvous_hash
 from p2pgan.protocol.standing import REJECTIONS
 from p2pgan.protocol.texts import counted
 
+FLUSH_S = 3.0
+"""Before a handover rounds wait at most so long for the commits of those before."""
 MOST_COUNTED = 2**53
 """Beyond it JSON's readers lose digits."""
 
@@ -33,8 +35,10 @@ class Leading:
         self.commits = Commits(core)
         self.conductor = Conductor(core, member)
         self._next_rollup = 0.0
+        self._flush_until: float | None = None
 
     def term_begins(self) -> None:
+        self._flush_until = None
         self.gathering.begin()
         self.commits.begin()
 
@@ -76,13 +80,29 @@ class Leading:
         if core.leaving:
             return True
         every, successor = core.config.rotate_every, self.successor()
-        if every and self.commits.done_in_term >= every and not self.commits.under_way and successor:
-            core.note(
-                "leader", f"{counted(every, 'commit')} in this term: the pen goes to {core.name(successor)}"
-            )
-            self._leadership.release(successor)
+        if not (every and self.commits.done_in_term >= every and successor):
+            return False
+        if not self._flushed():
             return True
-        return False
+        if self.commits.under_way:
+            return False
+        core.note(
+            "leader", f"{counted(every, 'commit')} in this term: the pen goes to {core.name(successor)}"
+        )
+        self._leadership.release(successor)
+        return True
+
+    def _flushed(self) -> bool:
+        """Whether the database has all versions, so that none is lost if the next leader leaves at once.
+
+        It gets ``FLUSH_S`` for that in a term: where it is away, rounds go on.
+        """
+        if not self.commits.waiting:
+            return True
+        if self._flush_until is None:
+            self._flush_until = self._core.now + FLUSH_S
+        self.commits.urgent = True
+        return self._core.now >= self._flush_until
 
     def _goal_reached(self) -> bool:
         goal = self._core.config.goal_versions

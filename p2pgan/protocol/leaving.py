@@ -36,7 +36,8 @@ class Leaver:
             self._go("left")
         elif self._leadership.releasing:
             return
-        elif successor is None and self._commits.waiting and waited < 2 * core.config.leave_s:
+        elif self._commits.waiting and waited < 2 * core.config.leave_s:
+            # A successor may be about to leave as well.
             self._commits.urgent = True
         elif waited < 3 * core.config.leave_s:
             self._leadership.release(successor)

@@ -199,4 +199,5 @@ class Swarm(Peers):
         assert self.problems() == []
         journals = {peer.name: read_versions(peer.journal, self.run) for peer in peers}
         assert all(journals.values())
-        assert journal_problems(self.history(), journals) == []
+        problems = journal_problems(self.history(), journals)
+        assert not problems, "\n".join(map(str, problems))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from p2pgan.protocol.effects import AcquireLease, Finish, ReadLease, ReleaseLease, RenewLease, RollUp
+from p2pgan.protocol.effects import AcquireLease, Commit, Finish, ReadLease, ReleaseLease, RenewLease, RollUp
 from p2pgan.protocol.events import (
+    CommitDone,
     DatabaseFailed,
     LeaseAcquired,
     LeaseLost,
@@ -14,7 +15,7 @@ from p2pgan.protocol.events import (
     OffencesCounted,
 )
 from p2pgan.protocol.leadership import Role
-from p2pgan.protocol.messages import MAX_OFFENDERS, Handover, Heartbeat, Leaving
+from p2pgan.protocol.messages import MAX_OFFENDERS, Handover, Heartbeat, Leaving, Phase
 from tests.unit.protocol.steps import Driver
 
 
@@ -132,6 +133,57 @@ def test_the_pen_rotates_after_so_many_commits() -> None:
     driver.give(LeaseReleased(1))
     assert driver.sent(Handover, to="b")
     assert driver.machine.leadership.role is Role.FOLLOWER
+
+
+def _with_a_version_to_commit(**changes: object) -> Driver:
+    """A leader whose first round is done; the commit of it is under way."""
+    driver = Driver(others=("b",), commit_s=0.0, **changes)
+    driver.lead("b")
+    driver.beat("b")
+    watch = driver.machine.leading.conductor.watch
+    assert watch is not None
+    driver.train()
+    driver.assemble(watch.plan, "new")
+    driver.machine.leading.commits.done_in_term = 1
+    vote = {"phase": Phase.VERIFIED, "round": 1, "attempt": watch.plan.attempt, "candidate": "new"}
+    driver.beat("b", **vote)
+    driver.beat("b", version=1, digest="new")
+    assert [len(c.records) for c in driver.of(Commit)] == [1]
+    return driver
+
+
+def test_the_pen_is_handed_over_once_the_database_has_all_versions() -> None:
+    driver = _with_a_version_to_commit(rotate_every=1)
+    assert driver.machine.leading.conductor.watch is None, "no round is begun before the handover"
+    assert not driver.of(ReleaseLease)
+
+    driver.give(CommitDone(1))
+
+    assert [r.successor for r in driver.of(ReleaseLease)] == ["b"]
+
+
+def test_rounds_go_on_if_the_commits_before_a_handover_take_too_long() -> None:
+    driver = _with_a_version_to_commit(rotate_every=1)
+    for _ in range(8):
+        driver.tick(0.5)
+        driver.give(LeaseRenewed(1, 1))
+        driver.beat("b", version=1, digest="new")
+
+    assert not driver.of(ReleaseLease)
+    watch = driver.machine.leading.conductor.watch
+    assert watch is not None and watch.plan.round == 2
+
+
+def test_a_leaving_leader_commits_before_it_hands_over() -> None:
+    driver = _with_a_version_to_commit()
+    driver.give(LeaveRequested())
+    driver.tick(0.25)
+    driver.beat("b", version=1, digest="new")
+    assert not driver.of(ReleaseLease)
+
+    driver.give(CommitDone(1))
+
+    assert [r.successor for r in driver.of(ReleaseLease)] == ["b"]
 
 
 def test_a_leader_that_heard_nothing_of_its_release_asks_before_it_decides_again() -> None:
