@@ -1,7 +1,7 @@
 """Names of bytes: BLAKE3 digests of vectors and blobs, and the chunks of a snapshot.
 
-BLAKE3 is itself a tree hash over 1 KiB leaves (O'Connor et al., 2020). One thread already hashes
-faster than a round can use, and leaves the other cores to training.
+BLAKE3 is itself a tree hash over 1 KiB leaves (O'Connor et al., 2020), so that several threads can share a
+vector: the members of a round wait for each other's digests, and for a few milliseconds training can wait.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def vector_digest(*vectors: Tensor) -> str:
     """Digest (64 hex characters) of the little-endian bytes of float32 vectors, one after the other."""
     from p2pgan.averaging.codec import little_endian_bytes  # torch, which who hashes bytes does not need
 
-    digest = blake3()
+    digest = blake3(max_threads=blake3.AUTO)
     for vector in vectors:
         digest.update(little_endian_bytes(vector))
     return digest.hexdigest()

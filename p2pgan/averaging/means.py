@@ -46,9 +46,9 @@ def clipped_mean(vectors: Vectors, weights: Weights) -> Tensor:
 
 def combination(vectors: Vectors, factors: Sequence[float]) -> Tensor:
     """The sum of the vectors times their factors, added in order."""
-    result = torch.zeros_like(vectors[0])
-    for vector, factor in zip(vectors, factors, strict=True):
-        result += vector * factor
+    result = vectors[0] * factors[0]
+    for vector, factor in zip(vectors[1:], factors[1:], strict=True):
+        result.add_(vector, alpha=factor)  # perhaps fused: whose sum it is, encodes it once for everyone
     return result
 
 

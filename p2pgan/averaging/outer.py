@@ -61,5 +61,5 @@ def outer_step(theta: Tensor, mean: Tensor, alpha: float) -> Tensor:
     (``torch.add(theta, mean, alpha=alpha)``) they may be fused on one machine and not on another,
     and the members' digests would differ.
     """
-    step = torch.mul(mean, torch.tensor(alpha, dtype=torch.float32))
+    step = mean if alpha == 1.0 else torch.mul(mean, torch.tensor(alpha, dtype=torch.float32))
     return torch.add(theta, step)

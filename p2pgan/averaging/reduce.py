@@ -11,12 +11,13 @@ honest ones.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from p2pgan.averaging.finite import is_finite
+from p2pgan.averaging.finite import magnitude
 from p2pgan.averaging.rules import Rule
 from p2pgan.errors import InternalError, PeerFault
 from p2pgan.protocol.ids import PeerId
@@ -54,7 +55,8 @@ def aggregate(
     for peer in peers:
         _check(peer, slices[peer], weights[peer], length)
     images = [weights[peer] for peer in peers]
-    return torch.cat([rule([slices[peer][part] for peer in peers], images) for part in parts])
+    means = [rule([slices[peer][part] for peer in peers], images) for part in parts]
+    return means[0] if len(means) == 1 else torch.cat(means)
 
 
 def _check(peer: PeerId, vector: Tensor, weight: int, length: int) -> None:
@@ -64,7 +66,8 @@ def _check(peer: PeerId, vector: Tensor, weight: int, length: int) -> None:
         raise Rejected(
             peer, f"peer {peer} sent {vector.dtype} of shape {tuple(vector.shape)}, not ({length},)"
         )
-    if not is_finite(vector):
+    largest = magnitude(vector)
+    if not math.isfinite(largest):
         raise Rejected(peer, f"peer {peer} sent numbers that are not finite")
-    if length and max(abs(extreme.item()) for extreme in torch.aminmax(vector)) > LARGEST:
+    if largest > LARGEST:
         raise Rejected(peer, f"peer {peer} sent numbers beyond {LARGEST:g}")

@@ -42,6 +42,7 @@ def lead(
     sync: o.Sync = None,
     aggregation: o.Aggregation = None,
     score_every: o.ScoreEvery = None,
+    codec: o.CodecName = None,
     settings: o.Settings = None,
     no_train: Annotated[
         bool, o.option("--no-train", help="Hold the pen and serve weights, but train nothing.")
@@ -102,6 +103,7 @@ def lead(
             "sync.mode": sync,
             "sync.aggregation": aggregation,
             "score_every": score_every,
+            "sync.codec": codec,
         },
         preset,
         from_environment(context),

@@ -287,6 +287,15 @@ Epochs = Annotated[
         "--epochs", metavar="N", min=1, help="End after so many passes over the data.", rich_help_panel=RUN
     ),
 ]
+CodecName = Annotated[
+    str | None,
+    option(
+        "--codec",
+        metavar="NAME",
+        help="Numbers on the wire: fp16, fp32, bf16, int8, topk, or auto, by measured bandwidth.",
+        rich_help_panel=RUN,
+    ),
+]
 Sync = Annotated[
     str | None,
     option(

@@ -28,6 +28,7 @@ PARAMETERS = {
     "sync.mode": "sync",
     "sync.aggregation": "aggregation",
     "score_every": "score_every",
+    "sync.codec": "codec",
 }
 """Settings that have a flag of their own, and the name of its parameter."""
 

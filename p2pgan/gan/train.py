@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from p2pgan.allocator import keep_freed_memory
 from p2pgan.errors import ConfigError, Trouble, WeightsError
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet, training_images
@@ -111,6 +112,7 @@ def train(
         for callback in callbacks:
             callback.on_step(unit, done, of)
 
+    notice(keep_freed_memory())
     for number, (epoch, start, stop) in enumerate(_units(images.count, unit_images, goal), 1):
         trainer.at(seen)
         after = partial(stepped, number, stop - start)

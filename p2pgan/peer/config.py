@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from p2pgan.errors import ConfigError, Trouble
 from p2pgan.gan.config import GanConfig, file_of_own_net
+from p2pgan.protocol.codecs import CodecChoice
 from p2pgan.protocol.texts import shortened
 from p2pgan.yaml_text import MAX_BYTES, parse_yaml, shown
 
@@ -31,7 +32,11 @@ class SyncConfig(_Frozen):
     mode: Literal["deltas", "gradients"] = Field(
         "deltas", description="what is averaged: how far the nets moved, or their gradients in every step"
     )
-    codec: Literal["fp32", "fp16"] = Field("fp16", description="number format on the wire")
+    codec: CodecChoice = Field(
+        "fp16",
+        description="number format on the wire; auto takes fp16 or int8 by the members' measured bandwidth; "
+        "topk is experimental",
+    )
     round_seconds: float = Field(5.0, ge=0.2, le=3600, description="local training between two averagings")
     local_steps: int | None = Field(
         None,

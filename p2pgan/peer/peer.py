@@ -34,6 +34,7 @@ from p2pgan.protocol.events import (
     StrangerSeen,
     Tick,
     TrainingDone,
+    UplinkMeasured,
 )
 from p2pgan.protocol.ids import PeerId, VersionRecord
 from p2pgan.protocol.machine import Machine
@@ -43,6 +44,10 @@ from p2pgan.transport import StrangerSeen as StrangerArrived
 
 TICK_S = 0.1
 COUNT_EVERY_S = 1.0
+WORTH_TELLING = 0.25
+"""By so much the bandwidth must have changed."""
+MOST_BYTES_PER_S = 1e9
+"""What a heartbeat has room for; whoever is faster is fast enough for every codec."""
 
 
 class Peer:
@@ -60,6 +65,7 @@ class Peer:
         log: Log,
         observer: Observer,
         refused: Callable[[], Mapping[PeerId, int]],
+        uplink: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._machine, self._performer, self._vectors = machine, performer, vectors
@@ -67,6 +73,9 @@ class Peer:
         self._inbox, self._log, self._observer, self._clock = inbox, log, observer, clock
         self._refused = refused
         """What the transport refused, by sender, as often as it did so far."""
+        self._uplink = uplink
+        """Bytes per second as the transport measured them."""
+        self._told_uplink = 0.0
         self._offences: Counter[PeerId] = Counter()
         self._next_count = 0.0
         self._worries = Worries(machine, log.note)
@@ -144,6 +153,10 @@ class Peer:
         if counts != self._offences:
             self._offences = counts
             self._handle(OffencesCounted(tuple(counts.most_common(MAX_OFFENDERS))))
+        measured = min(self._uplink(), MOST_BYTES_PER_S)
+        if abs(measured - self._told_uplink) > WORTH_TELLING * self._told_uplink:
+            self._told_uplink = measured
+            self._handle(UplinkMeasured(measured))
 
     def _handle(self, event: Event) -> None:
         for effect in self._machine.handle(self._clock(), event):

@@ -160,6 +160,8 @@ class Performer:
     def _apply(self, effect: Apply) -> None:
         record = effect.record
         fresh = self._vectors.apply(effect)
+        contributed = any(c.peer == self._me for c in record.contributions)
+        self._vectors.coding.settle(record, effect.round_term, contributed)
         if effect.kept is not Kept.NOTHING:
             self._training.rebase(fresh.theta, fresh.images, counted=effect.kept is Kept.AHEAD)
         self._memory.add_version(record)
@@ -188,12 +190,11 @@ class Performer:
         )
 
     def _send_slice(self, e: SendSlice) -> None:
-        payload = self._vectors.own_slice(e)
         if e.shard.owner == self._me:
-            key = (e.term, e.round, e.first_attempt, e.index, self._me)
-            self._vectors.store_slice(key, payload)
+            self._vectors.store_own_slice(e, self._me)
             self._inbox.put(SliceArrived(self._me, e.term, e.round, e.first_attempt, e.index))
         else:
+            payload = self._vectors.own_slice(e)
             header = self._header(BlobKind.SLICE, e.term, e.round, e.first_attempt, e.index, e.codec, payload)
             self._transport.send_blob(e.shard.owner, header, payload)
         pass_by("exchange")
@@ -231,7 +232,7 @@ class Performer:
             index=index,
             codec=codec,
             length=len(payload),
-            digest=blob_digest(payload),
+            digest=blob_digest(payload) if kind is BlobKind.CHUNK else "",
         )
 
     def _build(self, e: BuildCandidate) -> None:

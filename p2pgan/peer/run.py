@@ -224,8 +224,8 @@ def _take_part(
             advertise_host=options.advertise,
             control_port=options.port,
             bulk_port=options.port + 1 if options.port else 0,
-            # Nothing longer than a whole uncompressed vector is ever sent.
-            limits=BulkLimits(max_blob_bytes=max(CHUNK_BYTES, 4 * layout.size)),
+            # Nothing longer is ever sent: two bytes for each element, all of them exactly beside it.
+            limits=BulkLimits(max_blob_bytes=max(CHUNK_BYTES, 6 * layout.size)),
         )
         address = transport.start()
         stack.callback(transport.close)
@@ -289,7 +289,7 @@ def _run_peer(place: _Place, means: _Means, options: PeerOptions, trains: bool, 
         observer = Observer(means.registration.name, machine, training, database, performer.lending)
         peer = Peer(
             machine, performer, vectors, training, database, memory, inbox, log, observer,
-            means.transport.offences,
+            means.transport.offences, means.transport.uplink,
         )  # fmt: skip
         _restore(peer, database, means.journal, run, log)
         departure.ask(peer.leave)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from p2pgan.allocator import keep_freed_memory
 from p2pgan.peer.departure import Departure
 from p2pgan.peer.log import Log
 from p2pgan.peer.options import JoinOptions, LeadOptions, PeerOptions
@@ -54,6 +55,9 @@ def _run(meet: Callable[[Log], AbstractContextManager[Meeting]], options: PeerOp
         try:
             check_trackers(options.trackers)
             log.note("start", "starting: loading torch takes a few seconds")
+            kept = keep_freed_memory()
+            if kept is not None:
+                log.note("memory", kept)
             with meet(log) as meeting:
                 from p2pgan.peer.run import take_part
 

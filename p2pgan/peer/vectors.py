@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from p2pgan.averaging.agreement import agreement_of
-from p2pgan.averaging.codec import codec
 from p2pgan.averaging.digest import vector_digest
 from p2pgan.averaging.flatten import Layout
 from p2pgan.averaging.outer import Outer
@@ -20,6 +19,7 @@ from p2pgan.averaging.reduce import Rejected, aggregate
 from p2pgan.averaging.rules import Rule
 from p2pgan.errors import InternalError, PeerFault
 from p2pgan.gan.ema import ema_update, half_life_at
+from p2pgan.peer.coding import Coding
 from p2pgan.peer.snapshot import ELEMENT_BYTES, encode_snapshot, name_snapshot, snapshot_elements
 from p2pgan.protocol.effects import Apply, BuildCandidate, Kept, Reduce, SendSlice
 from p2pgan.protocol.ids import CHUNK_BYTES, PeerId, SnapshotManifest
@@ -95,12 +95,17 @@ class Vectors:
     agreement: Agreement | None = None
     """Of the contribution with the mean of the last candidate that was built."""
     clock: Callable[[], float] = time.monotonic
+    coding: Coding = field(init=False)
     _lent: dict[tuple[int, str], float] = field(default_factory=dict)
     """When a chunk of a snapshot was last asked for."""
     _slices: dict[SliceKey, Payload] = field(default_factory=dict)
+    _own: dict[SliceKey, Tensor] = field(default_factory=dict)
     _results: dict[ResultKey, Payload] = field(default_factory=dict)
     _candidates: dict[tuple[int, int, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
     _snapshots: OrderedDict[tuple[int, str], Snapshot] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        self.coding = Coding(self.layout)
 
     @property
     def snapshot_bytes(self) -> int:
@@ -164,9 +169,17 @@ class Vectors:
 
     def own_slice(self, effect: SendSlice) -> memoryview:
         """This peer's contribution to a shard, encoded."""
+        return self.coding.slice(effect, self._contributed())
+
+    def _contributed(self) -> Tensor:
         if self.contribution is None:
-            raise InternalError(f"round {effect.round} asks for a contribution that is not there")
-        return codec(effect.codec).encode(self.contribution[effect.shard.start : effect.shard.stop])
+            raise InternalError("a round asks for a contribution that is not there")
+        return self.contribution
+
+    def store_own_slice(self, effect: SendSlice, me: PeerId) -> None:
+        """Keep this peer's own contribution to a shard that it owns, as it is: it goes over no wire."""
+        key = (effect.term, effect.round, effect.first_attempt, effect.index, me)
+        self._own[key] = self._contributed()[effect.shard.start : effect.shard.stop]
 
     def store_slice(self, key: SliceKey, payload: Payload) -> bool:
         """Keep a member's slice until its round is over; False if it has too much in store."""
@@ -201,13 +214,14 @@ class Vectors:
         for peer, _ in effect.weights:
             key = (effect.term, effect.round, effect.first_attempt, effect.index, peer)
             try:
-                decoded[peer] = codec(effect.codec).decode(self._slices[key], shard.stop - shard.start)
+                own = self._own.get(key)
+                decoded[peer] = self.coding.decode_slice(effect, self._slices[key]) if own is None else own
             except PeerFault as error:
                 raise Rejected(peer, str(error)) from error
         parts = self.layout.parts_of(shard.start, shard.stop)
         reduced = aggregate(self.rule, decoded, dict(effect.weights), parts)
         place = (effect.term, effect.round, effect.attempt, effect.index, shard.owner)
-        self._results[place] = codec(effect.codec).encode(reduced)
+        self._results[place] = self.coding.result(effect, reduced)
 
     def result(self, key: ResultKey) -> Payload | None:
         """A reduced shard as encoded by its owner."""
@@ -222,8 +236,7 @@ class Vectors:
         mean = torch.empty(self.layout.size, dtype=torch.float32)
         for index, shard in enumerate(effect.shards):
             payload = self._results[(effect.term, effect.round, effect.attempt, index, shard.owner)]
-            part = codec(effect.codec).decode(payload, shard.stop - shard.start)
-            mean[shard.start : shard.stop] = part
+            self.coding.decode_result(effect.codec, shard, payload, mean[shard.start : shard.stop])
         base = self.base()
         candidate = self.outer.step(base.theta, base.state, mean, effect.round, base.images)
         self._candidates[(effect.term, effect.round, effect.attempt)] = candidate
@@ -234,5 +247,6 @@ class Vectors:
     def forget(self, below: int) -> None:
         """Drop what belongs to rounds below this one."""
         self._slices = {k: v for k, v in self._slices.items() if k[1] >= below}
+        self._own = {k: v for k, v in self._own.items() if k[1] >= below}
         self._results = {k: v for k, v in self._results.items() if k[1] >= below}
         self._candidates = {k: v for k, v in self._candidates.items() if k[1] >= below}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from p2pgan.protocol.codecs import CodecChoice
+
 
 @dataclass(frozen=True)
 class ProtocolConfig:
@@ -17,7 +19,7 @@ class ProtocolConfig:
     vector_size: int
     """Elements of the flat canonical vector."""
     schema_hash: str
-    codec: Literal["fp32", "fp16"] = "fp16"
+    codec: CodecChoice = "fp16"
     sync: Literal["deltas", "gradients"] = "deltas"
     """What a contribution is: how far the weights moved, or their gradients."""
     round_s: float = 5.0

@@ -61,6 +61,8 @@ class Core:
     peers_generation: int = -1
     offences: tuple[tuple[PeerId, int], ...] = ()
     """Who sent this peer what no peer may send, how often; the worst first."""
+    uplink: float = 0.0
+    """Bytes per second that this peer could send of late; 0 is unknown."""
     leaving: bool = False
     leaving_since: float = 0.0
     finished: bool = False

@@ -50,6 +50,13 @@ class OffencesCounted:
 
 
 @dataclass(frozen=True)
+class UplinkMeasured:
+    """How fast this peer could send of late, to all others together."""
+
+    bytes_per_s: float
+
+
+@dataclass(frozen=True)
 class StrangerSeen:
     """A key that is not registered tried to connect: perhaps a new peer."""
 
@@ -249,6 +256,7 @@ Event = (
     | Received
     | PeersRead
     | OffencesCounted
+    | UplinkMeasured
     | StrangerSeen
     | LeaseRead
     | LeaseAcquired

@@ -89,5 +89,6 @@ class Heartbeats:
             peers_generation=max(0, core.peers_generation),
             lease_held=self._leadership.trusted,
             offences=() if leads else core.offences,
+            uplink=core.uplink,
             losses=None if leads else member.losses,
         )

@@ -39,6 +39,7 @@ from p2pgan.protocol.events import (
     StrangerSeen,
     Tick,
     TrainingDone,
+    UplinkMeasured,
 )
 from p2pgan.protocol.heartbeats import Heartbeats
 from p2pgan.protocol.ids import PeerId
@@ -137,6 +138,8 @@ class Machine:
                 self.membership.want()
             case OffencesCounted(counts):
                 self.core.offences = counts[:MAX_OFFENDERS]
+            case UplinkMeasured(bytes_per_s):
+                self.core.uplink = bytes_per_s
             case LeaveRequested():
                 self.leaver.request()
             case _:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
+from p2pgan.protocol.codecs import CodecName
 from p2pgan.protocol.ids import Count, Digest, PeerId, SnapshotManifest, Span, VersionRecord
 from p2pgan.protocol.metrics import Losses
 
@@ -65,6 +66,8 @@ class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
     """Only from a leader: its lease is renewed in time."""
     offences: Annotated[tuple[tuple[PeerId, Count], ...], msgspec.Meta(max_length=MAX_OFFENDERS)] = ()
     """To the leader: who sent the sender what no peer may send, how often; the worst if there are many."""
+    uplink: Rate = 0.0
+    """Bytes per second that it could send of late, to all others together; 0 if it does not know."""
     losses: Losses | None = None
     """To the leader: what the last training that is done showed; in a vote, that of the contribution."""
 
@@ -105,7 +108,7 @@ class Plan(Message, frozen=True, kw_only=True, tag="plan", dict=True):
     base_digest: Digest
     members: Annotated[tuple[Member, ...], msgspec.Meta(max_length=MAX_MEMBERS)]
     shards: Annotated[tuple[Shard, ...], msgspec.Meta(max_length=MAX_MEMBERS)]
-    codec: Literal["fp32", "fp16"]
+    codec: CodecName
     reason: Name
 
     def member(self, peer: PeerId) -> Member | None:
@@ -233,4 +236,5 @@ class BlobHeader(msgspec.Struct, frozen=True, kw_only=True):
     length: Count
     """Payload bytes."""
     digest: Digest
-    """BLAKE3 of the payload."""
+    """BLAKE3 of the payload, by which a chunk is known. Empty for slices and results: each frame is sealed,
+    and what becomes of them has a digest that the members compare."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from p2pgan.protocol.codecs import CodecName, choose_codec
 from p2pgan.protocol.core import Core
 from p2pgan.protocol.effects import ClaimUnits, SendWelcome
 from p2pgan.protocol.events import ProgressRead
 from p2pgan.protocol.ids import PeerId, images_in
 from p2pgan.protocol.member import Member as MyPart
-from p2pgan.protocol.messages import Member, Phase, Plan, Shard
+from p2pgan.protocol.messages import Heartbeat, Member, Phase, Plan, Shard
 from p2pgan.protocol.shares import cut_shards, most_images, work_images
 from p2pgan.protocol.standing import Standing
 from p2pgan.protocol.texts import counted
@@ -57,6 +59,7 @@ class Planner:
         self._welcome_again: dict[PeerId, float] = {}
         """Until when a peer's answer to its Welcome is awaited."""
         self._attempt = 0
+        self._last_codec = ""
 
     def begin(self, progress: ProgressRead) -> None:
         """A term begins: what is open follows from committed progress and the ledger."""
@@ -141,7 +144,7 @@ class Planner:
             core.emit(ClaimUnits(core.term, claims))
         images = sum(images_in(m.spans) for m in contributors)
         reason = f"{counted(len(contributors), 'contributor')}, {counted(images, 'image')}"
-        return self._plan(None, tuple(members + riders), shards, reason)
+        return self._plan(None, tuple(members + riders), shards, self._codec(listed), reason)
 
     def is_current(self, peer: PeerId) -> bool:
         """Whether ``peer`` has the current weights, or will have them before it reads a plan."""
@@ -202,7 +205,12 @@ class Planner:
         return work_images(speed, config.round_s, config.microbatch, previous, most)
 
     def _plan(
-        self, first: int | None, members: tuple[Member, ...], shards: tuple[Shard, ...], reason: str
+        self,
+        first: int | None,
+        members: tuple[Member, ...],
+        shards: tuple[Shard, ...],
+        codec: CodecName,
+        reason: str,
     ) -> Plan:
         core = self._core
         self._attempt += 1
@@ -216,9 +224,21 @@ class Planner:
             base_digest=core.digest,
             members=members,
             shards=shards,
-            codec=core.config.codec,
+            codec=codec,
             reason=reason[:200],
         )
+
+    def _codec(self, members: Iterable[PeerId]) -> CodecName:
+        """The run's codec, or what its members' bandwidth asks for."""
+        core = self._core
+        if core.config.codec != "auto":
+            return core.config.codec
+        beats = (core.uplink if p == core.me else _uplink(core.peers[p].beat) for p in members)
+        chosen = choose_codec(beats, core.config.vector_size, core.config.round_s)
+        if chosen.codec != self._last_codec:
+            self._last_codec = chosen.codec
+            core.note("codec", chosen.reason)
+        return chosen.codec
 
     def _welcome(self, riders: list[Member], current: list[PeerId]) -> None:
         """Those who asked get the weights this round starts from, so that they can follow it."""
@@ -242,7 +262,8 @@ class Planner:
         members = tuple(self._after(m, change) for m in plan.members if m.peer not in change.gone)
         if not any(m.contributes for m in members):
             return None
-        return self._plan(plan.first_attempt, members, self._reassigned(plan, change), change.reason)
+        shards = self._reassigned(plan, change)
+        return self._plan(plan.first_attempt, members, shards, plan.codec, change.reason)
 
     def _late(self, member: Member, change: Amendment) -> None:
         """Who is late is no faster than this: it is given less, or more time, in the next round."""
@@ -266,3 +287,7 @@ class Planner:
             else Shard(heirs[index % len(heirs)], s.start, s.stop)
             for index, s in enumerate(plan.shards)
         )
+
+
+def _uplink(beat: Heartbeat | None) -> float:
+    return 0.0 if beat is None else beat.uplink

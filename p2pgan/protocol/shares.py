@@ -8,10 +8,12 @@ from math import inf
 from statistics import median, median_low
 
 from p2pgan.protocol.ids import PeerId
-from p2pgan.protocol.messages import Shard
+from p2pgan.protocol.messages import MAX_MEMBERS, Shard
 
 SHARD_ALIGNMENT = 1024
 """Elements; keeps every shard's bytes aligned for any codec."""
+LARGEST_SHARD = 1 << 19
+"""Elements: while one shard is reduced the next arrives, and what an owner works on stays in its cache."""
 FIRST_MICROBATCHES = 2
 """Work of a peer whose speed nobody knows yet."""
 LARGEST_GROWTH = 4
@@ -44,14 +46,16 @@ def most_images(previous: Iterable[int]) -> float:
 
 
 def cut_shards(size: int, owners: Sequence[PeerId]) -> tuple[Shard, ...]:
-    """Equal slices of a vector of ``size`` elements, one for each owner while they last."""
+    """Equal slices of a vector of ``size`` elements, as many for each owner, in turn, while they last."""
     blocks = -(-size // SHARD_ALIGNMENT)
     used = owners[: max(1, min(len(owners), blocks))]
+    turns = max(1, min(-(-size // (len(used) * LARGEST_SHARD)), MAX_MEMBERS // len(used)))
+    count = turns * len(used)
     shards = []
     start = 0
-    for index, owner in enumerate(used):
-        stop = min(size, (index + 1) * blocks // len(used) * SHARD_ALIGNMENT)
-        shards.append(Shard(owner, start, stop if index + 1 < len(used) else size))
+    for index in range(count):
+        stop = min(size, (index + 1) * blocks // count * SHARD_ALIGNMENT)
+        shards.append(Shard(used[index % len(used)], start, stop if index + 1 < count else size))
         start = stop
     return tuple(shards)
 

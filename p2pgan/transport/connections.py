@@ -65,7 +65,7 @@ class Connections:
         self.port = 0
         """Where the socket listens, once it is bound."""
         self._socket, self._longest, self._most = socket, longest, most
-        self._monitor: Socket = socket.get_monitor_socket(zmq.EVENT_ACCEPTED)
+        self.monitor: Socket = socket.get_monitor_socket(zmq.EVENT_ACCEPTED)
         self._open: dict[int, Connection] = {}
         """By descriptor, oldest first."""
         self._next_check = 0.0
@@ -85,7 +85,6 @@ class Connections:
 
     def check(self, now: float, peers: int) -> Cut:
         """Now and then: cut off what goes too far, where ``peers`` are in the table."""
-        self._read_news()
         if now < self._next_check:
             return Cut()
         self._next_check = now + CHECK_EVERY_S
@@ -99,7 +98,7 @@ class Connections:
     def close(self) -> None:
         """Watch no more; to be called before the socket itself is closed."""
         self._socket.disable_monitor()
-        self._monitor.close(linger=0)
+        self.monitor.close(linger=0)
 
     def _endless(self, unfinished: dict[int, int]) -> list[int]:
         """Connections with too much in front of them, those with most first."""
@@ -113,9 +112,10 @@ class Connections:
             endless.append(fd)
         return endless
 
-    def _read_news(self) -> None:
-        while self._monitor.poll(0):
-            accepted = int(parse_monitor_message(self._monitor.recv_multipart())["value"])
+    def read_news(self) -> None:
+        """Note the connections that were accepted; to be called when the monitor is readable."""
+        while self.monitor.poll(0):
+            accepted = int(parse_monitor_message(self.monitor.recv_multipart())["value"])
             self._open.pop(accepted, None)  # of a connection that has ended
             self._open[accepted] = Connection()
 

@@ -62,6 +62,15 @@ class Door:
             self._rest, self._parts = (connection, sender), 1
         return Letter(sender, frame.buffer, not frame.more)
 
+    @property
+    def monitor(self) -> Socket:
+        """Readable when connections were accepted."""
+        return self._connections.monitor
+
+    def read_news(self) -> None:
+        """Note the connections that were accepted."""
+        self._connections.read_news()
+
     def offenders(self, now: float, peers: int) -> list[PeerId]:
         """Who was cut off since the last call because a message of theirs does not end."""
         cut = self._connections.check(now, peers)

@@ -28,7 +28,8 @@ class Assembly:
         self.header = header
         # Untouched pages cost nothing, so a header alone does not claim its length in memory.
         self.payload = np.empty(header.length, dtype=np.uint8).data
-        self._hash = blake3.blake3()
+        # An empty digest promises nothing: the seal has bound each part to its place already.
+        self._hash = blake3.blake3() if header.digest else None
         self._received = 0
 
     @property
@@ -40,12 +41,13 @@ class Assembly:
         return self.payload[self._received : self._received + size]
 
     def placed(self, part: memoryview) -> None:
-        self._hash.update(part)
+        if self._hash is not None:
+            self._hash.update(part)
         self._received += len(part)
 
     @property
     def intact(self) -> bool:
-        return self._hash.hexdigest() == self.header.digest
+        return self._hash is None or self._hash.hexdigest() == self.header.digest
 
 
 class Inbound:

@@ -13,6 +13,7 @@ from p2pgan.transport.codec import encode
 from p2pgan.transport.curve import Keys
 from p2pgan.transport.inbound import Inbound
 from p2pgan.transport.limits import BulkLimits
+from p2pgan.transport.meter import Meter
 from p2pgan.transport.outbound import Outbound
 from p2pgan.transport.sockets import Socket
 from p2pgan.transport.tally import Tally
@@ -37,13 +38,14 @@ class Link:
         keys: Keys,
         limits: BulkLimits,
         tally: Counter[Tally],
+        meter: Meter,
         peer: PeerId,
         address: PeerAddress,
         now: float,
     ) -> None:
         self.peer = peer
         self.address = address
-        self.outbound = Outbound(limits, tally)
+        self.outbound = Outbound(limits, tally, meter)
         self.inbound: Inbound | None = None
         self.monitor: Socket | None = None
         """Readable when the bulk connection to this peer has ended."""

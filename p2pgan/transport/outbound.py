@@ -17,6 +17,7 @@ from p2pgan.protocol.messages import BlobHeader
 from p2pgan.transport.codec import encode
 from p2pgan.transport.keying import Credit, SealOffer
 from p2pgan.transport.limits import FRAME_BYTES, BulkLimits, frames_of
+from p2pgan.transport.meter import Meter
 from p2pgan.transport.seal import FrameKind, Sealer
 from p2pgan.transport.tally import Tally
 
@@ -49,10 +50,13 @@ class Blob:
 class Outbound:
     """Blobs for one peer. Times are seconds of one monotonic clock."""
 
-    def __init__(self, limits: BulkLimits, tally: Counter[Tally]) -> None:
+    def __init__(self, limits: BulkLimits, tally: Counter[Tally], meter: Meter) -> None:
         self.phase = Phase.IDLE
         self._limits = limits
         self._tally = tally
+        self._meter = meter
+        self._in_flight: deque[int] = deque()
+        """Bytes of the frames without credit, oldest first."""
         self._waiting: deque[Blob] = deque()
         self._current: Blob | None = None
         self._offset = 0
@@ -127,6 +131,8 @@ class Outbound:
             part = self._current.payload[self._offset : self._offset + FRAME_BYTES]
             self._offset += len(part)
             frame = sealer.seal(FrameKind.PART, part)
+        self._in_flight.append(len(frame))
+        self._meter.sent(len(frame), now)
         if self._offset == len(self._current.payload):
             self._unacknowledged.append((sealer.counter, self._current))
             self._current = None
@@ -156,6 +162,8 @@ class Outbound:
             return  # of an earlier connection
         if not self._credit < credit.through <= sealer.counter:
             return
+        done = sum(self._in_flight.popleft() for _ in range(credit.through - self._credit))
+        self._meter.acknowledged(done, now)
         self._credit = credit.through
         self._act_at = now + STALL_S
         while self._unacknowledged and self._unacknowledged[0][0] <= self._credit:
@@ -165,6 +173,9 @@ class Outbound:
 
     def interrupted(self, now: float) -> None:
         """The connection ended: everything not acknowledged waits for the next key, in its old order."""
+        if self._in_flight:
+            self._meter.lost(sum(self._in_flight), now)
+            self._in_flight.clear()
         if self._current is not None:
             self._waiting.appendleft(self._current)
             self._current = None

@@ -19,6 +19,7 @@ from p2pgan.transport.inbound import Inbound
 from p2pgan.transport.keying import Credit, SealAccepted, SealOffer
 from p2pgan.transport.limits import FRAME_BYTES, BulkLimits
 from p2pgan.transport.link import Link
+from p2pgan.transport.meter import Meter
 from p2pgan.transport.outbound import Blob
 from p2pgan.transport.seal import parse_header
 from p2pgan.transport.sockets import Socket
@@ -44,6 +45,7 @@ class Plane:
 
     def __init__(self, keys: Keys, deliver: Callable[[Arrival], None], limits: BulkLimits) -> None:
         self.tally: Counter[Tally] = Counter()
+        self.meter = Meter()
         self.offences: Counter[PeerId] = Counter()
         """What each peer sent that was refused; see ``tally.OFFENCES``."""
         self._barred: dict[PeerId, float] = {}
@@ -55,6 +57,8 @@ class Plane:
         """One for each allowed peer: this is the allow-list."""
         self._inbound: dict[bytes, Inbound] = {}
         """Live keys for frames to us, by key id."""
+        self._heard: set[Inbound] = set()
+        """Who sent frames in this turn."""
         self._stopping = False
         self._stranger_at = 0.0
         self._context: zmq.Context[Socket] = zmq.Context()
@@ -65,7 +69,7 @@ class Plane:
         control, bulk = sockets.control_router(self._context, keys), sockets.bulk_router(self._context)
         self._control = Door(control, most, 4 * most, self.tally)
         self._bulk = Door(bulk, MOST_BULK_UNFINISHED, 8 * MOST_BULK_UNFINISHED, self.tally)
-        for socket in (self._gate, control, bulk):
+        for socket in (self._gate, control, bulk, self._control.monitor, self._bulk.monitor):
             self._poller.register(socket, zmq.POLLIN)
 
     def bind(self, host: str, advertise_host: str | None, control_port: int, bulk_port: int) -> PeerAddress:
@@ -116,8 +120,9 @@ class Plane:
             known = self._links.get(peer)
             if known is None:
                 self._links[peer] = Link(
-                    self._context, self._poller, self._keys, self._limits, self.tally, peer, address, now
-                )
+                    self._context, self._poller, self._keys, self._limits, self.tally, self.meter,
+                    peer, address, now,
+                )  # fmt: skip
             elif known.address != address:
                 known.redial(address, now)
 
@@ -142,10 +147,14 @@ class Plane:
             self._gate.send_multipart(
                 zap.answer(self._gate.recv_multipart(), self._admit_key, self._admit_bulk)
             )
+        for door in (self._control, self._bulk):
+            if door.monitor in ready:
+                door.read_news()
         if self._control.socket in ready:
             self._drain(self._control, MESSAGES_PER_TURN, self._on_message)
         if self._bulk.socket in ready:
             self._drain(self._bulk, FRAMES_PER_TURN, self._on_frame)
+            self._give_credit()
         now = time.monotonic()
         for door in (self._control, self._bulk):
             for offender in door.offenders(now, len(self._links)):
@@ -223,16 +232,21 @@ class Plane:
             raise Refused(Tally.FRAME_UNKNOWN_KEY, "a frame under no live key")
         if inbound.sender != sender:
             raise Refused(Tally.FRAME_FORGED, "a frame under another peer's key")
-        try:
-            blob = inbound.receive(raw, header)
-        finally:
-            now = time.monotonic()
-            credit = inbound.credit(now)
-            if credit is not None:
-                self._links[inbound.sender].post(codec.encode(credit), now)
+        self._heard.add(inbound)
+        blob = inbound.receive(raw, header)
         if blob is not None:
             self.tally[Tally.BLOBS_RECEIVED] += 1
             self._deliver(blob)
+
+    def _give_credit(self) -> None:
+        """For all frames of a turn at once."""
+        now = time.monotonic()
+        for inbound in self._heard:
+            link = self._links.get(inbound.sender)
+            credit = inbound.credit(now)
+            if credit is not None and link is not None:
+                link.post(codec.encode(credit), now)
+        self._heard.clear()
 
     # Who may connect.
 

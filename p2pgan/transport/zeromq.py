@@ -110,6 +110,10 @@ class Transport:
         """How often each peer sent what no peer may send and was refused; nobody who sent nothing of it."""
         return dict(self._started().offences.copy())
 
+    def uplink(self) -> float:
+        """Bytes per second that this peer could send of late, to all together; 0 before it was measured."""
+        return self._started().meter.bytes_per_s
+
     def close(self) -> None:
         """Stop the thread and close all sockets; messages already sent have a moment to leave.
 
@@ -151,8 +155,10 @@ class Transport:
             if self._closed:
                 return
             self._raise_failure()
+            idle = not self._commands  # else the thread is about to take what is there, and this with it
             self._commands.append(command)
-            self._wake()
+            if idle:
+                self._wake()
 
     def _wake(self) -> None:
         for end in self._wakers[:1]:

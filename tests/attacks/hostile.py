@@ -10,10 +10,10 @@ import math
 import sys
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from p2pgan.averaging.codec.raw import put
 from p2pgan.cli.main import main
 from p2pgan.peer import run
 from p2pgan.peer.inbox import ContributionReady
@@ -22,7 +22,6 @@ from p2pgan.peer.vectors import Vectors
 from p2pgan.protocol.effects import SendSlice
 
 BOAST_IMAGES_PER_S = 1e9
-_FORMATS = {"fp32": "<f4", "fp16": "<f2"}
 
 
 class Stale:
@@ -49,18 +48,23 @@ HARM: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class HostileVectors(Vectors):
-    """Sends harm instead of what was learned; NaN and infinity too, which p2pgan's codecs refuse to send."""
+    """Sends harm instead of what was learned; NaN and infinity too, which p2pgan's codecs refuse to send.
+
+    In the default codec, fp16: the elements of one-dimensional tensors as they are, then all of them.
+    """
 
     harm: Callable[[Tensor], Tensor]
 
     def own_slice(self, effect: SendSlice) -> memoryview:
+        payload = super().own_slice(effect)
         assert self.contribution is not None
         harmful = type(self).harm(self.contribution)[effect.shard.start : effect.shard.stop]
-        number = np.dtype(_FORMATS[effect.codec])
-        most = float(np.finfo(number).max)
+        most = torch.finfo(torch.float16).max
         # What is finite arrives as such.
         sent = torch.where(harmful.isfinite(), harmful.clamp(-most, most), harmful)
-        return memoryview(sent.numpy().astype(number).tobytes())
+        start = put(payload, 0, harmful[self.coding.exact_in(effect.shard)], torch.float32)
+        assert put(payload, start, sent, torch.float16) == len(payload)
+        return payload
 
 
 class Boaster(TrainingThread):

@@ -8,7 +8,6 @@ import torch
 from torch.nn.functional import softplus
 
 from p2pgan.averaging.adam import GRADIENT_SCALE
-from p2pgan.averaging.codec import codec
 from p2pgan.averaging.rules import rule
 from p2pgan.errors import ConfigError
 from p2pgan.gan.data import ImageSet
@@ -20,7 +19,7 @@ from p2pgan.peer.learning import Gradients
 from p2pgan.peer.outer import outer_of
 from p2pgan.peer.training import microbatches
 from p2pgan.peer.vectors import Snapshot, Vectors, first_snapshot
-from p2pgan.protocol.effects import Apply, BuildCandidate, Kept, Reduce
+from p2pgan.protocol.effects import Apply, BuildCandidate, Kept, Reduce, SendSlice
 from p2pgan.protocol.ids import Contribution, Span, VersionRecord, images_in
 from p2pgan.protocol.messages import Shard
 from tests.unit.gan.conftest import one_thread
@@ -81,9 +80,9 @@ def one_round(peers: list[GradientPeer], spans: dict[str, tuple[Span, ...]], wir
     number, shard = base.version + 1, Shard("a", 0, size)
     owner = peers[0].vectors
     for peer in peers:
-        owner.store_slice(
-            (1, number, 1, 0, peer.name), codec(wire).encode(peer.contribution(spans[peer.name]))
-        )
+        peer.vectors.contribution = peer.contribution(spans[peer.name])
+        payload = peer.vectors.own_slice(SendSlice(1, number, 1, 0, shard, wire))
+        owner.store_slice((1, number, 1, 0, peer.name), payload)
     weights = tuple((p.name, images_in(spans[p.name])) for p in peers)
     owner.reduce(Reduce(1, number, 1, 1, 0, shard, wire, weights))
     result = owner.result((1, number, 1, 0, "a"))

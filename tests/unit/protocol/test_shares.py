@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p2pgan.protocol.messages import MAX_MEMBERS
 from p2pgan.protocol.shares import (
+    LARGEST_SHARD,
     MOST_MEDIANS,
+    SHARD_ALIGNMENT,
     by_rendezvous_hash,
     cut_shards,
     most_images,
@@ -44,7 +49,21 @@ def test_shards_cover_the_vector_without_gap_or_overlap(size: int, owners: list[
     assert shards[0].start == 0 and shards[-1].stop == size
     assert all(a.stop == b.start for a, b in zip(shards, shards[1:], strict=False))
     assert all(s.start < s.stop for s in shards)
-    assert len({s.owner for s in shards}) == len(shards)
+    assert len(set(Counter(s.owner for s in shards).values())) == 1, "as many for each owner"
+    assert all(s.stop - s.start <= LARGEST_SHARD + SHARD_ALIGNMENT for s in shards)
+    assert len(shards) <= MAX_MEMBERS
+
+
+def test_a_small_vector_has_one_shard_for_each_owner() -> None:
+    assert [s.owner for s in cut_shards(3 * LARGEST_SHARD, ["a", "b", "c"])] == ["a", "b", "c"]
+
+
+def test_owners_take_turns_in_a_large_vector() -> None:
+    assert [s.owner for s in cut_shards(4 * LARGEST_SHARD, ["a", "b"])] == ["a", "b", "a", "b"]
+
+
+def test_the_largest_vectors_have_no_more_shards_than_a_plan_holds() -> None:
+    assert len(cut_shards(2**40, ["a", "b", "c"])) <= MAX_MEMBERS
 
 
 def test_succession_is_the_same_for_everyone_and_changes_with_the_term() -> None:

@@ -13,6 +13,7 @@ from p2pgan.transport.codec import encode
 from p2pgan.transport.inbound import Inbound
 from p2pgan.transport.keying import Credit
 from p2pgan.transport.limits import FRAME_BYTES, BulkLimits
+from p2pgan.transport.meter import Meter
 from p2pgan.transport.outbound import OFFER_REPEAT_S, PATIENCE_S, RETRY_S, STALL_S, Blob, Outbound, Phase
 from p2pgan.transport.seal import FrameKind, Sealer, parse_header
 from p2pgan.transport.tally import Refused, Tally
@@ -41,7 +42,7 @@ class Pair:
         self.now = 100.0
         self.limits = limits or BulkLimits()
         self.tally: Counter[Tally] = Counter()
-        self.outbound = Outbound(self.limits, self.tally)
+        self.outbound = Outbound(self.limits, self.tally, Meter())
         self.inbound: Inbound | None = None
         self.key_ids: list[bytes] = []
         self.arrived: list[BlobArrived] = []

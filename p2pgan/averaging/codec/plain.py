@@ -1,0 +1,67 @@
+"""Element by element: float32 as it is, and the two half-precision formats."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from p2pgan.averaging.codec.base import Codec, room
+from p2pgan.averaging.codec.raw import Buffer, put, values
+
+FP16_MAX = 65504.0
+BF16_MAX = 3.3895313892515355e38
+
+
+class Fp32(Codec):
+    """Exact: four bytes for each element."""
+
+    name = "fp32"
+    lossless = True
+
+    def size(self, elements: int) -> int:
+        return 4 * elements
+
+    def _write(self, vector: Tensor, out: memoryview) -> None:
+        put(out, 0, vector, torch.float32)
+
+    def _read(self, buffer: Buffer, start: int, elements: int, into: Tensor | None) -> Tensor:
+        found = values(buffer, "<f4", start, elements)
+        return found if into is None else into.copy_(found)
+
+
+class Fp16(Codec):
+    """Half precision (IEEE 754 binary16): two bytes for each element.
+
+    Numbers beyond the range saturate at +-65504. A delta that large comes from a training that
+    diverges; as an infinity it would make every receiver blame and drop the sender, while a
+    saturated one stays a finite vote that the mean dilutes and the next round can correct.
+    """
+
+    name = "fp16"
+    largest = FP16_MAX
+
+    def size(self, elements: int) -> int:
+        return 2 * elements
+
+    def _write(self, vector: Tensor, out: memoryview) -> None:
+        put(out, 0, vector, torch.float16)
+
+    def _read(self, buffer: Buffer, start: int, elements: int, into: Tensor | None) -> Tensor:
+        return room(elements, into).copy_(values(buffer, "<f2", start, elements))
+
+
+class Bf16(Codec):
+    """The upper half of a float32, rounded: two bytes for each element. Saturates like fp16, far beyond."""
+
+    name = "bf16"
+    largest = BF16_MAX
+
+    def size(self, elements: int) -> int:
+        return 2 * elements
+
+    def _write(self, vector: Tensor, out: memoryview) -> None:
+        put(out, 0, vector, torch.bfloat16)
+
+    def _read(self, buffer: Buffer, start: int, elements: int, into: Tensor | None) -> Tensor:
+        bits = values(buffer, "<i2", start, elements)
+        return room(elements, into).copy_(bits.view(torch.bfloat16))

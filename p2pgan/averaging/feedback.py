@@ -1,0 +1,62 @@
+"""Error feedback: what a lossy codec loses is kept and added to what is encoded next.
+
+Seide et al., "1-bit stochastic gradient descent", 2014; Karimireddy et al., "Error feedback fixes SignSGD",
+2019. Over many rounds the sum of what was sent is the sum of what should have been, up to one residual.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from p2pgan.averaging.codec import Codec
+
+Key = tuple[int, ...]
+"""The number of the round first, the attempt last."""
+
+
+@dataclass
+class ErrorFeedback:
+    """The residual of one encoder over the whole vector, and what it would become."""
+
+    size: int
+    """Elements of the vector."""
+    _residual: Tensor | None = None
+    _pending: dict[Key, dict[int, Tensor]] = field(default_factory=dict)
+    """By what was encoded: the residual after it, by its first element."""
+
+    def encode(self, codec: Codec, key: Key, start: int, vector: Tensor, exact: Tensor | None) -> memoryview:
+        """Encode the elements from ``start`` on, with the residual added.
+
+        The residual itself stays until :meth:`settle` is called with the ``key``: the same encoded again,
+        because the round was amended or a slice asked for again, gives the same bytes.
+        """
+        if not codec.keeps_residual:
+            return codec.encode(vector, exact)
+        kept = self._residual
+        wanted = vector if kept is None else vector + kept[start : start + len(vector)]
+        payload = codec.encode(wanted, exact)
+        self._pending.setdefault(key, {})[start] = wanted - codec.decode(payload, len(vector), exact)
+        return payload
+
+    def settle(self, key: Key) -> None:
+        """What was encoded under ``key`` has counted: its losses are the residual now."""
+        for start, lost in self._pending.pop(key, {}).items():
+            if self._residual is None:
+                self._residual = torch.zeros(self.size)
+            self._residual[start : start + len(lost)] = lost
+
+    def settle_last(self, key: Key) -> None:
+        """As :meth:`settle`, for the last of what was encoded in the same round up to ``key``.
+
+        A round's contribution is encoded at the first attempt it stands for, which is this one or earlier.
+        """
+        found = [k for k in self._pending if k[:-1] == key[:-1] and k <= key]
+        if found:
+            self.settle(max(found))
+
+    def forget(self, below: int) -> None:
+        """Drop, as if it had never been encoded, what has a key that begins with less than ``below``."""
+        self._pending = {key: lost for key, lost in self._pending.items() if key[0] >= below}

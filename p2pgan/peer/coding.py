@@ -1,0 +1,66 @@
+"""How a peer's vectors become bytes and vectors again: by the round's codec, what it loses kept for later."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from p2pgan.averaging.codec import codec
+from p2pgan.averaging.codec.raw import Buffer
+from p2pgan.averaging.feedback import ErrorFeedback
+from p2pgan.averaging.flatten import Layout
+from p2pgan.protocol.effects import Reduce, SendSlice
+from p2pgan.protocol.ids import VersionRecord
+from p2pgan.protocol.messages import Shard
+
+
+class Coding:
+    """Encodes what one peer contributes and what it reduces, each with a residual of its own."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._contributed = ErrorFeedback(layout.size)
+        """By (round, term, first attempt): the contribution stands for all attempts since."""
+        self._reduced = ErrorFeedback(layout.size)
+        """By (round, term, attempt): each attempt has other contributors."""
+        self._exact: dict[tuple[int, int], Tensor] = {}
+
+    def slice(self, e: SendSlice, contribution: Tensor) -> memoryview:
+        """A contribution's part in a shard. The same bytes each time until the round is over."""
+        part = contribution[e.shard.start : e.shard.stop]
+        key = (e.round, e.term, e.first_attempt)
+        return self._contributed.encode(codec(e.codec), key, e.shard.start, part, self.exact_in(e.shard))
+
+    def result(self, e: Reduce, reduced: Tensor) -> memoryview:
+        """What an owner made of a shard's slices: the bytes that everyone applies."""
+        key = (e.round, e.term, e.attempt)
+        return self._reduced.encode(codec(e.codec), key, e.shard.start, reduced, self.exact_in(e.shard))
+
+    def decode_slice(self, e: Reduce, payload: Buffer) -> Tensor:
+        """A member's vector, which may share memory with ``payload``; not yet looked at. Raises PeerFault."""
+        length = e.shard.stop - e.shard.start
+        return codec(e.codec).decode(payload, length, self.exact_in(e.shard), checked=False)
+
+    def decode_result(self, name: str, shard: Shard, payload: Buffer, into: Tensor) -> None:
+        """Write an owner's result into its place. Raises PeerFault."""
+        codec(name).decode(payload, shard.stop - shard.start, self.exact_in(shard), into)
+
+    def settle(self, record: VersionRecord, term: int, contributed: bool) -> None:
+        """The round of ``record``, planned in ``term``, became a version, this peer's part in it or not."""
+        self._reduced.settle((record.version, term, record.attempt))
+        if contributed:
+            self._contributed.settle_last((record.version, term, record.attempt))
+        self._contributed.forget(record.version + 1)
+        self._reduced.forget(record.version + 1)
+
+    def exact_in(self, shard: Shard) -> Tensor:
+        """Where in a shard the elements of one-dimensional tensors are: biases, gains."""
+        place = (shard.start, shard.stop)
+        if place not in self._exact:
+            runs = (
+                torch.arange(max(entry.start, shard.start), min(entry.stop, shard.stop)) - shard.start
+                for entry in self._layout.entries
+                if len(entry.shape) <= 1 and entry.start < shard.stop and entry.stop > shard.start
+            )
+            self._exact[place] = torch.cat([torch.empty(0, dtype=torch.int64), *runs])
+        return self._exact[place]

@@ -1,0 +1,42 @@
+"""Which number format a round uses, where the run leaves that to its leader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+CodecName = Literal["fp32", "fp16", "bf16", "int8", "topk"]
+CodecChoice = Literal["fp32", "fp16", "bf16", "int8", "topk", "auto"]
+
+SHARE_OF_ROUND = 0.1
+"""Of the time of a round: averaging should take no more."""
+BYTES_EACH_WAY = 4
+"""For each element at fp16: its slice and its reduced shard, two bytes each."""
+
+
+class Chosen(NamedTuple):
+    """A codec and why."""
+
+    codec: CodecName
+    reason: str
+
+
+def choose_codec(uplinks: Iterable[float], elements: int, round_s: float) -> Chosen:
+    """fp16 while every member can send its part in a tenth of a round's time, else int8.
+
+    ``uplinks`` are the members' measured bytes per second; 0 is what is not known yet. A member sends
+    its slices and receives reduced shards while it also sends reduced ones: at most the vector twice.
+    """
+    known = [uplink for uplink in uplinks if uplink > 0]
+    if not known:
+        return Chosen("fp16", "fp16: no member's bandwidth is known yet")
+    slowest = min(known)
+    seconds, bound = BYTES_EACH_WAY * elements / slowest, SHARE_OF_ROUND * round_s
+    text = f"at fp16 the slowest member, with {_rate(slowest)}, sends for {seconds:.2g} s"
+    if seconds <= bound:
+        return Chosen("fp16", f"fp16: {text}, within a tenth of a round")
+    return Chosen("int8", f"int8: {text}, more than a tenth of a round")
+
+
+def _rate(bytes_per_s: float) -> str:
+    return f"{bytes_per_s * 8 / 1e6:.3g} Mbit/s"

@@ -1,0 +1,61 @@
+"""Which codec a round uses: the rule, and the leader that follows it."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pgan.protocol.codecs import choose_codec
+from p2pgan.protocol.effects import Note
+from p2pgan.protocol.events import UplinkMeasured
+from p2pgan.protocol.messages import Heartbeat, Plan
+from tests.unit.protocol.steps import Driver
+
+ELEMENTS, ROUND_S = 1_000_000, 5.0
+ENOUGH = 4 * ELEMENTS / (0.1 * ROUND_S)
+"""Bytes per second at which fp16 takes just a tenth of a round."""
+
+
+def test_fp16_until_something_is_known() -> None:
+    assert choose_codec([0.0, 0.0], ELEMENTS, ROUND_S) == ("fp16", "fp16: no member's bandwidth is known yet")
+
+
+def test_the_slowest_member_decides_and_the_reason_says_so() -> None:
+    assert choose_codec([0.0, 1e9, ENOUGH], ELEMENTS, ROUND_S).codec == "fp16"
+    codec, reason = choose_codec([1e9, 1e6], ELEMENTS, ROUND_S)
+    assert codec == "int8"
+    assert reason == (
+        "int8: at fp16 the slowest member, with 8 Mbit/s, sends for 4 s, more than a tenth of a round"
+    )
+
+
+@given(st.lists(st.floats(0, 1e9), max_size=8), st.floats(0, 1e9))
+def test_one_more_member_never_makes_it_larger(uplinks: list[float], one_more: float) -> None:
+    before = choose_codec(uplinks, ELEMENTS, ROUND_S).codec
+    after = choose_codec([*uplinks, one_more], ELEMENTS, ROUND_S).codec
+    assert (before, after) != ("int8", "fp16")
+
+
+def leader(**changes: object) -> tuple[Driver, Plan]:
+    driver = Driver(others=("b",), codec="auto", **changes)
+    driver.give(UplinkMeasured(1e9))
+    driver.lead("b")
+    driver.beat("b", uplink=1000.0)
+    watch = driver.machine.leading.conductor.watch
+    assert watch is not None
+    return driver, watch.plan
+
+
+def test_a_leader_plans_by_what_members_report_and_notes_why() -> None:
+    driver, plan = leader()
+    assert driver.machine.leading.conductor.planner._codec(["a", "b"]) == "int8"
+    assert [note.kind for note in driver.of(Note) if "Mbit/s" in note.text] != []
+    assert plan.codec == "fp16", "the first plan was made before anything of b was known"
+
+
+def test_a_member_tells_its_leader_how_fast_it_sends() -> None:
+    driver = Driver(others=("b",))
+    driver.follow("b")
+    driver.give(UplinkMeasured(5e6))
+    driver.tick(1.0)
+    assert driver.sent(Heartbeat, "b")[-1].uplink == 5e6
