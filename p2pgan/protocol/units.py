@@ -100,7 +100,7 @@ class UnitPool:
         while missing > 0:
             if not self._open:
                 room = self._room() if room is None else room
-                if self.exhausted or images_in(tuple(taken)) >= room:
+                if self.exhausted or images - missing >= room:
                     break
                 self._open_epoch(self._next_epoch, [(0, self._images)])
             span = self._open.pop(0)
