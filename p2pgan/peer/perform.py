@@ -160,7 +160,7 @@ class Performer:
     def _apply(self, effect: Apply) -> None:
         record = effect.record
         fresh = self._vectors.apply(effect)
-        contributed = any(c.peer == self._me for c in record.contributions)
+        contributed = record.spans_of(self._me) is not None
         self._vectors.coding.settle(record, effect.round_term, contributed)
         if effect.kept is not Kept.NOTHING:
             self._training.rebase(fresh.theta, fresh.images, counted=effect.kept is Kept.AHEAD)
@@ -175,7 +175,7 @@ class Performer:
             self._log.version(record, members, counted, seconds)
 
     def _round_line(self, record: VersionRecord, members: int, counted: int, seconds: float) -> RoundLine:
-        took_part = any(c.peer == self._me for c in record.contributions)
+        took_part = record.spans_of(self._me) is not None
         agreement = self._vectors.agreement if took_part else None
         return RoundLine(
             record.version,

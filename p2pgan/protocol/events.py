@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 
 from p2pgan.protocol.ids import PeerId, SnapshotManifest, VersionRecord
 from p2pgan.protocol.messages import AnyMessage
@@ -40,6 +42,17 @@ class PeersRead:
 
     generation: int
     peers: tuple[PeerInfo, ...]
+
+    @cached_property
+    def by_id(self) -> dict[PeerId, PeerInfo]:
+        return {info.id: info for info in self.peers}
+
+    @cached_property
+    def shared_names(self) -> frozenset[str]:
+        """Names that several peers have."""
+        return frozenset(
+            name for name, count in Counter(info.name for info in self.peers).items() if count > 1
+        )
 
 
 @dataclass(frozen=True)

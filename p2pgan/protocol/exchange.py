@@ -38,6 +38,8 @@ class RoundState:
     building: set[int] = field(default_factory=set)
     """Attempts whose candidate was asked for."""
     progress_at: float = 0.0
+    asked: int = 0
+    """How often a single owner was asked whether it has reduced its shard."""
 
 
 class Exchange:
@@ -174,15 +176,31 @@ class Exchange:
         if core.now - state.progress_at < core.config.resend_s:
             return
         state.progress_at = core.now
-        for index, shard in enumerate(plan.shards):
-            if shard.owner == core.me:
-                for peer in self.missing_slices(plan, state, index):
-                    core.send(peer, SliceRequest(run=core.run, term=plan.term, round=plan.round, shard=index))
-            elif (plan.attempt, index) not in state.results and (results_due or state.results):
-                request = ResultRequest(
-                    run=core.run, term=plan.term, round=plan.round, attempt=plan.attempt, shard=index
-                )
-                core.send(shard.owner, request)
+        for index in state.own:
+            for peer in self.missing_slices(plan, state, index):
+                core.send(peer, SliceRequest(run=core.run, term=plan.term, round=plan.round, shard=index))
+        if results_due or state.results:
+            self._ask_for_results(plan, state)
+
+    def _ask_for_results(self, plan: Plan, state: RoundState) -> None:
+        """Of everyone who owes one, or of a single owner as long as perhaps nobody has reduced anything yet.
+
+        The round waits for its slowest member then, and all members would ask all owners in vain.
+        """
+        core = self._core
+        owed = [
+            (index, shard.owner)
+            for index, shard in enumerate(plan.shards)
+            if shard.owner != core.me and (plan.attempt, index) not in state.results
+        ]
+        if owed and len(owed) == sum(shard.owner != core.me for shard in plan.shards):
+            owed = [owed[state.asked % len(owed)]]
+            state.asked += 1
+        for index, owner in owed:
+            request = ResultRequest(
+                run=core.run, term=plan.term, round=plan.round, attempt=plan.attempt, shard=index
+            )
+            core.send(owner, request)
 
     def slice_requested(self, sender: PeerId, plan: Plan, message: SliceRequest) -> None:
         """An owner misses this peer's slice: the next step sends it again."""

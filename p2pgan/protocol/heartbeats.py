@@ -64,13 +64,29 @@ class Heartbeats:
             core.send(core.leader, beat)
 
     def _now(self) -> Heartbeat:
+        return self._of_the_leader() if self._leadership.is_leader else self._of_a_follower()
+
+    def _of_the_leader(self) -> Heartbeat:
+        """What followers go by. How far it is in a round is its own affair: no news for everyone."""
+        core = self._core
+        gathering = self._leadership.role is Role.GATHERING
+        return Heartbeat(
+            run=core.run,
+            term=core.term,
+            version=core.version,
+            digest=core.digest,
+            phase=Phase.CATCHING_UP if gathering else Phase.IDLE,
+            trains=core.trains,
+            committed_version=core.committed_version,
+            peers_generation=max(0, core.peers_generation),
+            lease_held=self._leadership.trusted,
+        )
+
+    def _of_a_follower(self) -> Heartbeat:
         core, member = self._core, self._member
         plan, voted, phase = member.standing()
         round_number, attempt = (plan.round, plan.attempt) if plan is not None else (0, 0)
-        leads = self._leadership.is_leader
-        if self._leadership.role is Role.GATHERING:
-            phase = Phase.CATCHING_UP
-        elif not leads and (self._lost or not core.has_weights or self._catchup.busy):
+        if self._lost or not core.has_weights or self._catchup.busy:
             phase = Phase.CATCHING_UP
             round_number, attempt = core.fetching or 0, int(self._catchup.busy)
         return Heartbeat(
@@ -87,8 +103,7 @@ class Heartbeats:
             trains=core.trains,
             committed_version=core.committed_version,
             peers_generation=max(0, core.peers_generation),
-            lease_held=self._leadership.trusted,
-            offences=() if leads else core.offences,
+            offences=core.offences,
             uplink=core.uplink,
-            losses=None if leads else member.losses,
+            losses=member.losses,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated
 
 import msgspec
@@ -54,7 +55,7 @@ class Contribution(msgspec.Struct, frozen=True, order=True, array_like=True):
         return images_in(self.spans)
 
 
-class VersionRecord(msgspec.Struct, frozen=True):
+class VersionRecord(msgspec.Struct, frozen=True, dict=True):
     """One committed round: how a version came from its parent. The ledger is a list of these."""
 
     version: Count
@@ -66,6 +67,14 @@ class VersionRecord(msgspec.Struct, frozen=True):
     images: Count
     """Images counted over the whole history up to and with this version."""
     contributions: tuple[Contribution, ...]
+
+    def spans_of(self, peer: PeerId) -> tuple[Span, ...] | None:
+        """What ``peer`` put in; None if nothing."""
+        return self._by_peer.get(peer)
+
+    @cached_property
+    def _by_peer(self) -> dict[PeerId, tuple[Span, ...]]:
+        return {c.peer: c.spans for c in self.contributions}
 
 
 class SnapshotManifest(msgspec.Struct, frozen=True):

@@ -65,6 +65,9 @@ from p2pgan.protocol.messages import (
     Welcome,
 )
 
+UNSAID = (SliceArrived, ResultArrived, Reduced)
+"""Most events of a round. They change nothing of what a heartbeat says."""
+
 
 class Machine:
     """All rules of one peer. Not thread-safe: one caller hands it events one after the other."""
@@ -98,7 +101,7 @@ class Machine:
             self.leading.step()
         if core.leaving and not core.finished:
             self.leaver.step(self.leading.successor())
-        if not core.finished:
+        if not core.finished and not isinstance(event, UNSAID):
             self.heartbeats.beat()
         return core.effects
 

@@ -271,10 +271,10 @@ class Member:
         """How much of this peer's training outlives ``record``."""
         if not self.held or not self._core.config.overlaps:
             return Kept.NOTHING
-        counted = [c.spans for c in record.contributions if c.peer == self._core.me]
-        if not counted:
+        counted = record.spans_of(self._core.me)
+        if counted is None:
             return Kept.ALL
-        return Kept.AHEAD if counted == [self.held] and self.ahead_ticket else Kept.NOTHING
+        return Kept.AHEAD if counted == self.held and self.ahead_ticket else Kept.NOTHING
 
     def _promote(self) -> None:
         """What was ahead is what this peer holds now."""

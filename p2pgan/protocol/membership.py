@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from p2pgan.protocol.core import Core, PeerView
 from p2pgan.protocol.effects import ReadPeers
 from p2pgan.protocol.events import PeersRead
@@ -49,15 +47,15 @@ class Membership:
         core = self._core
         self._reading = False
         core.peers_generation = max(core.peers_generation, event.generation)
-        known = {info.id: info for info in event.peers if info.id != core.me}
-        core.shared_names = _shared([info.name for info in event.peers])
+        core.shared_names = event.shared_names
+        known = event.by_id
         for peer in sorted(core.peers.keys() - known.keys()):
             if not core.peers[peer].left:
                 core.note("peer", f"{core.name(peer)} is not registered any more")
             del core.peers[peer]
         for peer, view in core.peers.items():
             view.info = known[peer]
-        if new := known.keys() - core.peers.keys():
+        if new := known.keys() - core.peers.keys() - {core.me}:
             core.peers.update((peer, PeerView(known[peer])) for peer in new)
             core.peers = dict(sorted(core.peers.items()))
 
@@ -81,10 +79,3 @@ class Membership:
         view.heard_at, view.left = self._core.now, False
         if beat is not None:
             view.beat, view.version, view.digest = beat, beat.version, beat.digest
-
-
-def _shared(names: list[str]) -> frozenset[str]:
-    """Names that several peers have."""
-    if len(set(names)) == len(names):
-        return frozenset()
-    return frozenset(name for name, peers in Counter(names).items() if peers > 1)

@@ -44,6 +44,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
     """Every half second and at each change: a peer to its leader, the leader to everyone.
 
+    A leader says what followers go by: its version, its lease, whether it gathers; the rest is left out.
     A peer in ``catching_up`` names the version it fetches in ``round``; ``attempt`` 0 asks for a
     ``Welcome``.
     """

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter, deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -70,12 +71,15 @@ class Outbound:
         self._stale_at = 0.0
 
     def put(self, blob: Blob, now: float) -> None:
-        """Queue ``blob``; at the bound the oldest blobs that have not begun give way."""
+        """Queue ``blob``; at the bound the oldest blobs that have not begun give way.
+
+        One that waits or travels already is not sent twice: over a slow line it is asked for again meanwhile.
+        """
         size = len(blob.payload)
         if size > self._limits.max_blob_bytes:
             self._tally[Tally.BLOB_TOO_LONG] += 1
             return
-        if any(waiting.header == blob.header for waiting in self._waiting):
+        if any(known.header == blob.header for known in self._not_acknowledged()):
             self._tally[Tally.BLOB_REPEATED] += 1
             return
         while self._bytes + size > self._limits.max_queued_bytes and self._waiting:
@@ -88,6 +92,13 @@ class Outbound:
             self._stale_at = now + PATIENCE_S
         self._waiting.append(blob)
         self._bytes += size
+
+    def _not_acknowledged(self) -> Iterator[Blob]:
+        yield from self._waiting
+        if self._current is not None:
+            yield self._current
+        for _, blob in self._unacknowledged:
+            yield blob
 
     def offer(self, now: float) -> SealOffer | None:
         """The key offer to send now, if one is due; also drops blobs that went stale unsent."""

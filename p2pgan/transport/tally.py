@@ -28,7 +28,7 @@ class Tally(StrEnum):
     QUEUE_FULL = "queue_full"
     """The oldest waiting message or blob gave way to a newer one."""
     BLOB_REPEATED = "blob_repeated"
-    """The same blob already waits to be sent."""
+    """The same blob already waits to be sent, or travels."""
     BLOB_EXPIRED = "blob_expired"
     """The peer took no key for so long that what waited for it is stale."""
     STRANGER_DENIED = "stranger_denied"

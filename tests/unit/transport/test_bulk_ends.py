@@ -267,6 +267,22 @@ def test_a_blob_that_already_waits_is_not_queued_twice() -> None:
     assert len(pair.arrived) == 2
 
 
+def test_a_blob_that_travels_is_not_queued_again() -> None:
+    pair = Pair()
+    same = blob(os.urandom(2 * FRAME_BYTES))
+    pair.outbound.put(same, pair.now)
+    pair.agree()
+    frames = []
+    while (frame := pair.take()) is not None:
+        frames.append(frame)
+        pair.outbound.put(same, pair.now)  # asked for again: with frames to come, and with none acknowledged
+    for frame in frames:
+        pair.receive(frame)
+    pair.carry_all()
+    assert len(pair.arrived) == 1
+    assert pair.tally[Tally.BLOB_REPEATED] == len(frames) == 3
+
+
 def test_a_blob_over_the_limit_is_not_sent() -> None:
     pair = Pair(BulkLimits(max_blob_bytes=10))
     pair.outbound.put(blob(b"x" * 11), pair.now)
