@@ -35,7 +35,7 @@ from p2pgan.gan.models import layout_for
 from p2pgan.gan.sampling import Generator
 from p2pgan.gan.trainer import Trainer
 from p2pgan.protocol.ids import PeerId
-from p2pgan.protocol.shares import cut_shards
+from p2pgan.protocol.shards import cut_shards, equal_shares
 
 CONFIG = GanConfig.model_validate({"model": {"width": 8, "latent_dim": 32}, "microbatch": 16})
 G = layout_for(CONFIG.model).slice_of("G")
@@ -113,7 +113,7 @@ class Swarm:
                             weights,
                             self.layout.parts_of(s.start, s.stop),
                         )
-                        for s in cut_shards(self.layout.size, PEERS)
+                        for s in cut_shards(self.layout.size, equal_shares(PEERS))
                     ]
                 )
             except Rejected as rejected:

@@ -11,7 +11,7 @@ from p2pgan.averaging.feedback import ErrorFeedback
 from p2pgan.averaging.flatten import Layout
 from p2pgan.protocol.effects import Reduce, SendSlice
 from p2pgan.protocol.ids import VersionRecord
-from p2pgan.protocol.messages import Shard
+from p2pgan.protocol.messages import MAX_MEMBERS, Shard
 
 
 class Coding:
@@ -57,6 +57,8 @@ class Coding:
         """Where in a shard the elements of one-dimensional tensors are: biases, gains."""
         place = (shard.start, shard.stop)
         if place not in self._exact:
+            if len(self._exact) >= 2 * MAX_MEMBERS:
+                self._exact.clear()  # shards move with the peers and their bandwidth
             runs = (
                 torch.arange(max(entry.start, shard.start), min(entry.stop, shard.stop)) - shard.start
                 for entry in self._layout.entries

@@ -8,6 +8,14 @@ from typing import Literal, NamedTuple
 CodecName = Literal["fp32", "fp16", "bf16", "int8", "topk"]
 CodecChoice = Literal["fp32", "fp16", "bf16", "int8", "topk", "auto"]
 
+BYTES_PER_ELEMENT: dict[CodecName, float] = {
+    "fp32": 4.0,
+    "fp16": 2.0,
+    "bf16": 2.0,
+    "int8": 1.004,
+    "topk": 0.25,
+}
+"""Of a large tensor; those of one dimension always travel exactly."""
 SHARE_OF_ROUND = 0.1
 """Of the time of a round: averaging should take no more."""
 BYTES_EACH_WAY = 4
@@ -30,12 +38,22 @@ def choose_codec(uplinks: Iterable[float], elements: int, round_s: float) -> Cho
     known = [uplink for uplink in uplinks if uplink > 0]
     if not known:
         return Chosen("fp16", "fp16: no member's bandwidth is known yet")
-    slowest = min(known)
-    seconds, bound = BYTES_EACH_WAY * elements / slowest, SHARE_OF_ROUND * round_s
-    text = f"at fp16 the slowest member, with {_rate(slowest)}, sends for {seconds:.2g} s"
-    if seconds <= bound:
-        return Chosen("fp16", f"fp16: {text}, within a tenth of a round")
-    return Chosen("int8", f"int8: {text}, more than a tenth of a round")
+    text = (
+        f"at fp16 the slowest member, with {_rate(min(known))}, sends for {_sends_s(known, elements):.2g} s"
+    )
+    if sends_long(known, elements, round_s):
+        return Chosen("int8", f"int8: {text}, more than a tenth of a round")
+    return Chosen("fp16", f"fp16: {text}, within a tenth of a round")
+
+
+def sends_long(uplinks: Iterable[float], elements: int, round_s: float) -> bool:
+    """Whether some member sends for more than a tenth of a round at fp16, as far as is known; see above."""
+    known = [uplink for uplink in uplinks if uplink > 0]
+    return bool(known) and _sends_s(known, elements) > SHARE_OF_ROUND * round_s
+
+
+def _sends_s(known: list[float], elements: int) -> float:
+    return BYTES_EACH_WAY * elements / min(known)
 
 
 def _rate(bytes_per_s: float) -> str:

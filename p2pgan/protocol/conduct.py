@@ -188,7 +188,7 @@ class Conductor:
         now = self._core.now
         if watch.exchange_since is None:
             watch.exchange_since = now
-        if now - watch.exchange_since <= self._core.config.exchange_s:
+        if now - watch.exchange_since <= self.planner.exchange_s(watch.plan):
             return False
         missing = {p for p in self._voters(watch.plan) if p not in watch.votes} - {self._core.me}
         if watch.rearranged == 0 or not missing:

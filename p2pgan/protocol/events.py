@@ -135,6 +135,8 @@ class ProgressRead:
     Epochs below the lowest one named are complete.
     """
 
+    term: int
+    """Of the lease when this was read."""
     version: int
     digest: str
     epochs: tuple[EpochDone, ...]

@@ -9,7 +9,7 @@ from p2pgan.protocol.commits import Commits
 from p2pgan.protocol.conduct import Conductor
 from p2pgan.protocol.core import Core
 from p2pgan.protocol.effects import Finish, PeerStat, RollUp, StopTraining
-from p2pgan.protocol.events import CommitRefused, LeaseReleased
+from p2pgan.protocol.events import CommitRefused, LeaseReleased, ProgressRead
 from p2pgan.protocol.gathering import Gathering
 from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.leadership import Leadership, Role
@@ -59,6 +59,15 @@ class Leading:
         if not leadership.releasing:
             self.commits.tick()
             self._roll_up()
+
+    def progress_read(self, event: ProgressRead) -> None:
+        """Whoever slept since it got the pen must not go on from what was committed in a later term."""
+        if event.term > self._core.term:
+            self._leadership.lost(self._core.term)
+        elif event.term < self._core.term:
+            self.gathering.failed()
+        else:
+            self.gathering.progress_read(event)
 
     def _gather(self) -> None:
         if self.gathering.tick():

@@ -167,7 +167,7 @@ class Machine:
             case LeaseReleased():
                 self.leading.released(event)
             case ProgressRead():
-                self.leading.gathering.progress_read(event)
+                self.leading.progress_read(event)
             case CommitDone():
                 self.leading.commits.done(event)
             case CommitRefused():

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from p2pgan.protocol.codecs import CodecName, choose_codec
+from p2pgan.protocol.bandwidth import Bandwidth
+from p2pgan.protocol.codecs import CodecName
 from p2pgan.protocol.core import Core
 from p2pgan.protocol.effects import ClaimUnits, SendWelcome
 from p2pgan.protocol.events import ProgressRead
 from p2pgan.protocol.ids import PeerId, images_in
 from p2pgan.protocol.member import Member as MyPart
-from p2pgan.protocol.messages import Heartbeat, Member, Phase, Plan, Shard
-from p2pgan.protocol.shares import cut_shards, most_images, work_images
+from p2pgan.protocol.messages import Member, Phase, Plan, Shard
+from p2pgan.protocol.shares import most_images, work_images
 from p2pgan.protocol.standing import Standing
 from p2pgan.protocol.texts import counted
 from p2pgan.protocol.units import UnitPool
@@ -23,6 +23,10 @@ SPEED_MEMORY = 0.5
 """Weight of the newest measurement in a peer's speed."""
 LARGEST_SPEED_UP = 2
 """What a peer says of its speed, and nobody has timed, is believed up to so many times what is known."""
+EXCHANGE_ROOM = 2
+"""An exchange may take so many times as long as its slowest member sends."""
+LONGEST_EXCHANGE = 4
+"""In usual bounds: what a peer says of its line must not hold all others up for long."""
 DONORS = 4
 """Peers named to a joiner."""
 
@@ -50,16 +54,18 @@ class Planner:
         config = core.config
         self.pool = UnitPool(config.images, config.unit_images, config.microbatch, config.goal_epochs)
         self.standing = Standing(core)
+        self._bandwidth = Bandwidth(core)
         self._speeds: dict[PeerId, float] = {}
         self._previous: dict[PeerId, int] = {}
         """Images of each peer's last work."""
         self._began: dict[PeerId, float] = {}
         """When each peer began with the spans it trains, as far as that is known."""
         self._last_members: frozenset[PeerId] = frozenset()
+        self._awaited_until: dict[PeerId, float] = {}
+        """How long a leader that is alone waits for a peer on its way to the current weights."""
         self._welcome_again: dict[PeerId, float] = {}
         """Until when a peer's answer to its Welcome is awaited."""
         self._attempt = 0
-        self._last_codec = ""
 
     def begin(self, progress: ProgressRead) -> None:
         """A term begins: what is open follows from committed progress and the ledger."""
@@ -76,6 +82,7 @@ class Planner:
         """The plan's round has become a version: its work is done."""
         for member in plan.contributors:
             self.pool.done(member.peer)
+            self._awaited_until.pop(member.peer, None)
         self.standing.counted(m.peer for m in plan.contributors)
         self._last_members = frozenset(m.peer for m in plan.members)
         self._attempt = 0
@@ -113,6 +120,11 @@ class Planner:
         known = [m for m in plan.contributors if self.speed(m.peer) > 0]
         return max((images_in(m.spans) / self.speed(m.peer) for m in known), default=0.0)
 
+    def exchange_s(self, plan: Plan) -> float:
+        """How long the exchange of a round may take: longer where sending alone is known to take long."""
+        usual = self._core.config.exchange_s
+        return min(max(usual, EXCHANGE_ROOM * self._bandwidth.sends_s(plan)), LONGEST_EXCHANGE * usual)
+
     def speed(self, peer: PeerId) -> float:
         """Images per second as measured over the last rounds; 0 if unknown."""
         return self._speeds.get(peer, 0.0)
@@ -124,6 +136,8 @@ class Planner:
         core = self._core
         present = [p for p in core.alive() if self._reports_here(p)]
         current = [p for p in present if self.is_current(p)]
+        if self._waits_for_riders(present, current):
+            return None
         for holder in self.pool.holders() - {core.me, *current}:
             self.pool.give_back(holder)
         trainers = [p for p in (core.me, *current) if self._trains(p)]
@@ -137,14 +151,14 @@ class Planner:
         self._welcome(riders, current)
         if not contributors:
             return None
-        owners = {core.me, *(p for p in current if not self.standing.is_set_aside(p))}
-        shards = cut_shards(core.config.vector_size, sorted(owners))
+        owners = sorted({core.me, *(p for p in current if not self.standing.is_set_aside(p))})
+        shards = self._bandwidth.shards(owners, {m.peer for m in contributors}, len(members) + len(riders))
         claims = self.pool.claims()
         if claims:
             core.emit(ClaimUnits(core.term, claims))
         images = sum(images_in(m.spans) for m in contributors)
         reason = f"{counted(len(contributors), 'contributor')}, {counted(images, 'image')}"
-        return self._plan(None, tuple(members + riders), shards, self._codec(listed), reason)
+        return self._plan(None, tuple(members + riders), shards, self._bandwidth.codec(listed), reason)
 
     def is_current(self, peer: PeerId) -> bool:
         """Whether ``peer`` has the current weights, or will have them before it reads a plan."""
@@ -159,6 +173,19 @@ class Planner:
         last = self._core.record_of(self._core.version)
         followed = last is not None and (last.version - 1, last.parent_digest) == (view.version, view.digest)
         return followed and peer in self._last_members
+
+    def _waits_for_riders(self, present: list[PeerId], current: list[PeerId]) -> bool:
+        """Who trains alone goes slowly enough for those on their way to its weights to get there.
+
+        With other contributors a round takes as long as sending takes. Alone, over a slow line, a leader
+        could make versions faster than it sends them, and nobody would ever catch up. Each peer is waited for
+        as long as an exchange may take, then not again before it has contributed.
+        """
+        if any(self._trains(peer) for peer in current):
+            return False
+        on_their_way = [p for p in present if p in self._last_members and self._trains(p)]
+        now, until = self._core.now, self._core.now + self._core.config.exchange_s
+        return any(now < self._awaited_until.setdefault(p, until) for p in on_their_way)
 
     def _trains(self, peer: PeerId) -> bool:
         if peer == self._core.me:
@@ -228,18 +255,6 @@ class Planner:
             reason=reason[:200],
         )
 
-    def _codec(self, members: Iterable[PeerId]) -> CodecName:
-        """The run's codec, or what its members' bandwidth asks for."""
-        core = self._core
-        if core.config.codec != "auto":
-            return core.config.codec
-        beats = (core.uplink if p == core.me else _uplink(core.peers[p].beat) for p in members)
-        chosen = choose_codec(beats, core.config.vector_size, core.config.round_s)
-        if chosen.codec != self._last_codec:
-            self._last_codec = chosen.codec
-            core.note("codec", chosen.reason)
-        return chosen.codec
-
     def _welcome(self, riders: list[Member], current: list[PeerId]) -> None:
         """Those who asked get the weights this round starts from, so that they can follow it."""
         core = self._core
@@ -287,7 +302,3 @@ class Planner:
             else Shard(heirs[index % len(heirs)], s.start, s.stop)
             for index, s in enumerate(plan.shards)
         )
-
-
-def _uplink(beat: Heartbeat | None) -> float:
-    return 0.0 if beat is None else beat.uplink

@@ -1,4 +1,4 @@
-"""How work, shards and succession are shared out: pure arithmetic."""
+"""How work and succession are shared out: pure arithmetic."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ from math import inf
 from statistics import median, median_low
 
 from p2pgan.protocol.ids import PeerId
-from p2pgan.protocol.messages import MAX_MEMBERS, Shard
 
-SHARD_ALIGNMENT = 1024
-"""Elements; keeps every shard's bytes aligned for any codec."""
-LARGEST_SHARD = 1 << 19
-"""Elements: while one shard is reduced the next arrives, and what an owner works on stays in its cache."""
 FIRST_MICROBATCHES = 2
 """Work of a peer whose speed nobody knows yet."""
 LARGEST_GROWTH = 4
@@ -43,21 +38,6 @@ def most_images(previous: Iterable[int]) -> float:
     """
     known = [images for images in previous if images]
     return MOST_MEDIANS * median_low(known) if len(known) >= SMALLEST_GROUP else inf
-
-
-def cut_shards(size: int, owners: Sequence[PeerId]) -> tuple[Shard, ...]:
-    """Equal slices of a vector of ``size`` elements, as many for each owner, in turn, while they last."""
-    blocks = -(-size // SHARD_ALIGNMENT)
-    used = owners[: max(1, min(len(owners), blocks))]
-    turns = max(1, min(-(-size // (len(used) * LARGEST_SHARD)), MAX_MEMBERS // len(used)))
-    count = turns * len(used)
-    shards = []
-    start = 0
-    for index in range(count):
-        stop = min(size, (index + 1) * blocks // count * SHARD_ALIGNMENT)
-        shards.append(Shard(used[index % len(used)], start, stop if index + 1 < count else size))
-        start = stop
-    return tuple(shards)
 
 
 def by_rendezvous_hash(run: str, term: int, peers: Iterable[PeerId]) -> list[PeerId]:

@@ -174,8 +174,8 @@ with shown as (  -- the first incomplete epoch and all after it, or the last one
     where u.run_id = %(run_id)s and u.epoch in (select epoch from shown)
     group by u.epoch
 )
-select r.version, r.digest, r.images, e.epoch, e.done
-from runs r left join progress e on true
+select l.term, r.version, r.digest, r.images, e.epoch, e.done
+from runs r join leases l on l.run_id = r.id left join progress e on true
 where r.id = %(run_id)s
 order by e.epoch
 

@@ -147,6 +147,8 @@ class EpochProgress:
 class Progress:
     """The committed state of a run: its head, and the epochs from the first incomplete one, or the last."""
 
+    term: int
+    """Of the pen at that moment."""
     version: int
     digest: Digest
     images: int

@@ -33,6 +33,8 @@ ROUND_S = 2.0
 BETWEEN_FAULTS_S = 5.0
 CLOCKS = (0.0, 0.0, 3600.0, 86_400.0)
 SPEEDS = (20.0, 50.0, 100.0)
+UPLINKS = (10e6, 10e6, 1e6, 150e3)
+"""Bytes per second. With the slowest one sending takes long enough that shards go by uplink."""
 
 
 def draw_scenario(
@@ -70,6 +72,7 @@ def _draw_peers(random: Random, count: int) -> tuple[PeerSetup, ...]:
             joins_at=round(random.uniform(0, 3 if index < 2 else 25), 3),
             clock_ahead=random.choice(CLOCKS),
             behind_nat=index == hidden,
+            bytes_per_s=random.choice(UPLINKS),
         )
         for index in range(count)
     )

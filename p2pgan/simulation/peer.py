@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from p2pgan.protocol.effects import Effect, Finish, Note
-from p2pgan.protocol.events import Event, LeaveRequested, SnapshotInstalled, Tick
+from p2pgan.protocol.events import Event, LeaveRequested, SnapshotInstalled, Tick, UplinkMeasured
 from p2pgan.protocol.ids import PeerId, VersionRecord
 from p2pgan.protocol.machine import Machine
 from p2pgan.simulation.perform import Performer
@@ -15,6 +15,8 @@ from p2pgan.simulation.vectors import SymbolicVectors
 from p2pgan.simulation.world import State, World
 
 TICK_S = 0.25
+MEASURED_S = 3.0
+"""From its start until a peer knows how fast it sends."""
 START_AGAIN_S = 1.0
 """A peer that finds no database when it starts is started again after this."""
 
@@ -74,6 +76,7 @@ class SimulatedPeer:
                 SnapshotInstalled(self.performer.transfers.manifest(state, records[-1].images), records)
             )
         self.later(world.random.uniform(0, TICK_S), self._tick)
+        self.answer(MEASURED_S, UplinkMeasured(world.network.uplinks[self.me]))
 
     def crash(self) -> None:
         """kill -9."""

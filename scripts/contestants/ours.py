@@ -30,7 +30,7 @@ from p2pgan.protocol.events import CandidateReady, Reduced, ResultArrived, Slice
 from p2pgan.protocol.exchange import Exchange
 from p2pgan.protocol.ids import Contribution, Span, VersionRecord
 from p2pgan.protocol.messages import Heartbeat, Member, Phase, Plan, RoundCommitted
-from p2pgan.protocol.shares import cut_shards
+from p2pgan.protocol.shards import cut_shards, equal_shares
 from p2pgan.transport import (
     BlobArrived,
     BulkLimits,
@@ -102,7 +102,7 @@ class Peer:
         return Plan(
             run=RUN, term=TERM, round=number, attempt=1, first_attempt=1, base_version=number - 1,
             base_digest=self._base, members=members, codec=self._codec, reason="bench",
-            shards=cut_shards(self._vectors.layout.size, self.peers),
+            shards=cut_shards(self._vectors.layout.size, equal_shares(self.peers)),
         )  # fmt: skip
 
     def _take_plan(self, plan: Plan) -> None:

@@ -243,7 +243,8 @@ class SideBySide(RuleBasedStateMachine):
     @invariant()
     def progress_is_equal(self) -> None:
         real, model = self.rendezvous.read_progress(self.run), self.model.progress()
-        assert (real.version, real.digest, real.images) == (model.version, model.digest, self.model.images)
+        assert (real.term, real.version, real.digest) == (model.term, model.version, model.digest)
+        assert real.images == self.model.images
         assert [(e.epoch, e.done) for e in real.epochs] == [(e.epoch, e.ranges) for e in model.epochs]
 
 

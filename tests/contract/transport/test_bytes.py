@@ -8,7 +8,7 @@ import pytest
 
 from p2pgan.averaging.codec import codec
 from p2pgan.protocol.messages import BlobHeader, BlobKind
-from p2pgan.protocol.shares import cut_shards
+from p2pgan.protocol.shards import cut_shards, equal_shares
 from p2pgan.transport import Tally
 from tests.contract.transport.parties import Party
 
@@ -21,7 +21,7 @@ def test_a_round_of_two_sends_what_the_formula_says(party: Callable[..., Party],
     for each, other in (pair, reversed(pair)):
         each.know(other)
     ids = [each.id for each in pair]
-    shards = cut_shards(ELEMENTS, ids)
+    shards = cut_shards(ELEMENTS, equal_shares(ids))
     for me, each in enumerate(pair):
         for index, shard in enumerate(shards):
             # To the other go slices of its shards, and results of one's own.

@@ -79,7 +79,7 @@ class Driver:
     def lead(self, *reporting: str, term: int = 1) -> None:
         """Make this machine the leader of ``term`` with the peers that report."""
         self.give(LeaseAcquired(term))
-        self.give(ProgressRead(0, BASE, ()))
+        self.give(ProgressRead(term, 0, BASE, ()))
         self.give(SnapshotInstalled(manifest(), ()))
         for peer in reporting:
             self.beat(peer)

@@ -48,7 +48,7 @@ def leader(**changes: object) -> tuple[Driver, Plan]:
 
 def test_a_leader_plans_by_what_members_report_and_notes_why() -> None:
     driver, plan = leader()
-    assert driver.machine.leading.conductor.planner._codec(["a", "b"]) == "int8"
+    assert driver.machine.leading.conductor.planner._bandwidth.codec(["a", "b"]) == "int8"
     assert [note.kind for note in driver.of(Note) if "Mbit/s" in note.text] != []
     assert plan.codec == "fp16", "the first plan was made before anything of b was known"
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from p2pgan.protocol.effects import Apply, ClaimUnits, Commit, LoadFromRendezvous, SendWelcome, Train
+from p2pgan.protocol.effects import (
+    Apply,
+    ClaimUnits,
+    Commit,
+    LoadFromRendezvous,
+    ReadLease,
+    SendWelcome,
+    Train,
+)
 from p2pgan.protocol.events import (
     CommitDone,
     CommitRefused,
@@ -230,7 +238,7 @@ def test_a_new_leader_fetches_the_weights_of_a_peer_that_is_ahead() -> None:
     driver = Driver(others=("b",))
     driver.follow("b", version=3, digest="v3")
     driver.give(LeaseAcquired(2))
-    driver.give(ProgressRead(3, "v3", ()))
+    driver.give(ProgressRead(2, 3, "v3", ()))
     driver.beat("b", version=4, digest="v4")
     driver.tick(0.5)
     assert driver.sent(SnapshotRequest, to="b")
@@ -243,11 +251,34 @@ def test_a_new_leader_fetches_the_weights_of_a_peer_that_is_ahead() -> None:
     assert driver.machine.leadership.role is Role.LEADING
 
 
+def test_who_slept_with_the_pen_does_not_go_on_from_what_a_later_term_committed() -> None:
+    driver = Driver(others=("b",))
+    driver.follow("b", version=2, digest="v2")
+    driver.give(LeaseAcquired(2))
+    driver.give(ProgressRead(3, 3, "v3", ()))
+
+    assert driver.machine.leadership.role is Role.FOLLOWER
+    assert driver.of(ReadLease, among=driver.last), "it looks who has the pen"
+    driver.tick(3.0)
+    assert not driver.of(LoadFromRendezvous)
+
+
+def test_progress_read_in_an_earlier_term_is_read_again() -> None:
+    driver = Driver(others=())
+    driver.follow("b", version=3, digest="v3")
+    driver.give(LeaseAcquired(4))
+    driver.give(ProgressRead(2, 3, "v3", ()))
+    driver.tick(2.0)
+    assert driver.machine.leadership.role is Role.GATHERING
+    driver.give(ProgressRead(4, 3, "v3", ()))
+    assert driver.machine.leadership.role is Role.LEADING
+
+
 def test_a_new_leader_without_the_committed_weights_loads_them() -> None:
     driver = Driver(others=())
     driver.follow("b", version=3, digest="mine")
     driver.give(LeaseAcquired(2))
-    driver.give(ProgressRead(3, "theirs", ()))
+    driver.give(ProgressRead(2, 3, "theirs", ()))
     driver.tick(2.0)
 
     assert [e.version for e in driver.of(LoadFromRendezvous)] == [3]
@@ -257,7 +288,7 @@ def test_a_new_leader_lets_peers_go_on_with_what_they_hold() -> None:
     driver = Driver(others=("b",))
     driver.follow("b")
     driver.give(LeaseAcquired(2))
-    driver.give(ProgressRead(0, BASE, ()))
+    driver.give(ProgressRead(2, 0, BASE, ()))
     held = (Span(0, 3, 192, 224),)
     driver.beat("b", held=held, phase=Phase.TRAINING)
     driver.tick(0.5)
@@ -278,7 +309,7 @@ def test_a_leader_that_does_not_train_welcomes_those_who_will() -> None:
 def test_a_peer_that_does_not_train_gets_shards_but_no_spans() -> None:
     driver = Driver(others=("b", "c"))
     driver.give(LeaseAcquired(1))
-    driver.give(ProgressRead(0, BASE, ()))
+    driver.give(ProgressRead(1, 0, BASE, ()))
     driver.give(SnapshotInstalled(manifest(), ()))
     driver.beat("b", trains=False)
     driver.beat("c")
@@ -306,7 +337,7 @@ def test_the_next_leader_repeats_the_last_commit_to_whom_it_did_not_reach_in_tim
     driver.beat("b", version=1, digest="next")
     driver.beat("c", version=0, digest=BASE)
     assert not driver.sent(RoundCommitted)
-    driver.give(ProgressRead(0, BASE, ()))
+    driver.give(ProgressRead(2, 0, BASE, ()))
 
     assert [(m.term, m.record) for m in driver.sent(RoundCommitted, to="c")] == [(2, record)]
     assert not driver.sent(RoundCommitted, to="b")

@@ -193,7 +193,7 @@ def test_another_term_is_another_chance() -> None:
         reject_once(driver, "c")
     driver.give(LeaseLost(1))
     driver.give(LeaseAcquired(3))
-    driver.give(ProgressRead(0, BASE, ()))
+    driver.give(ProgressRead(3, 0, BASE, ()))
     for peer in ("b", "c"):
         driver.beat(peer)
     driver.tick(2.0)

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
-from hypothesis import given
-from hypothesis import strategies as st
-
-from p2pgan.protocol.messages import MAX_MEMBERS
 from p2pgan.protocol.shares import (
-    LARGEST_SHARD,
     MOST_MEDIANS,
-    SHARD_ALIGNMENT,
     by_rendezvous_hash,
-    cut_shards,
     most_images,
     straggler_deadline,
     work_images,
@@ -40,30 +31,6 @@ def test_a_boaster_gets_no_more_than_a_multiple_of_the_median() -> None:
 def test_a_tenth_of_the_others_work_bounds_nobody_and_of_two_nobody_is_bounded() -> None:
     assert work_images(100.0, 5.0, 64, 512, most_images([512, 48, 64])) == 512
     assert most_images([64, 10**9]) == most_images([0, 64, 10**9]) == float("inf")
-
-
-@given(st.integers(1, 10**7), st.lists(st.text(min_size=1, max_size=3), min_size=1, max_size=20, unique=True))
-def test_shards_cover_the_vector_without_gap_or_overlap(size: int, owners: list[str]) -> None:
-    shards = cut_shards(size, owners)
-
-    assert shards[0].start == 0 and shards[-1].stop == size
-    assert all(a.stop == b.start for a, b in zip(shards, shards[1:], strict=False))
-    assert all(s.start < s.stop for s in shards)
-    assert len(set(Counter(s.owner for s in shards).values())) == 1, "as many for each owner"
-    assert all(s.stop - s.start <= LARGEST_SHARD + SHARD_ALIGNMENT for s in shards)
-    assert len(shards) <= MAX_MEMBERS
-
-
-def test_a_small_vector_has_one_shard_for_each_owner() -> None:
-    assert [s.owner for s in cut_shards(3 * LARGEST_SHARD, ["a", "b", "c"])] == ["a", "b", "c"]
-
-
-def test_owners_take_turns_in_a_large_vector() -> None:
-    assert [s.owner for s in cut_shards(4 * LARGEST_SHARD, ["a", "b"])] == ["a", "b", "a", "b"]
-
-
-def test_the_largest_vectors_have_no_more_shards_than_a_plan_holds() -> None:
-    assert len(cut_shards(2**40, ["a", "b", "c"])) <= MAX_MEMBERS
 
 
 def test_succession_is_the_same_for_everyone_and_changes_with_the_term() -> None:
