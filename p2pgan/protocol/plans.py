@@ -165,7 +165,7 @@ class Planner:
         view = self._core.peers[peer]
         current = (self._core.version, self._core.digest)
         beat = view.beat
-        if beat is None or beat.term != self._core.term or beat.phase == Phase.CATCHING_UP:
+        if beat is None or beat.term != self._core.term or self._catches_up(peer):
             return False
         if (view.version, view.digest) == current or (beat.round, beat.candidate) == current:
             return True
@@ -183,9 +183,17 @@ class Planner:
         """
         if any(self._trains(peer) for peer in current):
             return False
-        on_their_way = [p for p in present if p in self._last_members and self._trains(p)]
         now, until = self._core.now, self._core.now + self._core.config.exchange_s
-        return any(now < self._awaited_until.setdefault(p, until) for p in on_their_way)
+        waits = False
+        for peer in present:
+            # Who catches up needs a plan to begin with.
+            if peer in self._last_members and self._trains(peer) and not self._catches_up(peer):
+                waits |= now < self._awaited_until.setdefault(peer, until)
+        return waits
+
+    def _catches_up(self, peer: PeerId) -> bool:
+        beat = self._core.peers[peer].beat
+        return beat is not None and beat.phase == Phase.CATCHING_UP
 
     def _trains(self, peer: PeerId) -> bool:
         if peer == self._core.me:
