@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 from p2pgan.protocol.config import ProtocolConfig
 from p2pgan.protocol.effects import Effect, Note, Send
@@ -59,6 +60,7 @@ class Core:
     shared_names: frozenset[str] = frozenset()
     """Names that several peers have."""
     peers_generation: int = -1
+    peers_read_at: float = -inf
     offences: tuple[tuple[PeerId, int], ...] = ()
     """Who sent this peer what no peer may send, how often; the worst first."""
     uplink: float = 0.0

@@ -88,6 +88,8 @@ class Gathering:
 
     def _everyone_reported(self) -> bool:
         core = self._core
+        if core.peers_read_at < self._since:
+            return False  # the table as it was before this term may call somebody gone who is back
         alive = core.alive()
         # Who is heard counts, even if the table as it was read last calls it gone.
         expected = {p for p, view in core.peers.items() if not view.info.gone} | set(alive)

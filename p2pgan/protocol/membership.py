@@ -47,6 +47,7 @@ class Membership:
         core = self._core
         self._reading = False
         core.peers_generation = max(core.peers_generation, event.generation)
+        core.peers_read_at = core.now
         core.shared_names = event.shared_names
         known = event.by_id
         for peer in sorted(core.peers.keys() - known.keys()):

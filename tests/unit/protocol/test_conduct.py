@@ -17,6 +17,8 @@ from p2pgan.protocol.events import (
     DatabaseFailed,
     LeaseAcquired,
     LeaseRenewed,
+    PeerInfo,
+    PeersRead,
     ProgressRead,
     SliceArrived,
     SnapshotInstalled,
@@ -249,6 +251,22 @@ def test_a_new_leader_fetches_the_weights_of_a_peer_that_is_ahead() -> None:
 
     assert driver.machine.core.version == 3, "weights that do not lead back to the commit are set aside"
     assert driver.machine.leadership.role is Role.LEADING
+
+
+def test_a_new_leader_reads_who_is_there_before_its_first_plan() -> None:
+    driver = Driver(others=())
+    driver.give(PeersRead(1, (PeerInfo("a", True, False), PeerInfo("b", True, True))))
+    driver.follow("a")
+    driver.give(LeaseAcquired(2), after=1.0)
+    driver.give(ProgressRead(2, 0, BASE, ()))
+    driver.tick(0.5)
+    assert driver.machine.leadership.role is Role.GATHERING, "b, which was gone, may be back"
+
+    driver.give(PeersRead(2, (PeerInfo("a", True, False), PeerInfo("b", True, False))))
+    driver.beat("b")
+    driver.tick(0.25)
+    member = driver.sent(Plan, to="b")[-1].member("b")
+    assert member is not None and member.contributes
 
 
 def test_who_slept_with_the_pen_does_not_go_on_from_what_a_later_term_committed() -> None:
