@@ -1,15 +1,16 @@
 """What each rule of aggregation makes of two hostile peers among eight: the vector, and the training.
 
-``python scripts/bench_aggregation.py`` prints two tables in Markdown; docs/aggregation.md has them.
+``python scripts/bench_aggregation.py`` prints three tables in Markdown; docs/aggregation.md has them.
 
 Eight trainers in one process train a small dcgan on digits in rounds, as peers do: each its own
 images, then shards, one rule for each network within a shard, an outer step. They start from weights
 that one trainer has brought to where digits can be told. The first two send something else than
 what they trained. The first table compares one round's outcome with the mean of
-the honest six. The second runs whole trainings and draws from the averaged generator in the end; its
-figure is a Frechet distance (Heusel et al., 2017) between drawn and real digits, on the 64 hidden
-features of a small classifier that is trained on real digits here. Only differences within the table
-mean something; what two halves of the real digits have between them is its floor.
+the honest six. The second has the same for ``clip`` with a vector cut into few and many shards, since
+norms are taken within each. The third runs whole trainings and draws from the averaged generator in
+the end; its figure is a Frechet distance (Heusel et al., 2017) between drawn and real digits, on the
+64 hidden features of a small classifier that is trained on real digits here. Only differences within
+the table mean something; what two halves of the real digits have between them is its floor.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ SAMPLES = 600
 WARM_STEPS = 800
 """Microbatches of a single trainer before the swarm takes over."""
 WARM_ROUNDS = 5
-"""Honest rounds before the one that the first table looks at."""
+"""Honest rounds before the one that the first two tables look at."""
+SHARDS = (1, 8, 37)
+"""The last are the smallest there are, of 1,024 elements."""
 
 Deltas = dict[PeerId, Tensor]
 Attack = Callable[[Tensor, Tensor, torch.Generator], Tensor]
@@ -100,7 +103,7 @@ class Swarm:
         sent = {p: ATTACKS[attack](deltas[p], self.first[p], self._noise) for p in HOSTILE}
         return deltas | sent
 
-    def combine(self, sent: Deltas, name: str) -> Tensor:
+    def combine(self, sent: Deltas, name: str, owners: Sequence[PeerId] = PEERS) -> Tensor:
         """As owners do it; who sends what is not valid is left out, as the protocol does."""
         while True:
             weights = dict.fromkeys(sent, MICROBATCHES * CONFIG.microbatch)
@@ -113,7 +116,7 @@ class Swarm:
                             weights,
                             self.layout.parts_of(s.start, s.stop),
                         )
-                        for s in cut_shards(self.layout.size, equal_shares(PEERS))
+                        for s in cut_shards(self.layout.size, equal_shares(owners))
                     ]
                 )
             except Rejected as rejected:
@@ -139,22 +142,31 @@ def warm_start() -> Tensor:
 # -- the vector ----------------------------------------------------------------------------------
 
 
-def vectors(start: Tensor) -> dict[tuple[str, str], str]:
-    """(attack, rule) -> relative error and cosine against the honest mean, after warm rounds."""
+def vectors(start: Tensor) -> tuple[dict[tuple[str, str], str], dict[tuple[str, str], str]]:
+    """Relative error and cosine against the honest mean, after warm rounds: (attack, rule) -> cell,
+    and of clip (attack, shards) -> cell, where without an attack all eight are honest."""
     swarm = Swarm(open_images("digits", 32), start, seed=2)
     for _ in range(WARM_ROUNDS):
         swarm.apply(swarm.combine(swarm.train(), "mean"))
     deltas = swarm.train()
+    everyone = swarm.combine(deltas, "mean")
     honest = swarm.combine({p: d for p, d in deltas.items() if p not in HOSTILE}, "mean")
-    cells = {}
+    by_rule, by_shards = {}, {}
     for attack in ATTACKS:
         sent = swarm.attacked(deltas, attack)
         for name in RULES:
-            outcome = swarm.combine(sent, name)
-            error = float((outcome - honest).norm() / honest.norm())
-            cosine = float(torch.cosine_similarity(outcome, honest, dim=0))
-            cells[attack, name] = f"{error:.2g} / {cosine:.2f}"
-    return cells
+            by_rule[attack, name] = compared(swarm.combine(sent, name), honest)
+        for count in SHARDS:
+            owners = [f"p{index:02d}" for index in range(count)]
+            outcome = swarm.combine(sent, "clip", owners)
+            by_shards[attack, str(count)] = compared(outcome, everyone if attack == "none" else honest)
+    return by_rule, by_shards
+
+
+def compared(outcome: Tensor, mean: Tensor) -> str:
+    """Relative error and cosine."""
+    error = float((outcome - mean).norm() / mean.norm())
+    return f"{error:.2g} / {float(torch.cosine_similarity(outcome, mean, dim=0)):.2f}"
 
 
 # -- the training --------------------------------------------------------------------------------
@@ -215,17 +227,16 @@ def trainings(start: Tensor, rounds: int, seeds: Sequence[int], processes: int) 
 
 
 def table(cells: dict[tuple[str, str], str]) -> str:
-    """Attacks down, rules across."""
+    """Attacks down, rules or numbers of shards across."""
     attacks = list(dict.fromkeys(attack for attack, _ in cells))
-    lines = ["| attack | " + " | ".join(RULES) + " |", "|---" * (len(RULES) + 1) + "|"]
-    lines += [
-        f"| {attack} | " + " | ".join(cells[attack, name] for name in RULES) + " |" for attack in attacks
-    ]
+    columns = list(dict.fromkeys(column for _, column in cells))
+    lines = ["| attack | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    lines += [f"| {attack} | " + " | ".join(cells[attack, c] for c in columns) + " |" for attack in attacks]
     return "\n".join(lines)
 
 
 def main() -> None:
-    """Prints both tables."""
+    """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--seeds", type=int, nargs="+", default=[2])
@@ -233,7 +244,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     start = warm_start()
-    print(f"Error / cosine against the honest mean:\n\n{table(vectors(start))}\n", flush=True)
+    by_rule, by_shards = vectors(start)
+    print(f"Error / cosine against the honest mean:\n\n{table(by_rule)}\n", flush=True)
+    print(f"The same for clip, by the number of shards:\n\n{table(by_shards)}\n", flush=True)
     _, one, other = judge()
     print(f"Frechet distance; real digits {frechet(one, other):.2g}, at the start {distance(start[G]):.3g},")
     print(f"after {options.rounds} rounds:\n", flush=True)

@@ -28,6 +28,20 @@ def test_entries_follow_the_state_dict_generator_first():
     assert layout.slice_of("D") == slice(24, 34)
 
 
+@pytest.mark.parametrize(
+    ("start", "stop", "parts"),
+    [
+        (0, 34, (slice(0, 24), slice(24, 34))),
+        (20, 30, (slice(0, 4), slice(4, 10))),
+        (3, 24, (slice(0, 21),)),
+        (24, 30, (slice(0, 6),)),
+    ],
+    ids=["the whole", "across the border", "of G", "of D"],
+)
+def test_a_shard_is_cut_where_one_network_ends(start: int, stop: int, parts: tuple[slice, ...]):
+    assert layout_of(*networks(0)).parts_of(start, stop) == parts
+
+
 def test_buffers_are_not_in_the_vector():
     generator, discriminator = networks(0)
     layout = layout_of(generator, discriminator)

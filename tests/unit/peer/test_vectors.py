@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 
@@ -129,6 +131,38 @@ def test_the_rule_sees_the_generator_and_the_discriminator_apart() -> None:
     mean = codec("fp32").decode(payload, LAYOUT.size)
     torch.testing.assert_close(mean[g], torch.ones(g.stop - g.start))
     torch.testing.assert_close(mean[d], torch.ones(d.stop - d.start))
+
+
+def test_norms_are_clipped_within_each_shard_and_there_for_each_network() -> None:
+    """Large vectors are cut into several shards for each owner: each is clipped by itself."""
+    made = vectors("clip")
+    border = LAYOUT.slice_of("G").stop
+    bounds = (0, border - 2048, border + 1024, LAYOUT.size)
+    shards = tuple(Shard("a", start, stop) for start, stop in itertools.pairwise(bounds))
+    parts = [slice(start, stop) for start, stop in itertools.pairwise(sorted((*bounds, border)))]
+    source = torch.Generator().manual_seed(3)
+    sent = {peer: torch.randn(LAYOUT.size, generator=source) for peer in ("a", "b", "c")}
+    hostile = sent["c"].clone()
+    for part, times in zip(parts, (1.0, 1e6, 1.0, 1e6), strict=True):
+        hostile[part] *= times  # the end of G, and all of D but its beginning
+    for index, shard in enumerate(shards):
+        for peer, vector in {**sent, "c": hostile}.items():
+            piece = codec("fp32").encode(vector[shard.start : shard.stop])
+            made.store_slice((1, 1, 1, index, peer), piece)
+        weights = tuple((peer, 64) for peer in sent)
+        made.reduce(Reduce(1, 1, 1, 1, index, shard, "fp32", weights))
+
+    pieces = []
+    for index, shard in enumerate(shards):
+        payload = made.result((1, 1, 1, index, "a"))
+        assert payload is not None
+        pieces.append(codec("fp32").decode(payload, shard.stop - shard.start))
+    mean = torch.cat(pieces)
+    for part in parts:
+        vectors_of_part = [sent["a"][part], sent["b"][part], hostile[part]]
+        limit = sorted(float(v.norm()) for v in vectors_of_part)[1]
+        clipped = [v * min(1.0, limit / float(v.norm())) for v in vectors_of_part]
+        torch.testing.assert_close(mean[part], torch.stack(clipped).mean(0), rtol=1e-4, atol=1e-5)
 
 
 def test_another_peer_cannot_put_its_bytes_in_the_place_of_an_owners_result() -> None:
