@@ -1,7 +1,7 @@
 """A peer's own SQLite file: units, rounds, versions, events, and commits that wait."""
 
 from p2pgan.journal.journal import Journal
-from p2pgan.journal.lineage import read_applied, read_versions
+from p2pgan.journal.lineage import read_applied, read_entries, read_versions
 from p2pgan.journal.reading import JournalDamaged, read_rows
 from p2pgan.journal.rows import (
     EventEntry,
@@ -30,6 +30,7 @@ __all__ = [
     "VersionEntry",
     "WaitingCommit",
     "read_applied",
+    "read_entries",
     "read_rows",
     "read_tail",
     "read_versions",

@@ -7,12 +7,18 @@ from pathlib import Path
 import msgspec
 
 from p2pgan.journal.reading import JournalDamaged, read_rows
+from p2pgan.journal.rows import VersionEntry
 from p2pgan.protocol.history import last_lineage
 from p2pgan.protocol.ids import VersionRecord
 
 
 def read_applied(journal: Path, run: str) -> tuple[VersionRecord, ...]:
-    """Every version that the peer ever applied, in its order; none where there is no journal.
+    """Every version that the peer ever applied, in its order. Raises as ``read_entries`` does."""
+    return tuple(entry.record for entry in read_entries(journal, run))
+
+
+def read_entries(journal: Path, run: str) -> tuple[VersionEntry, ...]:
+    """Every version that the peer ever applied, and when; none where there is no journal.
 
     The journal may be a live peer's; nothing about it changes.
 
@@ -24,7 +30,9 @@ def read_applied(journal: Path, run: str) -> tuple[VersionRecord, ...]:
         return ()
     rows = read_rows(journal, "versions", run)
     try:
-        return tuple(msgspec.json.decode(row["record"], type=VersionRecord) for row in rows)
+        return tuple(
+            VersionEntry(row["at"], msgspec.json.decode(row["record"], type=VersionRecord)) for row in rows
+        )
     except (msgspec.MsgspecError, KeyError, TypeError) as error:
         raise JournalDamaged(f"the journal {journal} is damaged: a version's record is none") from error
 

@@ -8,9 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from p2pgan.errors import ConfigError
-from p2pgan.journal import read_applied
+from p2pgan.journal import VersionEntry, read_entries
 from p2pgan.lab.journals import read_units
 from p2pgan.lab.lab import Lab
+from p2pgan.lab.pauses import longest_pauses, usual_gap, version_times
 from p2pgan.lab.plots import UnitPoint, draw_losses
 from p2pgan.lab.process import LEFT, PeerProcess
 from p2pgan.lab.report import LabReport, PeerReport
@@ -24,12 +25,19 @@ def collect(lab: Lab) -> LabReport:
     options, out, database = lab.options, lab.options.out, lab.database
     run = database.find_run(options.run)
     processes = list(lab.fleet.peers.values())
-    applied, damaged = _read_journals(processes, run.name)
+    entries, damaged = _read_journals(processes, run.name)
+    applied = {name: tuple(entry.record for entry in entries[name]) for name in entries}
     history, problems = audit_run(database, run, applied)
     # A peer that was killed may have been ahead of all others: its last rounds never happened.
     well = [peer.name for peer in processes if peer.end == LEFT and peer.name not in damaged]
     led_to_the_end = {name: last_lineage(applied[name]) for name in well}
     peers = _peers(processes, database.list_peers(run.id).peers, history, applied)
+    times = version_times(
+        history, [e for name, told in entries.items() if name not in options.scenario.clocks for e in told]
+    )
+    faults = lab.injector.records
+    for fault, pause_s in zip(faults, longest_pauses(times, [f.version for f in faults]), strict=True):
+        fault.pause_s = pause_s
     idle = [peer.name for peer in peers if peer.name in lab.full_members and not peer.images]
     failures = [
         *lab.failures,
@@ -50,7 +58,8 @@ def collect(lab: Lab) -> LabReport:
         images=run.images,
         images_per_s=round(run.images / lab.trained_s, 1) if lab.trained_s else 0.0,
         peers=peers,
-        faults=tuple(lab.injector.records),
+        faults=tuple(faults),
+        usual_gap_s=usual_gap(times),
         handed_out_again=database.handed_out_again(run.id),
         failures=tuple(failures),
         interrupted=lab.interrupted,
@@ -65,16 +74,16 @@ def collect(lab: Lab) -> LabReport:
 
 def _read_journals(
     processes: Iterable[PeerProcess], run: str
-) -> tuple[dict[str, tuple[VersionRecord, ...]], dict[str, str]]:
+) -> tuple[dict[str, tuple[VersionEntry, ...]], dict[str, str]]:
     """What each peer applied, nothing of one whose journal cannot be read; and why it cannot."""
-    applied: dict[str, tuple[VersionRecord, ...]] = {}
+    entries: dict[str, tuple[VersionEntry, ...]] = {}
     damaged: dict[str, str] = {}
     for peer in processes:
         try:
-            applied[peer.name] = read_applied(peer.journal, run)
+            entries[peer.name] = read_entries(peer.journal, run)
         except ConfigError as error:
-            applied[peer.name], damaged[peer.name] = (), str(error)
-    return applied, damaged
+            entries[peer.name], damaged[peer.name] = (), str(error)
+    return entries, damaged
 
 
 def _peers(

@@ -24,6 +24,8 @@ class FaultRecord:
     term: int
     recovered_s: float | None = None
     """Seconds until the next version was committed; None if none was."""
+    pause_s: float | None = None
+    """The longest time between two versions around it, known once the lab is over."""
 
 
 @dataclass

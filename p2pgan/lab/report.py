@@ -28,8 +28,9 @@ class PeerReport:
 
 
 TABLE_HEAD = (
-    "| scenario | faults | recoveries | next version: p50 | p95 | units handed out again | violations |\n"
-    "|---|---|---|---|---|---|---|"
+    "| scenario | faults | recoveries | next version: p50 | p95 | longest pause: p50 | p95 "
+    "| units handed out again | violations |\n"
+    "|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -43,21 +44,36 @@ class Recovery:
     p50_s: float | None
     """Time from a fault to the next committed version; None if there was none."""
     p95_s: float | None
+    pause_p50_s: float | None
+    """The longest time between two versions around a fault."""
+    pause_p95_s: float | None
+    usual_gap_s: float | None
+    """Time between two versions as it mostly was."""
     handed_out_again: int
     violations: int
 
     def __str__(self) -> str:
-        times = "-" if self.p50_s is None else f"p50 {self.p50_s:.1f} s, p95 {self.p95_s:.1f} s"
         return (
-            f"{self.faults} faults, {self.recoveries} recoveries, next version after: {times}; "
+            f"{self.faults} faults, {self.recoveries} recoveries, "
+            f"next version after: {_both(self.p50_s, self.p95_s)}; "
+            f"longest pause between two versions: {_both(self.pause_p50_s, self.pause_p95_s)}, "
+            f"usually {_seconds(self.usual_gap_s)}; "
             f"{self.handed_out_again} units handed out again, {self.violations} violations"
         )
 
     def row(self, scenario: str) -> str:
         """A line under ``TABLE_HEAD``, in markdown."""
-        times = ["-" if seconds is None else f"{seconds:.1f} s" for seconds in (self.p50_s, self.p95_s)]
+        times = map(_seconds, (self.p50_s, self.p95_s, self.pause_p50_s, self.pause_p95_s))
         cells = [scenario, self.faults, self.recoveries, *times, self.handed_out_again, self.violations]
         return "| " + " | ".join(str(cell).replace("|", r"\|") for cell in cells) + " |"
+
+
+def _seconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:.1f} s"
+
+
+def _both(p50_s: float | None, p95_s: float | None) -> str:
+    return "-" if p50_s is None else f"p50 {_seconds(p50_s)}, p95 {_seconds(p95_s)}"
 
 
 @dataclass(frozen=True)
@@ -77,6 +93,8 @@ class LabReport:
     images_per_s: float
     peers: tuple[PeerReport, ...]
     faults: tuple[FaultRecord, ...]
+    usual_gap_s: float | None
+    """Median time between two versions; None if there were no two."""
     handed_out_again: int
     """Units that were handed out anew because a peer or a leader was lost."""
     failures: tuple[str, ...]
@@ -95,11 +113,15 @@ class LabReport:
     def recovery(self) -> Recovery:
         """How the run went on after its faults."""
         times = sorted(f.recovered_s for f in self.faults if f.recovered_s is not None)
+        pauses = sorted(f.pause_s for f in self.faults if f.pause_s is not None)
         return Recovery(
             faults=len(self.faults),
             recoveries=len(times),
             p50_s=_percentile(times, 0.5),
             p95_s=_percentile(times, 0.95),
+            pause_p50_s=_percentile(pauses, 0.5),
+            pause_p95_s=_percentile(pauses, 0.95),
+            usual_gap_s=self.usual_gap_s,
             handed_out_again=self.handed_out_again,
             violations=len(self.failures),
         )
@@ -165,11 +187,11 @@ def _faults(faults: tuple[FaultRecord, ...], recovery: Recovery) -> list[str]:
         "",
         f"{recovery}.",
         "",
-        "| at | what | version | term | next version after |",
-        "|---|---|---|---|---|",
+        "| at | what | version | term | next version after | longest pause |",
+        "|---|---|---|---|---|---|",
         *(
             f"| {f.at_s:.0f} s | {f.what} | {f.version} | {f.term} | "
-            f"{f'{f.recovered_s:.1f} s' if f.recovered_s is not None else 'never'} |"
+            f"{'never' if f.recovered_s is None else _seconds(f.recovered_s)} | {_seconds(f.pause_s)} |"
             for f in faults
         ),
         "",

@@ -28,7 +28,8 @@ REPORT = LabReport(
     images=12_000,
     images_per_s=200.0,
     peers=(PeerReport("peer-1", "killed", 5, 4_000, "log"), PeerReport("peer-2", "left", 12, 8_000, "log")),
-    faults=(FaultRecord(30.0, "kill leader (peer-1)", 5, 1, 7.5),),
+    faults=(FaultRecord(30.0, "kill leader (peer-1)", 5, 1, 7.5, 8.2),),
+    usual_gap_s=1.1,
     handed_out_again=3,
     failures=(),
     interrupted=False,
@@ -43,7 +44,7 @@ def test_the_page_tells_peers_faults_and_picture() -> None:
     page = REPORT.as_markdown()
     assert page.startswith("# Lab kill-leader: everything held\n")
     assert "| peer-1 | killed | 5 | 4,000 |" in page
-    assert "| 30 s | kill leader (peer-1) | 5 | 1 | 7.5 s |" in page
+    assert "| 30 s | kill leader (peer-1) | 5 | 1 | 7.5 s | 8.2 s |" in page
     assert "](generated.png)" in page
     assert "Failures" not in page
 
@@ -52,7 +53,7 @@ def test_failures_come_first_and_a_version_that_never_came_is_told() -> None:
     failed = replace(REPORT, failures=("peer-2 ended unasked",), faults=(FaultRecord(30.0, "x", 5, 1),))
     page = failed.as_markdown()
     assert page.index("- peer-2 ended unasked") < page.index("## Peers")
-    assert "| never |" in page
+    assert "| never | - |" in page
 
 
 def test_a_lab_without_a_scenario_has_no_name_and_one_of_a_thing_is_singular() -> None:
@@ -79,6 +80,9 @@ def test_the_json_says_whether_it_passed() -> None:
         "recoveries": 1,
         "p50_s": 7.5,
         "p95_s": 7.5,
+        "pause_p50_s": 8.2,
+        "pause_p95_s": 8.2,
+        "usual_gap_s": 1.1,
         "handed_out_again": 3,
         "violations": 0,
     }
@@ -120,8 +124,11 @@ def test_percentiles_are_times_that_were_measured() -> None:
 
 
 def test_a_lab_is_a_row_of_a_table() -> None:
-    assert REPORT.recovery.row("kill-leader") == "| kill-leader | 1 | 1 | 7.5 s | 7.5 s | 3 | 0 |"
-    assert replace(REPORT, faults=()).recovery.row("a|b") == r"| a\|b | 0 | 0 | - | - | 3 | 0 |"
+    assert (
+        REPORT.recovery.row("kill-leader")
+        == "| kill-leader | 1 | 1 | 7.5 s | 7.5 s | 8.2 s | 8.2 s | 3 | 0 |"
+    )
+    assert replace(REPORT, faults=()).recovery.row("a|b") == r"| a\|b | 0 | 0 | - | - | - | - | 3 | 0 |"
     columns = {line.replace(r"\|", "").count("|") for line in TABLE_HEAD.splitlines()}
     assert columns == {REPORT.recovery.row("x").count("|")}
 
