@@ -9,7 +9,7 @@ from pathlib import Path
 
 from p2pgan.errors import ConfigError
 from p2pgan.journal import VersionEntry, read_entries
-from p2pgan.lab.journals import read_units
+from p2pgan.lab.journals import images_redone, read_trained, read_units
 from p2pgan.lab.lab import Lab
 from p2pgan.lab.pauses import longest_pauses, usual_gap, version_times
 from p2pgan.lab.plots import UnitPoint, draw_losses
@@ -61,6 +61,10 @@ def collect(lab: Lab) -> LabReport:
         faults=tuple(faults),
         usual_gap_s=usual_gap(times),
         handed_out_again=database.handed_out_again(run.id),
+        images_redone=images_redone(
+            history,
+            [work for p in processes if p.name not in damaged for work in read_trained(p.journal, run.name)],
+        ),
         failures=tuple(failures),
         interrupted=lab.interrupted,
         picture=_if_there(out / "generated.png"),

@@ -29,7 +29,7 @@ class PeerReport:
 
 TABLE_HEAD = (
     "| scenario | faults | recoveries | next version: p50 | p95 | longest pause: p50 | p95 "
-    "| units handed out again | violations |\n"
+    "| images trained again | violations |\n"
     "|---|---|---|---|---|---|---|---|---|"
 )
 
@@ -50,6 +50,8 @@ class Recovery:
     usual_gap_s: float | None
     """Time between two versions as it mostly was."""
     handed_out_again: int
+    images_redone: int
+    """Trained more than once because what a peer had learned of them got lost."""
     violations: int
 
     def __str__(self) -> str:
@@ -58,13 +60,15 @@ class Recovery:
             f"next version after: {_both(self.p50_s, self.p95_s)}; "
             f"longest pause between two versions: {_both(self.pause_p50_s, self.pause_p95_s)}, "
             f"usually {_seconds(self.usual_gap_s)}; "
-            f"{self.handed_out_again} units handed out again, {self.violations} violations"
+            f"{self.handed_out_again} units handed out again, {self.images_redone:,} images trained again, "
+            f"{self.violations} violations"
         )
 
     def row(self, scenario: str) -> str:
         """A line under ``TABLE_HEAD``, in markdown."""
         times = map(_seconds, (self.p50_s, self.p95_s, self.pause_p50_s, self.pause_p95_s))
-        cells = [scenario, self.faults, self.recoveries, *times, self.handed_out_again, self.violations]
+        redone = f"{self.images_redone:,}"
+        cells = [scenario, self.faults, self.recoveries, *times, redone, self.violations]
         return "| " + " | ".join(str(cell).replace("|", r"\|") for cell in cells) + " |"
 
 
@@ -97,6 +101,8 @@ class LabReport:
     """Median time between two versions; None if there were no two."""
     handed_out_again: int
     """Units that were handed out anew because a peer or a leader was lost."""
+    images_redone: int
+    """Of all images trained, those beyond the ones that count."""
     failures: tuple[str, ...]
     interrupted: bool
     """Ctrl-C ended it early."""
@@ -123,6 +129,7 @@ class LabReport:
             pause_p95_s=_percentile(pauses, 0.95),
             usual_gap_s=self.usual_gap_s,
             handed_out_again=self.handed_out_again,
+            images_redone=self.images_redone,
             violations=len(self.failures),
         )
 

@@ -31,6 +31,7 @@ REPORT = LabReport(
     faults=(FaultRecord(30.0, "kill leader (peer-1)", 5, 1, 7.5, 8.2),),
     usual_gap_s=1.1,
     handed_out_again=3,
+    images_redone=1200,
     failures=(),
     interrupted=False,
     picture="out/generated.png",
@@ -84,6 +85,7 @@ def test_the_json_says_whether_it_passed() -> None:
         "pause_p95_s": 8.2,
         "usual_gap_s": 1.1,
         "handed_out_again": 3,
+        "images_redone": 1200,
         "violations": 0,
     }
     assert json.loads(replace(REPORT, failures=("x",)).as_json())["passed"] is False
@@ -126,9 +128,9 @@ def test_percentiles_are_times_that_were_measured() -> None:
 def test_a_lab_is_a_row_of_a_table() -> None:
     assert (
         REPORT.recovery.row("kill-leader")
-        == "| kill-leader | 1 | 1 | 7.5 s | 7.5 s | 8.2 s | 8.2 s | 3 | 0 |"
+        == "| kill-leader | 1 | 1 | 7.5 s | 7.5 s | 8.2 s | 8.2 s | 1,200 | 0 |"
     )
-    assert replace(REPORT, faults=()).recovery.row("a|b") == r"| a\|b | 0 | 0 | - | - | - | - | 3 | 0 |"
+    assert replace(REPORT, faults=()).recovery.row("a|b") == r"| a\|b | 0 | 0 | - | - | - | - | 1,200 | 0 |"
     columns = {line.replace(r"\|", "").count("|") for line in TABLE_HEAD.splitlines()}
     assert columns == {REPORT.recovery.row("x").count("|")}
 
