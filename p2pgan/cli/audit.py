@@ -14,7 +14,9 @@ from p2pgan.protocol.texts import printable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from p2pgan.peer.stored import Decoder
     from p2pgan.protocol.ids import VersionRecord
+    from p2pgan.rendezvous import RunRow
 
 
 def audit(
@@ -31,9 +33,9 @@ def audit(
     """Check the history of a run: one line for each problem, and exit code 1 if there is one.
 
     Versions follow on each other without a gap or a fork, no image of an epoch counts twice or never,
-    what is marked as done is in committed weights, and the newest weights are those the run says it has,
-    stored undamaged. With journals, which are only read, peers that applied the same round had the same
-    weights, and the journals themselves are sound.
+    what is marked as done is in committed weights, and the newest weights are those the run says it has:
+    stored undamaged, of its networks, finite, and what their digest names. With journals, which are only
+    read, peers that applied the same round had the same weights, and the journals themselves are sound.
 
     Example: p2pgan audit --rendezvous embedded:class --journal ~/.local/state/p2pgan/ada
     """
@@ -43,15 +45,29 @@ def audit(
     with open_rendezvous(rendezvous) as database:
         row = database.find_run(run)
         journals, problems = _read_journals(paths, row.name)
-        history, found = audit_run(database, row, journals)
+        decode, unchecked = _decoder(row)
+        history, found = audit_run(database, row, journals, decode)
     problems = list(dict.fromkeys([*problems, *found]))
     for problem in problems:
         typer.echo(printable(problem))
     for name, ahead in _ahead(history, journals).items():
         typer.echo(f"note: {name} had {ahead} versions at its end that are not committed (yet)")
+    if unchecked is not None:
+        typer.echo(f"note: the numbers in the weights were not looked at: {printable(unchecked)}")
     if problems:
         raise typer.Exit(1)
     typer.echo(f"{printable(row.name)}: {len(history)} versions and {len(journals)} journals, no problem")
+
+
+def _decoder(row: RunRow) -> tuple[Decoder | None, str | None]:
+    """What looks at the numbers in the weights, or why nothing can."""
+    from p2pgan.errors import ConfigError
+    from p2pgan.peer.stored import decoder_of
+
+    try:
+        return decoder_of(row), None
+    except ConfigError as error:
+        return None, str(error)
 
 
 def _read_journals(paths: Sequence[Path], run: str) -> tuple[dict[str, Sequence[VersionRecord]], list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,9 +16,13 @@ from p2pgan.gan.models import build
 from p2pgan.peer.config import stored_config
 from p2pgan.peer.outer import outer_of
 from p2pgan.peer.snapshot import decode_snapshot
+from p2pgan.protocol.ids import SnapshotManifest
 from p2pgan.rendezvous import Rendezvous, RunRow, open_rendezvous
 
 log = logging.getLogger(__name__)
+
+Decoder = Callable[[SnapshotManifest, bytes], tuple[Tensor, Tensor, Tensor]]
+"""From a snapshot's bytes to weights, averaged generator and the outer optimizer's state."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +101,21 @@ def _thinned(versions: Sequence[int], most: int) -> Sequence[int]:
     return [versions[index * (len(versions) - 1) // (most - 1)] for index in range(most)]
 
 
+def decoder_of(row: RunRow) -> Decoder:
+    """Makes weights of the bytes of any version of a run, and raises WeightsError for what is none.
+
+    Raises:
+        ConfigError: the run's networks are somebody's own, or its configuration another release's.
+    """
+    stored = stored_config(row.config)
+    layout = layout_of(*build(stored.gan.model, stored.gan.seed))
+    memory = outer_of(stored, layout).memory
+    return lambda manifest, blob: decode_snapshot(layout, manifest, blob, memory)
+
+
 def _read(rendezvous: Rendezvous, row: RunRow, version: int | None) -> StoredGenerator:
     manifest = rendezvous.read_manifest(row.id, version)
     blob = b"".join(rendezvous.read_chunks(row.id, manifest.chunks))
-    stored = stored_config(row.config)
-    config = stored.gan
-    layout = layout_of(*build(config.model, config.seed))
-    _, ema, _ = decode_snapshot(layout, manifest, blob, outer_of(stored, layout).memory)
+    _, ema, _ = decoder_of(row)(manifest, blob)
+    config = stored_config(row.config).gan
     return StoredGenerator(row.name, manifest.version, manifest.digest, manifest.images, config, ema)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from p2pgan.errors import WeightsError
 from p2pgan.protocol.history import agreement_problems, chain_problems, count_problems, progress_problems
@@ -11,13 +11,20 @@ from p2pgan.protocol.texts import counted
 from p2pgan.rendezvous.postgres import Rendezvous
 from p2pgan.rendezvous.rows import Progress, RunRow
 
+Decode = Callable[[SnapshotManifest, bytes], object]
+"""What makes weights of a snapshot's bytes. Raises WeightsError if they are none of the run's."""
+
 
 def audit_run(
-    database: Rendezvous, row: RunRow, applied_by: Mapping[str, Sequence[VersionRecord]]
+    database: Rendezvous,
+    row: RunRow,
+    applied_by: Mapping[str, Sequence[VersionRecord]],
+    decode: Decode | None = None,
 ) -> tuple[Sequence[VersionRecord], list[str]]:
     """The committed history, and all that is wrong with it; one line for each problem.
 
-    ``applied_by`` has every version that each peer ever applied, as its journal says.
+    ``applied_by`` has every version that each peer ever applied, as its journal says. With ``decode``
+    the numbers in the newest weights are looked at too, not only whether their bytes are there.
     """
     problems = []
     genesis = None
@@ -28,7 +35,7 @@ def audit_run(
     try:
         history, progress = _settled(database, row.id)
     except WeightsError as error:
-        return (), [*problems, str(error), *_damage(database, row.id)]
+        return (), [*problems, str(error), *_damage(database, row.id, None, decode)]
     images = row.dataset["count"]
     applied = [("the rendezvous", record) for record in history]
     applied += [(name, record) for name, records in applied_by.items() for record in records]
@@ -40,7 +47,7 @@ def audit_run(
         *progress_problems(history, images, {e.epoch: e.done for e in progress.epochs}),
         *agreement_problems(applied),
         *(_head_problems(progress, newest) if newest else ()),
-        *_damage(database, row.id, progress.version),
+        *_damage(database, row.id, progress.version, decode),
     ]
 
 
@@ -69,18 +76,23 @@ def _head_problems(head: Progress, newest: VersionRecord | SnapshotManifest) -> 
     return problems
 
 
-def _damage(database: Rendezvous, run_id: int, version: int | None = None) -> list[str]:
+def _damage(database: Rendezvous, run_id: int, version: int | None, decode: Decode | None) -> list[str]:
     """Reads the newest weights once, chunk by chunk; they should be those of ``version``, if it is known."""
     try:
         manifest = database.read_manifest(run_id)
     except WeightsError as error:
         return [str(error)]
     try:
-        length = sum(len(chunk) for chunk in database.read_chunks(run_id, manifest.chunks))
+        blob = b"".join(database.read_chunks(run_id, manifest.chunks))
     except WeightsError as error:
         return [f"version {manifest.version}: {error}"]
-    if length != manifest.length:
-        return [f"version {manifest.version} has {length} bytes, not {manifest.length}"]
+    if len(blob) != manifest.length:
+        return [f"version {manifest.version} has {len(blob)} bytes, not {manifest.length}"]
+    if decode is not None:
+        try:
+            decode(manifest, blob)
+        except WeightsError as error:
+            return [str(error)]
     if version is not None and manifest.version < version:
         return [f"the newest weights that are stored are version {manifest.version}, not {version}"]
     return []

@@ -2,16 +2,82 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import psycopg
 import pytest
+import torch
 
+from p2pgan.averaging.digest import chunk, vector_digest
 from p2pgan.cli.main import run
+from p2pgan.gan.config import GanConfig
+from p2pgan.gan.models import layout_for
 from p2pgan.journal import Journal
-from p2pgan.protocol.ids import Span, VersionRecord
-from tests.contract.rendezvous.scenes import UNIT, Scene
+from p2pgan.peer.snapshot import encode_snapshot, name_snapshot
+from p2pgan.protocol.ids import SnapshotManifest, Span, VersionRecord
+from p2pgan.rendezvous import Rendezvous
+from tests.contract.rendezvous.scenes import IMAGES, UNIT, Scene, registration
+
+GAN = {"model": {"name": "mlp", "latent_dim": 8}}
+LAYOUT = layout_for(GanConfig.model_validate(GAN).model)
+_numbers = itertools.count()
+
+
+@dataclass
+class Trained(Scene):
+    """A run whose versions are weights of real networks."""
+
+    wrong: float | None = None
+    """What one number of the versions to come is, where it should be another."""
+
+    def record(self, *contributions: tuple[str, Span], digest: str = "") -> VersionRecord:
+        weights = self.weights(len(self.records) + 1)
+        return super().record(*contributions, digest=digest or vector_digest(weights))
+
+    def snapshot(self, record: VersionRecord) -> tuple[SnapshotManifest, list[tuple[str, bytes]]]:
+        return as_stored(self.weights(record.version), record.version, record.digest, record.images)
+
+    def weights(self, version: int) -> torch.Tensor:
+        theta = torch.full((LAYOUT.size,), version / 100)
+        if self.wrong is not None:
+            theta[7] = self.wrong
+        return theta
+
+
+def as_stored(
+    theta: torch.Tensor, version: int, digest: str, images: int
+) -> tuple[SnapshotManifest, list[tuple[str, bytes]]]:
+    blob = encode_snapshot(theta, theta[LAYOUT.slice_of("G")])
+    manifest = name_snapshot(LAYOUT, digest, blob, version, images)
+    return manifest, list(zip(manifest.chunks, map(bytes, chunk(blob)), strict=True))
+
+
+def open_trained(rendezvous: Rendezvous, gan: dict[str, object]) -> Trained:
+    """A run with peers A and B; A holds the pen in term 1."""
+    first = torch.zeros(LAYOUT.size)
+    manifest, chunks = as_stored(first, 0, vector_digest(first), 0)
+    made = rendezvous.create_run(
+        name=f"audited-{next(_numbers)}",
+        config={"gan": gan},
+        dataset={"count": IMAGES, "resolution": 32, "digest": "d" * 64},
+        schema_hash=LAYOUT.schema_hash,
+        unit_images=UNIT,
+        seed_manifest=manifest,
+        chunks=chunks,
+    )
+    for peer in "AB":
+        rendezvous.register_peer(made.id, registration(peer))
+    assert rendezvous.acquire_lease(made.id, "A", 3600) is not None
+    return Trained(rendezvous, made)
+
+
+@pytest.fixture
+def scene(rendezvous: Rendezvous) -> Trained:
+    return open_trained(rendezvous, GAN)
 
 
 @pytest.fixture
@@ -81,6 +147,42 @@ def test_damaged_weights_are_found(
         database.execute("update p2pgan.chunks set data = 'x' where run_id = %s", (scene.run.id,))
     assert audit(server, scene) == 1
     assert "is damaged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_committed_weights_that_are_not_finite_are_found(
+    server: str, scene: Trained, capsys: pytest.CaptureFixture[str], number: float
+) -> None:
+    scene.wrong = number
+    assert scene.commit(scene.record(("A", Span(0, 0, 0, UNIT)))).committed
+    assert audit(server, scene) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("the weights of version 1 are not valid: ")
+    assert "not finite" in line
+
+
+def test_committed_weights_that_are_not_what_their_digest_names_are_found(
+    server: str, scene: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each chunk is what its name says: it is other weights that were stored."""
+    record = scene.record(("A", Span(0, 0, 0, UNIT)))
+    scene.wrong = 1.5
+    assert scene.commit(record).committed
+    assert audit(server, scene) == 1
+    assert capsys.readouterr().out == "the weights of version 1 are not those its digest names\n"
+
+
+def test_weights_of_an_own_net_are_audited_but_for_their_numbers(
+    server: str, rendezvous: Rendezvous, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = open_trained(rendezvous, {"model": {"name": f"Pair@{'a' * 64}"}})
+    assert own.commit(own.record(("A", Span(0, 0, 0, UNIT)))).committed
+    assert audit(server, own) == 0
+    note, verdict = capsys.readouterr().out.splitlines()
+    assert note.startswith(
+        "note: the numbers in the weights were not looked at: the net Pair is somebody's own"
+    )
+    assert verdict.endswith("1 versions and 0 journals, no problem")
 
 
 def test_a_missing_journal_is_said_in_one_line(
