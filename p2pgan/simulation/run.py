@@ -6,6 +6,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
+from traceback import extract_tb
 
 from p2pgan.protocol.config import ProtocolConfig
 from p2pgan.simulation.faults import MENDED_S, Faults
@@ -83,9 +85,9 @@ def simulate(scenario: Scenario, config: ProtocolConfig = CONFIG, quiet_s: float
     try:
         with _collector_at_rest():
             _run(world, swarm, scenario, quiet_s)
-    except (AssertionError, KeyError, IndexError) as error:
-        # The state machine asserts what must be so: that it is not is a violation like any other.
-        world.violated(SOUND, f"{type(error).__name__}: {error}")
+    except Exception as error:
+        # Whatever the state machine raises would have ended a real peer: a violation like any other.
+        world.violated(SOUND, f"{type(error).__name__}: {error} ({_place_of(error)})")
     return Outcome(
         seed=scenario.seed,
         peers=len(scenario.peers),
@@ -100,6 +102,12 @@ def simulate(scenario: Scenario, config: ProtocolConfig = CONFIG, quiet_s: float
         violations=tuple(world.violations),
         trace=tuple(world.trace),
     )
+
+
+def _place_of(error: Exception) -> str:
+    """Where it was raised."""
+    last = extract_tb(error.__traceback__)[-1]
+    return f"{Path(last.filename).name}, line {last.lineno}"
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from p2pgan.errors import ConfigError
+from p2pgan.protocol.plans import Planner
 from p2pgan.simulation.draw import draw_scenario
 from p2pgan.simulation.run import Outcome, simulate
 from p2pgan.simulation.scenario import (
@@ -160,3 +161,15 @@ def test_what_is_no_scenario_is_refused_in_one_line(text: str, reason: str) -> N
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read_scenario(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("error", [AttributeError, ValueError, ZeroDivisionError])
+def test_whatever_a_state_machine_raises_is_a_violation_with_its_place(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def broken(self: Planner) -> None:
+        raise error("out of order")
+
+    monkeypatch.setattr(Planner, "next_plan", broken)
+    (violation,) = simulate(Scenario(seed=1, peers=TRIO, faults_until=10.0)).violations
+    assert re.search(rf"sound: {error.__name__}: out of order \(test_scenarios.py, line \d+\)$", violation)
