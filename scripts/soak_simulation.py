@@ -14,15 +14,14 @@ from functools import partial
 from multiprocessing import get_context
 
 from p2pgan.simulation.draw import draw_scenario
-from p2pgan.simulation.run import CONFIG, GRADIENTS, Outcome, simulate
+from p2pgan.simulation.run import CONFIGS, Outcome, simulate
+from p2pgan.simulation.scenario import Sync
 
-SETTINGS = {"deltas": CONFIG, "gradients": GRADIENTS}
 
-
-def run_seed(seed: int, sync: str) -> tuple[Outcome, float]:
+def run_seed(seed: int, sync: Sync) -> tuple[Outcome, float]:
     """The outcome without its trace, which is long, and the seconds it took."""
     began = time.process_time()
-    outcome = simulate(draw_scenario(seed), SETTINGS[sync])
+    outcome = simulate(draw_scenario(seed, sync=sync))
     return Outcome(**{**vars(outcome), "trace": ()}), time.process_time() - began
 
 
@@ -32,7 +31,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--seeds", type=int, default=10_000, help="how many")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--sync", choices=SETTINGS, default="deltas", help="what the peers average")
+    parser.add_argument("--sync", choices=CONFIGS, default="deltas", help="what the peers average")
     arguments = parser.parse_args()
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     failed, versions, spent, began = [], 0, 0.0, time.monotonic()
@@ -43,7 +42,8 @@ def main() -> int:
             spent += seconds
             if outcome.violations:
                 failed.append(outcome.seed)
-                print(f"p2pgan simulate --seed {outcome.seed}: {'; '.join(outcome.violations)}", flush=True)
+                replay = f"p2pgan simulate --sync {arguments.sync} --seed {outcome.seed}"
+                print(f"{replay}: {'; '.join(outcome.violations)}", flush=True)
     print(
         f"{len(seeds)} seeds in {time.monotonic() - began:.0f} s ({spent:.0f} s of processor time), "
         f"{versions} versions committed, {len(failed)} seeds failed: {failed or 'none'}"

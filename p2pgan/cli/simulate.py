@@ -14,7 +14,7 @@ from p2pgan.errors import ConfigError
 
 if TYPE_CHECKING:
     from p2pgan.simulation.run import Outcome
-    from p2pgan.simulation.scenario import Scenario
+    from p2pgan.simulation.scenario import Scenario, Sync
 
 LAST_LINES = 40
 """Of the trace, printed when a simulation failed."""
@@ -32,6 +32,9 @@ def simulate(
     ] = None,
     loss: Annotated[
         float | None, typer.Option("--loss", min=0, max=0.9, help="Share of messages that get lost.")
+    ] = None,
+    sync: Annotated[
+        str | None, typer.Option("--sync", metavar="MODE", help="What is averaged: deltas or gradients.")
     ] = None,
     scenario: Annotated[
         Path | None,
@@ -56,9 +59,14 @@ def simulate(
 
     if scenario is None:
         drawn = draw_scenario(
-            1 if seed is None else seed, peers=peers, rounds=rounds or 0, churn=churn, loss=loss
+            1 if seed is None else seed,
+            peers=peers,
+            rounds=rounds or 0,
+            churn=churn,
+            loss=loss,
+            sync=_sync(sync),
         )
-    elif any(value is not None for value in (peers, rounds, seed, churn, loss)):
+    elif any(value is not None for value in (peers, rounds, seed, churn, loss, sync)):
         raise ConfigError("--scenario says everything: leave out the other flags")
     else:
         drawn = read_scenario(scenario)
@@ -70,6 +78,16 @@ def simulate(
         _print(outcome, shortest, trace)
     if outcome.violations:
         raise typer.Exit(1)
+
+
+def _sync(name: str | None) -> Sync:
+    match name:
+        case None | "deltas":
+            return "deltas"
+        case "gradients":
+            return "gradients"
+        case _:
+            raise ConfigError(f"--sync {name} is unknown; choose deltas or gradients")
 
 
 def _print_json(outcome: Outcome, shortest: Scenario | None) -> None:

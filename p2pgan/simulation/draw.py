@@ -21,6 +21,7 @@ from p2pgan.simulation.scenario import (
     Scenario,
     SlowLink,
     SlowPeer,
+    Sync,
     Weather,
 )
 
@@ -44,6 +45,7 @@ def draw_scenario(
     rounds: int = 0,
     churn: float | None = None,
     loss: float | None = None,
+    sync: Sync = "deltas",
 ) -> Scenario:
     """Peers and faults of a seed.
 
@@ -59,7 +61,13 @@ def draw_scenario(
     else:
         faults = _Drawer(random, [p.name for p in setups], until).churn(churn or 0.0)
     return Scenario(
-        seed=seed, peers=setups, faults=tuple(faults), faults_until=until, rounds=rounds, loss=loss or 0.0
+        seed=seed,
+        peers=setups,
+        faults=tuple(faults),
+        faults_until=until,
+        rounds=rounds,
+        loss=loss or 0.0,
+        sync=sync,
     )
 
 

@@ -66,13 +66,18 @@ class Outcome:
     trace: tuple[str, ...]
 
 
-def simulate(scenario: Scenario, config: ProtocolConfig = CONFIG, quiet_s: float = QUIET_S) -> Outcome:
+CONFIGS = {"deltas": CONFIG, "gradients": GRADIENTS}
+
+
+def simulate(scenario: Scenario, config: ProtocolConfig | None = None, quiet_s: float = QUIET_S) -> Outcome:
     """Run a scenario. The same scenario gives the same outcome, to the last line of the trace.
+
+    ``config`` is the run's, by default a small one of the scenario's ``sync``.
 
     ``quiet_s`` is how long everyone has to agree and go on at the end; if it is too short for
     ``SETTLED_VERSIONS``, only the invariants and the rounds of the scenario count.
     """
-    world = World(scenario.seed, config, scenario.loss)
+    world = World(scenario.seed, config or CONFIGS[scenario.sync], scenario.loss)
     swarm: dict[str, SimulatedPeer] = {}
     for setup in scenario.peers:
         peer = SimulatedPeer(world, setup, swarm)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import yaml
@@ -17,6 +17,7 @@ LEADER = "leader"
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Sync = Literal["deltas", "gradients"]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
@@ -180,6 +181,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     """The simulation goes on until so many are committed, at least until ``faults_until``."""
     loss: Share = 0.0
     """Of all messages, all the time."""
+    sync: Sync = "deltas"
+    """What the peers average."""
 
     @property
     def everyone_meets(self) -> bool:

@@ -20,7 +20,7 @@ from p2pgan.simulation import transfers
 from p2pgan.simulation.draw import draw_scenario
 from p2pgan.simulation.invariants import ALL_OR_NOTHING, EXACTLY_ONCE, ONE_PEN, SOUND
 from p2pgan.simulation.rendezvous import ModelRendezvous
-from p2pgan.simulation.run import GRADIENTS, simulate
+from p2pgan.simulation.run import simulate
 from p2pgan.simulation.vectors import Result, SymbolicVectors
 from p2pgan.simulation.world import symbol
 
@@ -245,7 +245,7 @@ def test_gradients_of_weights_that_are_gone_are_caught(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Member, "_kept", careless)
 
-    assert any(simulate(draw_scenario(seed), GRADIENTS).violations for seed in range(SEEDS))
+    assert any(simulate(draw_scenario(seed, sync="gradients")).violations for seed in range(SEEDS))
 
 
 def _breaks(seed: int, invariant: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from p2pgan.errors import ConfigError
 from p2pgan.protocol.plans import Planner
 from p2pgan.simulation.draw import draw_scenario
-from p2pgan.simulation.run import Outcome, simulate
+from p2pgan.simulation.run import GRADIENTS, Outcome, simulate
 from p2pgan.simulation.scenario import (
     LEADER,
     Crash,
@@ -43,6 +43,14 @@ def test_a_drawn_scenario_comes_back_from_its_file(tmp_path: Path) -> None:
 def test_a_scenario_from_a_file_replays_the_drawn_one_exactly() -> None:
     scenario = draw_scenario(5)
     assert simulate(parse_scenario(as_yaml(scenario))) == simulate(scenario)
+
+
+def test_a_round_for_each_step_replays_from_its_file_too() -> None:
+    scenario = draw_scenario(5, sync="gradients")
+    read = parse_scenario(as_yaml(scenario))
+    assert read == scenario
+    assert simulate(read) == simulate(scenario, GRADIENTS)
+    assert simulate(read).trace != simulate(draw_scenario(5)).trace
 
 
 def test_all_kinds_of_faults_are_drawn() -> None:

@@ -9,7 +9,8 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from p2pgan.simulation.draw import draw_scenario
-from p2pgan.simulation.run import GRADIENTS, Outcome, simulate
+from p2pgan.simulation.run import Outcome, simulate
+from p2pgan.simulation.scenario import Sync
 
 SEEDS = 1000
 BLOCK = 100
@@ -22,7 +23,7 @@ def run_seed(seed: int) -> Outcome:
 
 
 def run_gradients_seed(seed: int) -> Outcome:
-    return simulate(draw_scenario(seed), GRADIENTS)
+    return simulate(draw_scenario(seed, sync="gradients"))
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +34,9 @@ def pool():
         yield executor
 
 
-def failure(outcome: Outcome) -> str:
+def failure(outcome: Outcome, sync: Sync = "deltas") -> str:
     lines = "\n".join(outcome.trace[-60:])
-    replay = f"p2pgan simulate --seed {outcome.seed}"
+    replay = f"p2pgan simulate --sync {sync} --seed {outcome.seed}"
     return f"seed {outcome.seed}: {'; '.join(outcome.violations)}\nreplay: {replay}\n{lines}"
 
 
@@ -54,7 +55,7 @@ def test_no_seed_breaks_an_invariant(pool: ProcessPoolExecutor, first: int) -> N
 def test_no_seed_breaks_an_invariant_with_a_round_for_each_step(pool: ProcessPoolExecutor) -> None:
     outcomes = list(pool.map(run_gradients_seed, range(BLOCK), chunksize=10))
 
-    broken = [failure(o) for o in outcomes if o.violations]
+    broken = [failure(o, "gradients") for o in outcomes if o.violations]
     assert not broken, "\n\n".join(broken)
     assert min(o.committed for o in outcomes) >= 5
 

@@ -26,6 +26,14 @@ def test_json_has_the_outcome_and_no_scenario(capsys: pytest.CaptureFixture[str]
     assert printed["violations"] == [] and printed["shortest"] is None and printed["committed"] >= 5
 
 
+def test_a_round_for_each_step_is_simulated_too(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["simulate", "--peers", "2", "--rounds", "5", "--churn", "0", "--json"]
+    assert run([*flags, "--sync", "gradients"]) == 0
+    steps = json.loads(capsys.readouterr().out)
+    assert run(flags) == 0
+    assert steps["committed"] > json.loads(capsys.readouterr().out)["committed"]
+
+
 def test_a_violation_ends_with_a_scenario_that_replays(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -42,3 +50,8 @@ def test_a_violation_ends_with_a_scenario_that_replays(
 def test_a_scenario_takes_no_other_flags(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["simulate", "--scenario", "x.yaml", "--seed", "1"]) == 2
     assert "leave out the other flags" in capsys.readouterr().err
+
+
+def test_an_unknown_way_to_average_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["simulate", "--sync", "gossip"]) == 2
+    assert "--sync gossip is unknown; choose deltas or gradients" in capsys.readouterr().err
