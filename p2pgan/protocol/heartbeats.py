@@ -25,12 +25,11 @@ class Heartbeats:
         """This peer has weights to go on from."""
         self._lost = False
 
-    def term_changed(self) -> None:
-        """A new leader may have other weights."""
-        self._behind_since = None
-
     def compare_with_leader(self) -> None:
-        """Behind its leader for too long, or on other weights, a peer fetches a snapshot."""
+        """Behind its leader for too long, or on other weights, a peer fetches a snapshot.
+
+        The time goes on when the leader changes: it changes often where each commit hands over the pen.
+        """
         core = self._core
         view = core.peers.get(core.leader or "")
         beat = view.beat if view is not None else None

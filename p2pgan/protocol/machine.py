@@ -96,7 +96,6 @@ class Machine:
         if self.core.term != self._seen_term:
             self._seen_term = self.core.term
             self.member.term_changed()
-            self.heartbeats.term_changed()
         if self.leadership.is_leader:
             self.leading.step()
         if core.leaving and not core.finished:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from p2pgan.simulation.draw import draw_scenario
-from p2pgan.simulation.run import Outcome, simulate
+from p2pgan.simulation.run import CONFIG, Outcome, simulate
 from p2pgan.simulation.scenario import Sync
 
 SEEDS = 1000
@@ -24,6 +25,10 @@ def run_seed(seed: int) -> Outcome:
 
 def run_gradients_seed(seed: int) -> Outcome:
     return simulate(draw_scenario(seed, sync="gradients"))
+
+
+def run_handed_over_seed(seed: int) -> Outcome:
+    return simulate(draw_scenario(seed), replace(CONFIG, rotate_every=1))
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +63,14 @@ def test_no_seed_breaks_an_invariant_with_a_round_for_each_step(pool: ProcessPoo
     broken = [failure(o, "gradients") for o in outcomes if o.violations]
     assert not broken, "\n\n".join(broken)
     assert min(o.committed for o in outcomes) >= 5
+
+
+def test_no_seed_breaks_an_invariant_when_each_commit_hands_over_the_pen(pool: ProcessPoolExecutor) -> None:
+    """Who is behind catches up although its leader changes every few seconds."""
+    outcomes = list(pool.map(run_handed_over_seed, range(BLOCK // 2), chunksize=5))
+
+    assert {o.seed: o.violations for o in outcomes if o.violations} == {}
+    assert min(o.terms for o in outcomes) >= 10
 
 
 def lost_races(outcome: Outcome) -> int:
