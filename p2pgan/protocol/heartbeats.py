@@ -106,4 +106,5 @@ class Heartbeats:
             offences=core.offences,
             uplink=core.uplink,
             losses=member.losses,
+            traffic=member.traffic,
         )

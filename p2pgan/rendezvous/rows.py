@@ -263,6 +263,15 @@ class SignalsShown(TypedDict):
     drift: float | None
 
 
+class TrafficShown(TypedDict):
+    """Bytes that one peer sent and received for a version."""
+
+    version: int
+    """The last one of which somebody told."""
+    sent: int
+    received: int
+
+
 class PeerStatus(TypedDict):
     """One peer in a status."""
 
@@ -283,6 +292,8 @@ class PeerStatus(TypedDict):
     """Whether it has answered a plan of this term: what is sent to it arrives."""
     signals: SignalsShown | None
     """Of the last version it contributed to."""
+    traffic: TrafficShown | None
+    """The same."""
 
 
 class StatusSnapshot(TypedDict):
@@ -302,6 +313,8 @@ class StatusSnapshot(TypedDict):
     peers: list[PeerStatus]
     signals: SignalsShown | None
     """Means over the images of the newest version."""
+    traffic: TrafficShown | None
+    """Means over its contributors."""
     best_version: int | None
     """The stored version with the lowest FID."""
     scores: list[ScoreShown]
