@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,33 @@ def test_a_run_is_seen_whole(watched: Watched, swarm: Swarm) -> None:
     page.locator(".cell.done").first.wait_for()
     page.locator(".events li.mark").first.wait_for()
     assert "G " in page.locator("figure .legend").first.inner_text()
+
+
+def test_score_bytes_and_health_are_tiles_and_curves_with_their_meaning(
+    watched: Watched, swarm: Swarm
+) -> None:
+    page = watched.open()
+    page.locator(".tile", has_text="Score (FID)").wait_for()
+    page.locator(".tile", has_text=re.compile(r"Bytes per round\d+(\.\d)? kB")).wait_for()
+    for title in (
+        "Score",
+        "Bytes per round",
+        "Mean sign of D",
+        "R1",
+        "Gradients",
+        "Diversity",
+        "Cosine",
+        "Drift",
+    ):
+        figure = page.locator(f"figure[aria-label^='{title}:']")
+        figure.locator("canvas").wait_for()
+        figure.locator(".legend", has_text=re.compile(r"\d")).wait_for()
+        assert len(figure.locator(".about").inner_text()) > 40
+    row(page, "two").locator("td[data-label='Bytes per round']", has_text="out").wait_for()
+    page.locator(".peers-drawn button", has_text="two").click()
+    page.locator("figure[aria-label^='Drift:'][data-lines='2']").wait_for()
+    page.locator("figure[aria-label^='Bytes per round:'][data-lines='4']").wait_for()
+    assert page.locator("figure[aria-label^='Score:']").get_attribute("data-lines") == "2", "nobody's own"
 
 
 def test_the_slider_changes_the_picture_and_keys_move_it(watched: Watched, swarm: Swarm) -> None:
@@ -119,6 +147,8 @@ def test_a_peer_has_its_own_page(watched: Watched, swarm: Swarm) -> None:
     row(page, "two").get_by_role("link").click()
     page.get_by_role("heading", name="two", exact=True).wait_for()
     page.locator(".legend", has_text="two").first.wait_for()
+    page.locator("figure[aria-label^='Drift:'] .legend", has_text="two").wait_for()
+    page.locator(".tile", has_text="Bytes per round").get_by_text("sent").wait_for()
     page.locator(".tile", has_text="with it").wait_for()
 
 

@@ -4,15 +4,10 @@ import uPlot from "./vendor/uplot/uPlot.esm.js";
 import { card, count, el, fine, isHere, say } from "./dom.js";
 import { KINDS } from "./events.js";
 import { ask, paced } from "./live.js";
+import { GROUPS } from "./plots.js";
 
 const MOST_PEERS = 6;
 const NEAR_PX = 7;
-const PLOTS = [
-  { title: "Losses", lines: [["loss_g", "G", "--g"], ["loss_d", "D", "--d"]] },
-  { title: "What D says", lines: [["d_real", "D(x)", "--real"], ["d_fake", "D(G(z))", "--fake"]], range: [0, 1] },
-  { title: "Images per second", lines: [["images_per_s", "images/s", "--speed"]], zero: true },
-  { title: "Seconds per round", lines: [["round_s", "round", "--round"]], zero: true, mean: true },
-];
 const SPANS = [["Whole run", 0], ["Last 1,000", 1000], ["Last 100", 100]];
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -23,6 +18,7 @@ export function curves(run, only = null) {
   let seen = "";
   let told = null;
   let names = new Map();
+  let bounds = [0, 1];
   const picked = new Set(only === null ? [] : [only]);
   const spans = el("div", { class: "choices", role: "group", "aria-label": "Part of the run" },
     ...SPANS.map(([text, recent]) => el("button", { type: "button", "data-recent": recent, onclick: () => zoom(0, null, recent) }, text)));
@@ -30,11 +26,12 @@ export function curves(run, only = null) {
   const chips = el("div", { class: "choices peers-drawn", role: "group", "aria-label": "Peers drawn beside the mean" });
   const key = el("p", { class: "key marks" }, ...Object.entries(KINDS).map(([kind, text]) => el("span", {}, el("i", { "data-kind": kind }), text)));
   const pointed = el("p", { class: "pointed", "aria-live": "polite" }, "");
-  const plots = PLOTS.map((plot) => plotted(plot));
+  const groups = GROUPS.map(({ title, plots }) => ({ title, plots: plots.map((plot) => plotted(plot)) }));
+  const plots = groups.flatMap((group) => group.plots);
   const none = el("p", { class: "hint" }, "Curves begin with the first version.");
   const node = card("Curves",
     el("div", { class: "filters" }, spans, zoomed), only === null ? chips : null, none,
-    pointed, el("div", { class: "plots" }, ...plots.map((plot) => plot.node)), key);
+    pointed, ...groups.flatMap((group) => [el("h3", {}, group.title), el("div", { class: "plots" }, ...group.plots.map((plot) => plot.node))]), key);
   point(null, []);
 
   function zoom(first, last, recent = 0) {
@@ -75,6 +72,8 @@ export function curves(run, only = null) {
     if (told === null) return;
     const empty = !told.mean.version?.length;
     none.hidden = !empty;
+    const versions = [told.mean, told.peers, told.scores].flatMap((rows) => rows.version ?? []);
+    bounds = versions.reduce(([low, high], version) => [Math.min(low, version), Math.max(high, version)], [Infinity, -Infinity]);
     for (const plot of plots) plot.draw(told);
   }
 
@@ -102,7 +101,9 @@ export function curves(run, only = null) {
   function plotted(plot) {
     const legend = el("p", { class: "legend" }, "");
     const place = el("div", { class: "plot" });
-    const box = el("figure", { role: "group", "aria-label": plot.title }, el("figcaption", {}, el("b", {}, plot.title), legend), place);
+    const about = el("p", { class: "hint about" }, plot.about);
+    const box = el("figure", { role: "group", "aria-label": plot.title }, el("figcaption", {}, el("b", {}, plot.title), legend), place, about);
+    const written = plot.said ?? fine;
     let chart = null;
     let shape = "";
     let table = [];
@@ -116,7 +117,7 @@ export function curves(run, only = null) {
         const value = at === null ? null : (index === null ? table[i + 1].findLast((each) => each !== null) : table[i + 1][at]);
         const dot = el("i", {});
         dot.style.background = tint;
-        return el("span", {}, dot, `${label} ${fine(value ?? null)}`);
+        return el("span", {}, dot, `${label} ${written(value ?? null)}`);
       }));
       if (index === null || at === null) return point(null, []);
       const version = table[0][at];
@@ -133,10 +134,10 @@ export function curves(run, only = null) {
         legend: { show: false },
         cursor: { sync: { key: "curves" }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
         scales: {
-          x: { time: false },
+          x: { time: false, range: () => (bounds[0] < bounds[1] ? bounds : [bounds[0] - 1, bounds[0] + 1]) },
           y: { range: plot.range ?? ((_, low, high) => (low === null ? [0, 1] : [plot.zero ? 0 : Math.min(0, low), (high || 1) * 1.08])) },
         },
-        axes: [{ ...axis, size: 26, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? count(tick) : "")) }, { ...axis, size: 44, values: (_, ticks) => ticks.map((tick) => (tick >= 10_000 ? `${tick / 1000}k` : String(+tick.toFixed(3)))) }],
+        axes: [{ ...axis, size: 26, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? count(tick) : "")) }, { ...axis, size: 44, values: (_, ticks) => ticks.map((tick) => (plot.said?.(tick) ?? (tick >= 10_000 ? `${tick / 1000}k` : String(+tick.toPrecision(3))))) }],
         series: [{}, ...series.map(([, label, tint, faint]) => ({ label, stroke: tint, width: faint ? 1 : 1.8, dash: faint === "dash" ? [4, 3] : undefined, spanGaps: true, points: { show: table[0].length < 3 } }))],
         hooks: {
           drawClear: [drawMarks],
@@ -168,11 +169,12 @@ export function curves(run, only = null) {
       ctx.restore();
     }
 
-    function gather({ mean, peers }) {
+    function gather(news) {
+      const mean = news[plot.rows ?? "mean"], peers = news.peers;
       const drawn = plot.mean ? [] : [...picked];
       series = plot.lines.map(([name, label, tint]) => [name, only === null || plot.mean ? label : `all ${label}`, colour(tint), ""]);
       const versions = new Set(mean.version ?? []);
-      (peers.version ?? []).forEach((version) => versions.add(version));
+      if (!plot.mean) (peers.version ?? []).forEach((version) => versions.add(version));
       const xs = [...versions].sort((a, b) => a - b);
       const place = new Map(xs.map((version, index) => [version, index]));
       const column = (rows, name, wanted) => {
@@ -195,7 +197,9 @@ export function curves(run, only = null) {
       if (chart?.over.matches(":active")) return;
       gather(news);
       marks = news.marks;
-      if (table[0].length === 0) return;
+      // Not every run is scored, or keeps images back: no picture of nothing.
+      box.hidden = !table.slice(1).some((column) => column.some((value) => value !== null));
+      if (box.hidden) return;
       const now = JSON.stringify([series, table[0].length < 3]);
       if (chart === null || now !== shape) {
         shape = now;
