@@ -68,7 +68,7 @@ def take(url: str, out: Path) -> None:
         _settled(page)
         page.locator("tbody th a").first.click()
         _settled(page, faces=False)
-        page.screenshot(path=out / "dashboard-peer.png")
+        page.screenshot(path=out / "dashboard-peer.png", full_page=True)
         browser.close()
 
 

@@ -112,6 +112,23 @@ def test_a_closer_look_at_curves_asks_for_that_part(watched: Watched, swarm: Swa
     page.get_by_role("button", name="Whole run").click()
 
 
+def test_a_curve_is_read_and_zoomed_by_keys_alone(watched: Watched, swarm: Swarm) -> None:
+    swarm.grow(3)
+    page = watched.open()
+    plot = page.locator("figure[aria-label^='Losses:'] .plot")
+    plot.locator("canvas").wait_for()
+    plot.focus()
+    page.keyboard.press("Home")
+    page.locator(".pointed", has_text=re.compile(r"^version 1\b")).wait_for()
+    page.keyboard.press("ArrowRight")
+    page.locator(".pointed", has_text=re.compile(r"^version 2\b")).wait_for()
+    with page.expect_request(lambda request: "/curves" in request.url and "last=" in request.url):
+        page.keyboard.press("+")
+    page.get_by_text(re.compile(r"^versions \d+ to \d+$")).wait_for()
+    page.keyboard.press("Escape")
+    page.locator("button[aria-pressed=true]", has_text="Whole run").wait_for()
+
+
 def test_a_hostile_name_is_text_everywhere(watched: Watched, swarm: Swarm) -> None:
     swarm.database.register_peer(swarm.run_id, registration("K" * 40, name=HOSTILE))
     swarm.database.write_event(swarm.run_id, "K" * 40, "<i>kind</i>", HOSTILE)
@@ -148,7 +165,7 @@ def test_a_peer_has_its_own_page(watched: Watched, swarm: Swarm) -> None:
     page.get_by_role("heading", name="two", exact=True).wait_for()
     page.locator(".legend", has_text="two").first.wait_for()
     page.locator("figure[aria-label^='Drift:'] .legend", has_text="two").wait_for()
-    page.locator(".tile", has_text="Bytes per round").get_by_text("sent").wait_for()
+    page.locator(".tile", has_text="Bytes per round").get_by_text("out").wait_for()
     page.locator(".tile", has_text="with it").wait_for()
 
 

@@ -33,7 +33,7 @@ export function tiles() {
       say(here.value, count(live.length));
       say(here.note, `of ${count(status.peers.length)} that ever came`);
       say(wire.value, bytes(status.traffic?.sent));
-      say(wire.note, status.traffic ? `sent by a peer; ${bytes(status.traffic.received)} came` : "nobody told yet");
+      say(wire.note, status.traffic ? `sent; ${bytes(status.traffic.received)} received` : "nobody told yet");
       const last = status.scores.at(-1);
       score.node.hidden = last === undefined;
       if (last !== undefined) {
