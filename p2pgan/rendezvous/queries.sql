@@ -291,19 +291,22 @@ select json_build_object(
                   from peer_metrics t where t.run_id = %(run_id)s and t.peer = shown.id and t.loss_g is not null
                   order by t.version desc limit 1) as told on true
               left join lateral (
-                  select json_build_object('version', t.version, 'sent', t.bytes_sent, 'received', t.bytes_received)
-                      as traffic
+                  -- Of its last version alone: a long history in which nobody told is not searched.
+                  select case when t.bytes_sent is not null then
+                             json_build_object('version', t.version, 'sent', t.bytes_sent, 'received', t.bytes_received)
+                         end as traffic
                   from peer_metrics t
-                  where t.run_id = %(run_id)s and t.peer = shown.id and t.bytes_sent is not null
+                  where t.run_id = %(run_id)s and t.peer = shown.id
                   order by t.version desc limit 1) as took on true), '[]'::json),
     'signals', (select json_build_object('version', t.version, 'loss_g', t.loss_g, 'loss_d', t.loss_d, 'd_real', t.d_real, 'd_fake', t.d_fake,
                        'sign_real', t.sign_real, 'sign_held_out', t.sign_held_out, 'r1', t.r1, 'grad_g', t.grad_g,
                        'grad_d', t.grad_d, 'diversity', t.diversity, 'cosine', t.cosine, 'drift', t.drift)
                 from metrics t where t.run_id = r.id and t.loss_g is not null order by t.version desc limit 1),
-    'traffic', (select json_build_object('version', t.version, 'sent', round(t.bytes_sent)::bigint,
-                                         'received', round(t.bytes_received)::bigint)
-                from metrics t where t.run_id = r.id and t.bytes_sent is not null
-                order by t.version desc limit 1),
+    'traffic', (select case when t.bytes_sent is not null then
+                           json_build_object('version', t.version, 'sent', round(t.bytes_sent)::bigint,
+                                             'received', round(t.bytes_received)::bigint)
+                       end
+                from metrics t where t.run_id = r.id order by t.version desc limit 1),
     'best_version', best_version(r.id),
     'scores', coalesce((select json_agg(json_build_object('version', version, 'fid', fid, 'floor', floor,
                                                           'images', images, 'extractor', extractor) order by version)

@@ -267,7 +267,6 @@ class TrafficShown(TypedDict):
     """Bytes that one peer sent and received for a version."""
 
     version: int
-    """The last one of which somebody told."""
     sent: int
     received: int
 
@@ -293,7 +292,7 @@ class PeerStatus(TypedDict):
     signals: SignalsShown | None
     """Of the last version it contributed to."""
     traffic: TrafficShown | None
-    """The same."""
+    """The same; None if it did not tell."""
 
 
 class StatusSnapshot(TypedDict):
@@ -314,7 +313,7 @@ class StatusSnapshot(TypedDict):
     signals: SignalsShown | None
     """Means over the images of the newest version."""
     traffic: TrafficShown | None
-    """Means over its contributors."""
+    """Of the newest version, as means over its contributors; None if nobody told."""
     best_version: int | None
     """The stored version with the lowest FID."""
     scores: list[ScoreShown]
