@@ -9,6 +9,7 @@ import { HEALTH, PROGRESS } from "./plots.js";
 
 const MOST_PEERS = 6;
 const NEAR_PX = 7;
+const STEEP = [0, 1, 10, 100, 1000, 10_000, 100_000];
 const SPANS = [["Whole run", 0], ["Last 1,000", 1000], ["Last 100", 100]];
 
 export function curves(run, only = null) {
@@ -113,8 +114,7 @@ export function curves(run, only = null) {
     let series = [];
     let marks = [];
 
-    // On a steep scale some lines have no number.
-    const ticked = (tick) => (tick === null ? "" : plot.said?.(tick) ?? (tick >= 10_000 ? `${tick / 1000}k` : String(+tick.toPrecision(3))));
+    const ticked = (tick) => plot.said?.(tick) ?? (tick >= 10_000 ? `${tick / 1000}k` : String(+tick.toPrecision(3)));
 
     function values(index) {
       const at = table[0]?.length ? (index ?? table[0].length - 1) : null;
@@ -143,7 +143,7 @@ export function curves(run, only = null) {
           x: { time: false, range: () => (bounds[0] < bounds[1] ? bounds : [bounds[0] - 1, bounds[0] + 1]) },
           y: { distr: plot.steep ? 4 : 1, range: plot.range ?? ((_, low, high) => (low === null ? [0, 1] : [plot.zero ? 0 : Math.min(0, low), (high || 1) * 1.08])) },
         },
-        axes: [{ ...axis, size: 26, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? count(tick) : "")) }, { ...axis, size: 44, values: (_, ticks) => ticks.map(ticked) }],
+        axes: [{ ...axis, size: 26, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? count(tick) : "")) }, { ...axis, size: 44, values: (_, ticks) => ticks.map(ticked), ...(plot.steep ? { filter: (_, ticks) => ticks, splits: (u) => STEEP.filter((tick) => tick <= u.scales.y.max) } : {}) }],
         series: [{}, ...series.map(([, label, tint, faint]) => ({ label, stroke: tint, width: faint ? 1 : 1.8, dash: faint === "dash" ? [4, 3] : undefined, spanGaps: true, points: { show: table[0].length < 3 } }))],
         hooks: {
           drawClear: [(u) => drawMarks(u, marks)],
