@@ -4,6 +4,9 @@ The environment variable ``P2PGAN_FAIL_AT`` holds the name of a moment, or the p
 may come to hold one while the peer runs. The process then sends itself SIGKILL; ``MOMENT:SIGSTOP``
 freezes it instead. Tests and labs set the variable for the peers they start, nobody else does;
 without it a moment passes unnoticed.
+
+In the same way ``P2PGAN_POISON`` is the path of a file: while it is there, this process poisons the
+rounds that it takes part in.
 """
 
 from __future__ import annotations
@@ -15,6 +18,9 @@ from pathlib import Path
 from typing import Literal
 
 VARIABLE = "P2PGAN_FAIL_AT"
+POISON = "P2PGAN_POISON"
+POISONED = -10.0
+"""What a poisoned contribution is multiplied by: it pulls the other way, and ten times as far."""
 
 Moment = Literal[
     "planning",  # a plan is on its way to one member, others have not got it
@@ -38,3 +44,9 @@ def pass_by(moment: Moment) -> None:
     name, _, wanted = told.partition(":")
     if name == moment:
         os.kill(os.getpid(), signal.Signals[wanted or "SIGKILL"])
+
+
+def poisons() -> bool:
+    """Whether this process was told to send what harms instead of what it learned."""
+    told = os.environ.get(POISON)
+    return told is not None and Path(told).exists()

@@ -35,6 +35,7 @@ config:
   commit_seconds: 1
   unit_images: 128
   sample_every: 2
+  score_every: 5
 faults:
   - {{do: kill, target: leader, at_s: 40}}
   - {{do: join, target: peer-4, at_s: 70}}
@@ -67,7 +68,7 @@ def take(url: str, out: Path) -> None:
         _settled(page)
         page.locator("tbody th a").first.click()
         _settled(page, faces=False)
-        page.screenshot(path=out / "dashboard-peer.png")
+        page.screenshot(path=out / "dashboard-peer.png", full_page=True)
         browser.close()
 
 

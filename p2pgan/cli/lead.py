@@ -69,10 +69,7 @@ def lead(
             help="Invite a class: in the end of the start, print what to write on the blackboard.",
         ),
     ] = False,
-    show_config: Annotated[
-        bool,
-        typer.Option("--show-config", help="Print every value and where it came from, and do nothing else."),
-    ] = False,
+    show_config: o.ShowConfig = False,
     dry_run: o.DryRun = False,
     debug: o.Debug = False,
 ) -> None:

@@ -161,6 +161,11 @@ DryRun = Annotated[
     typer.Option("--dry-run", help="Say what would happen, and do none of it."),
 ]
 
+ShowConfig = Annotated[
+    bool,
+    typer.Option("--show-config", help="Print every value and where it came from, and do nothing else."),
+]
+
 ConfigFile = Annotated[
     Path | None,
     option("--config", metavar="FILE", help="Run configuration, YAML.", rich_help_panel=RUN),

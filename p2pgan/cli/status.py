@@ -18,7 +18,7 @@ from p2pgan.protocol.texts import SHORT_ID, counted, printable
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from p2pgan.rendezvous import PeerStatus, RunState, StatusSnapshot
+    from p2pgan.rendezvous import PeerStatus, RunState, StatusSnapshot, TrafficShown
 
     Seen = tuple[StatusSnapshot, RunState]
 
@@ -103,6 +103,8 @@ def _page(snapshot: StatusSnapshot, state: RunState) -> RenderableType:
             table.add_row(*(Text(printable(cell)) for cell in _cells(peer)))
         parts.append(table)
     parts += [Text(printable(line)) for peer in snapshot["peers"] for line in _remarks(peer)]
+    if (took := snapshot["traffic"]) is not None:
+        parts.append(Text(_traffic_line(took)))
     if snapshot["scores"]:
         parts.append(Text(printable(signals.score_line(snapshot["scores"], snapshot["best_version"]))))
     if (told := snapshot["signals"]) is not None:
@@ -114,6 +116,13 @@ def _page(snapshot: StatusSnapshot, state: RunState) -> RenderableType:
                 table.add_row(*(Text(printable(cell)) for cell in signals.cells(peer, of_peer)))
         parts.append(table)
     return Group(*parts)
+
+
+def _traffic_line(took: TrafficShown) -> str:
+    from rich.filesize import decimal
+
+    sent, received = decimal(took["sent"]), decimal(took["received"])
+    return f"version {took['version']} took {sent} sent and {received} received by each peer, on average"
 
 
 def _remarks(peer: PeerStatus) -> Iterator[str]:

@@ -9,7 +9,7 @@ import typer
 
 from p2pgan.cli import options as o
 from p2pgan.cli.interrupt import asked_to_end
-from p2pgan.cli.overrides import requested
+from p2pgan.cli.overrides import layers, overlaid
 from p2pgan.cli.sources import from_environment
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def train(
     threads: o.Threads = None,
     log: o.LogForm = "auto",
     track: o.Trackers = None,
+    show_config: o.ShowConfig = False,
     debug: o.Debug = False,
 ) -> None:
     """Train in one process, without a database, with the same trainer as the peers.
@@ -56,6 +57,30 @@ def train(
 
     Example: p2pgan train --dataset digits --epochs 60 --out digits
     """
+    said = layers(
+        config,
+        settings,
+        {
+            "dataset": dataset,
+            "gan.model.name": model,
+            "gan.model.resolution": resolution,
+            "gan.loss.name": loss,
+            "gan.augment.policy": o.augment_kinds(augment),
+            "gan.hold_out": hold_out or None,
+            "gan.microbatch": o.batch_size(batch_size),
+            "gan.accumulate": accumulate,
+            "gan.precision": precision,
+            "gan.seed": seed,
+            "goal.epochs": epochs,
+        },
+        preset,
+        from_environment(context),
+    )
+    if show_config:
+        from p2pgan.cli.shown import print_config
+
+        print_config(context, said)
+        return
     from p2pgan.gan.data import open_images
     from p2pgan.gan.fit import with_classes_of, with_largest_microbatch
     from p2pgan.gan.folder import TrainingFolder
@@ -67,27 +92,7 @@ def train(
     from p2pgan.peer.trackers import check_trackers, open_trackers
 
     check_trackers(track or ())
-    run = run_config(
-        requested(
-            config,
-            settings,
-            {
-                "dataset": dataset,
-                "gan.model.name": model,
-                "gan.model.resolution": resolution,
-                "gan.loss.name": loss,
-                "gan.augment.policy": o.augment_kinds(augment),
-                "gan.hold_out": hold_out or None,
-                "gan.microbatch": o.batch_size(batch_size),
-                "gan.accumulate": accumulate,
-                "gan.precision": precision,
-                "gan.seed": seed,
-                "goal.epochs": epochs,
-            },
-            preset,
-            from_environment(context),
-        )
-    )
+    run = run_config(overlaid(said))
     place, folder = pick_device(device), TrainingFolder(out, overwrite)
     images = open_images(run.dataset, run.gan.model.resolution, data_root, download)
     gan = with_classes_of(run.gan, images) if conditional else run.gan

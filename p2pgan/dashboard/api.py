@@ -129,6 +129,7 @@ class Api:
             return {
                 "mean": _columns(db.curves(run, *part, points)),
                 "peers": _columns(db.peer_curves(run, peers, *part, points) if peers else ()),
+                "scores": _columns(db.score_curve(run, *part, points)),
                 "marks": db.marks(run, *part, min(points, 100)),
             }
 

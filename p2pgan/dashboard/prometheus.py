@@ -69,6 +69,14 @@ def _peer_metrics(
         "Time since its last sign.",
         [(labels, p["last_seen_s"]) for labels, _, p in labelled],
     )
+    for way in ("sent", "received"):
+        told = [(labels, p["traffic"]) for labels, _, p in labelled]
+        yield (
+            f"peer_round_bytes_{way}",
+            "gauge",
+            f"Bytes {way} for the last version it contributed to.",
+            [(labels, float(took[way])) for labels, took in told if took is not None],
+        )
     yield "peer_version", "gauge", "Version it has.", [(labels, p["version"]) for labels, _, p in labelled]
     yield (
         "peer_set_aside",

@@ -52,6 +52,8 @@ class Action(StrEnum):
     """Little passes, and late."""
     CORRUPT = "corrupt"
     """Bits flip on the way."""
+    POISON = "poison"
+    """The target sends the opposite of what it learned, ten times as strong."""
     FILL_DISK = "fill-disk"
     """No byte more fits on the disk of the target's state folder."""
     LOCK_DISK = "lock-disk"
@@ -69,7 +71,7 @@ TAKES_TARGET = NEEDS_TARGET | {Action.CONTINUE}
 POSTGRES = frozenset({Action.STOP_POSTGRES, Action.START_POSTGRES})
 DISKS = frozenset({Action.FILL_DISK, Action.LOCK_DISK})
 NETWORK = frozenset({Action.CUT, Action.SLOW, Action.CORRUPT})
-LASTING = NETWORK | DISKS | {Action.KILL, Action.STOP, Action.STOP_POSTGRES}
+LASTING = NETWORK | DISKS | {Action.KILL, Action.STOP, Action.POISON, Action.STOP_POSTGRES}
 """What ``for_s`` can undo."""
 
 

@@ -61,6 +61,10 @@ class PeerProcess:
         return self.folder / "fail-at"
 
     @property
+    def _poison_file(self) -> Path:
+        return self.folder / "poison"
+
+    @property
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
@@ -84,6 +88,7 @@ class PeerProcess:
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._fail_file.unlink(missing_ok=True)
+        told = {failpoints.VARIABLE: str(self._fail_file), failpoints.POISON: str(self._poison_file)}
         with self.log.open("ab") as log, _signals_held():
             self._log_began = log.tell()
             # A session of its own: Ctrl-C at the lab's terminal reaches the lab, which decides.
@@ -92,7 +97,7 @@ class PeerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**self.environment, failpoints.VARIABLE: str(self._fail_file)},
+                env={**self.environment, **told},
                 start_new_session=True,
             )
         self.frozen = self.expected_end = False
@@ -136,6 +141,13 @@ class PeerProcess:
         self._fail_file.unlink(missing_ok=True)
         self.send(signal.SIGCONT)
         self.frozen = False
+
+    def poison(self) -> None:
+        """From the next training on, it contributes what harms."""
+        self._poison_file.touch()
+
+    def cure(self) -> None:
+        self._poison_file.unlink(missing_ok=True)
 
     def kill(self) -> None:
         self.expected_end = True

@@ -66,6 +66,9 @@ class Surroundings:
                 self._set(fault, targets, Condition(delay_s=fault.delay_s, bytes_per_s=fault.bytes_per_s))
             case Action.CORRUPT:
                 self._set(fault, targets, Condition(corrupt_every=fault.every_bytes))
+            case Action.POISON:
+                for peer in targets:
+                    peer.poison()
             case Action.FILL_DISK:
                 for peer in targets:
                     self._disks().fill(peer.state_dir)
@@ -85,6 +88,9 @@ class Surroundings:
             case Action.STOP:
                 for peer in targets:
                     peer.wake()
+            case Action.POISON:
+                for peer in targets:
+                    peer.cure()
             case Action.STOP_POSTGRES:
                 self._database().start()
             case Action.FILL_DISK:

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from p2pgan.failpoints import POISONED, poisons
 from p2pgan.journal import UnitLine
 from p2pgan.peer.database import Database
 from p2pgan.peer.inbox import (
@@ -136,10 +137,11 @@ class Peer:
 
     def _contribution_ready(self, item: ContributionReady) -> None:
         member = self._machine.member
+        contribution = POISONED * item.contribution if poisons() else item.contribution
         if item.ticket == member.ticket:
-            self._vectors.contribution = item.contribution
+            self._vectors.contribution = contribution
         elif item.ticket == member.ahead_ticket:
-            self._vectors.contribution_ahead = item.contribution
+            self._vectors.contribution_ahead = contribution
         else:
             return
         self._handle(TrainingDone(item.ticket, item.images_per_s, item.losses))

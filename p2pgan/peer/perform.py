@@ -17,6 +17,7 @@ from p2pgan.peer.inbox import Inbox
 from p2pgan.peer.lending import Lending
 from p2pgan.peer.log import Log
 from p2pgan.peer.memory import Memory
+from p2pgan.peer.traffic import RoundTraffic
 from p2pgan.peer.training import TrainingThread
 from p2pgan.peer.vectors import Payload, Vectors
 from p2pgan.protocol.effects import (
@@ -91,6 +92,7 @@ class Performer:
         self._accepts = accepts
         self._fetched: Fetched | None = None
         self.lending = Lending()
+        self._traffic = RoundTraffic(transport.traffic)
         self._applied_at = time.monotonic()
         self._told_at = 0.0
         self.offences: Counter[PeerId] = Counter()
@@ -160,6 +162,7 @@ class Performer:
     def _apply(self, effect: Apply) -> None:
         record = effect.record
         fresh = self._vectors.apply(effect)
+        self._traffic.applied()
         contributed = record.spans_of(self._me) is not None
         self._vectors.coding.settle(record, effect.round_term, contributed)
         if effect.kept is not Kept.NOTHING:
@@ -241,8 +244,8 @@ class Performer:
         except PeerFault as fault:
             self._note("round", f"round {e.round}: a reduced shard is not valid: {fault}")
         else:
-            agreement = self._vectors.agreement
-            self._inbox.put(CandidateReady(e.term, e.round, e.attempt, digest, agreement))
+            told = (self._vectors.agreement, self._traffic.voted())
+            self._inbox.put(CandidateReady(e.term, e.round, e.attempt, digest, *told))
 
     def blob_arrived(self, arrival: BlobArrived) -> None:
         """Store a bulk transfer that the state machine has a use for."""
@@ -309,4 +312,5 @@ class Performer:
             return
         self._training.stop()
         self._vectors.install(snapshot)
+        self._traffic.installed()
         self._inbox.put(SnapshotInstalled(e.manifest, e.ledger))

@@ -18,7 +18,7 @@ from p2pgan.protocol.events import ProgressRead
 from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.member import Member as MyPart
 from p2pgan.protocol.messages import Heartbeat, Phase, Plan, RoundCommitted
-from p2pgan.protocol.metrics import Losses, PeerMetric, RoundMetric
+from p2pgan.protocol.metrics import PeerMetric, RoundMetric
 from p2pgan.protocol.plans import Amendment, Planner
 from p2pgan.protocol.shares import straggler_deadline
 from p2pgan.protocol.texts import counted
@@ -267,18 +267,17 @@ class Conductor:
         core.metrics[record.version] = RoundMetric(
             record.version,
             core.now - core.version_since,
-            {
-                c.peer: PeerMetric(self.planner.speed(c.peer), self._losses(c.peer))
-                for c in record.contributions
-            },
+            {c.peer: self._metric(c.peer) for c in record.contributions},
         )
         self._mine.apply(record)
         for peer in core.alive():
             core.send(peer, RoundCommitted(run=core.run, term=core.term, record=record))
 
-    def _losses(self, peer: PeerId) -> Losses | None:
-        """What a contributor told with its vote."""
+    def _metric(self, peer: PeerId) -> PeerMetric:
+        """A contributor's speed, and what it told with its vote."""
+        speed = self.planner.speed(peer)
         if peer == self._core.me:
-            return self._mine.losses
+            return PeerMetric(speed, self._mine.losses, self._mine.traffic)
         view = self._core.peers.get(peer)
-        return view.beat.losses if view is not None and view.beat is not None else None
+        beat = view.beat if view is not None else None
+        return PeerMetric(speed, None) if beat is None else PeerMetric(speed, beat.losses, beat.traffic)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from p2pgan.protocol.ids import PeerId, SnapshotManifest, VersionRecord
 from p2pgan.protocol.messages import AnyMessage
-from p2pgan.protocol.metrics import Agreement, Losses
+from p2pgan.protocol.metrics import Agreement, Losses, Traffic
 
 
 @dataclass(frozen=True)
@@ -232,6 +232,8 @@ class CandidateReady:
     digest: str
     agreement: Agreement | None = None
     """How this peer's contribution stands to the mean."""
+    traffic: Traffic | None = None
+    """What came and went since the candidate that became the version before."""
 
 
 @dataclass(frozen=True)

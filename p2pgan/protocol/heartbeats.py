@@ -105,4 +105,5 @@ class Heartbeats:
             offences=core.offences,
             uplink=core.uplink,
             losses=member.losses,
+            traffic=member.traffic,
         )

@@ -23,7 +23,7 @@ from p2pgan.protocol.events import CandidateReady, Reduced, ResultArrived, Slice
 from p2pgan.protocol.exchange import Exchange
 from p2pgan.protocol.ids import Contribution, PeerId, Span, VersionRecord
 from p2pgan.protocol.messages import Phase, Plan, ResultRequest, RoundCommitted, SliceRequest
-from p2pgan.protocol.metrics import Losses
+from p2pgan.protocol.metrics import Losses, Traffic
 from p2pgan.protocol.texts import counted
 
 ROUNDS_AHEAD = 64
@@ -70,6 +70,8 @@ class Member:
         self.images_per_s = 0.0
         self.losses: Losses | None = None
         """What the last training that is done showed."""
+        self.traffic: Traffic | None = None
+        """Bytes that it took from the vote before to the last one."""
         self.ticket = 0
         """Names the training of ``held``; results of others come too late."""
         self.ahead_ticket = 0
@@ -232,6 +234,7 @@ class Member:
             return
         if (plan.term, plan.round, plan.attempt) == (event.term, event.round, event.attempt):
             self.candidate = Candidate(plan, leader, event.digest)
+            self.traffic = event.traffic
             if self.losses is not None and event.agreement is not None:
                 self.losses = structs.replace(self.losses, agreement=event.agreement)
             self._apply_pending()

@@ -15,7 +15,7 @@ import msgspec
 
 from p2pgan.protocol.codecs import CodecName
 from p2pgan.protocol.ids import Count, Digest, PeerId, SnapshotManifest, Span, VersionRecord
-from p2pgan.protocol.metrics import Losses
+from p2pgan.protocol.metrics import Losses, Traffic
 
 Name = Annotated[str, msgspec.Meta(max_length=200)]
 Rate = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
@@ -71,6 +71,8 @@ class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
     """Bytes per second that it could send of late, to all others together; 0 if it does not know."""
     losses: Losses | None = None
     """To the leader: what the last training that is done showed; in a vote, that of the contribution."""
+    traffic: Traffic | None = None
+    """To the leader: the bytes that its last vote took."""
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):

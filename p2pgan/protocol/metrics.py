@@ -16,11 +16,15 @@ MOST_LOSS = 1e6
 MOST_SIZE = 1e12
 """The same for norms and slopes."""
 
+MOST_BYTES = 10**15
+"""The same for what a round took on the wire."""
+
 Loss = Annotated[float, msgspec.Meta(ge=-MOST_LOSS, le=MOST_LOSS)]
 Size = Annotated[float, msgspec.Meta(ge=0.0, le=MOST_SIZE)]
 Cosine = Annotated[float, msgspec.Meta(ge=-1.0, le=1.0)]
 Sign = Cosine
 Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Bytes = Annotated[int, msgspec.Meta(ge=0, le=MOST_BYTES)]
 
 
 class Signals(msgspec.Struct, frozen=True, array_like=True):
@@ -110,6 +114,20 @@ def _size(value: float) -> float:
     return max(0.0, min(MOST_SIZE, value))
 
 
+class Traffic(msgspec.Struct, frozen=True, array_like=True):
+    """What a transport moved for everything that peers say to each other, counted where it is handed on.
+
+    Sealed frames and messages; what ZeroMQ's encryption, TCP and IP add is not in it.
+    """
+
+    sent: Bytes
+    received: Bytes
+
+    def since(self, earlier: Traffic) -> Traffic:
+        """What came on top of ``earlier``."""
+        return Traffic(self.sent - earlier.sent, self.received - earlier.received)
+
+
 class PeerMetric(msgspec.Struct, frozen=True):
     """One contributor's part in a version."""
 
@@ -117,6 +135,8 @@ class PeerMetric(msgspec.Struct, frozen=True):
     """As the leader measured it."""
     losses: Losses | None
     """As the peer told it; None if it did not."""
+    traffic: Traffic | None = None
+    """From its vote for the version before to that for this one, as it told it."""
 
 
 class RoundMetric(msgspec.Struct, frozen=True):

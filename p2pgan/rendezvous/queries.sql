@@ -282,17 +282,31 @@ select json_build_object(
                   'images_per_s', case when live then pace else 0 end, 'last_seen_s', last_seen_s,
                   'version', version, 'digest', digest, 'set_aside', set_aside,
                   'offences', offences, 'spans', case when live then spans else 0 end,
-                  'reached', live and reached, 'signals', told.signals) order by live desc, name, id)
+                  'reached', live and reached, 'signals', told.signals, 'traffic', took.traffic)
+                  order by live desc, name, id)
               from shown left join lateral (
                   select json_build_object('version', t.version, 'loss_g', t.loss_g, 'loss_d', t.loss_d, 'd_real', t.d_real, 'd_fake', t.d_fake,
                          'sign_real', t.sign_real, 'sign_held_out', t.sign_held_out, 'r1', t.r1, 'grad_g', t.grad_g,
                          'grad_d', t.grad_d, 'diversity', t.diversity, 'cosine', t.cosine, 'drift', t.drift) as signals
                   from peer_metrics t where t.run_id = %(run_id)s and t.peer = shown.id and t.loss_g is not null
-                  order by t.version desc limit 1) as told on true), '[]'::json),
+                  order by t.version desc limit 1) as told on true
+              left join lateral (
+                  -- Of its last version alone: a long history in which nobody told is not searched.
+                  select case when t.bytes_sent is not null then
+                             json_build_object('version', t.version, 'sent', t.bytes_sent, 'received', t.bytes_received)
+                         end as traffic
+                  from peer_metrics t
+                  where t.run_id = %(run_id)s and t.peer = shown.id
+                  order by t.version desc limit 1) as took on true), '[]'::json),
     'signals', (select json_build_object('version', t.version, 'loss_g', t.loss_g, 'loss_d', t.loss_d, 'd_real', t.d_real, 'd_fake', t.d_fake,
                        'sign_real', t.sign_real, 'sign_held_out', t.sign_held_out, 'r1', t.r1, 'grad_g', t.grad_g,
                        'grad_d', t.grad_d, 'diversity', t.diversity, 'cosine', t.cosine, 'drift', t.drift)
                 from metrics t where t.run_id = r.id and t.loss_g is not null order by t.version desc limit 1),
+    'traffic', (select case when t.bytes_sent is not null then
+                           json_build_object('version', t.version, 'sent', round(t.bytes_sent)::bigint,
+                                             'received', round(t.bytes_received)::bigint)
+                       end
+                from metrics t where t.run_id = r.id order by t.version desc limit 1),
     'best_version', best_version(r.id),
     'scores', coalesce((select json_agg(json_build_object('version', version, 'fid', fid, 'floor', floor,
                                                           'images', images, 'extractor', extractor) order by version)
@@ -383,7 +397,8 @@ with part as (
            avg(t.loss_g) as loss_g, avg(t.loss_d) as loss_d, avg(t.d_real) as d_real, avg(t.d_fake) as d_fake,
            avg(t.sign_real) as sign_real, avg(t.sign_held_out) as sign_held_out, avg(t.r1) as r1,
            avg(t.grad_g) as grad_g, avg(t.grad_d) as grad_d, avg(t.diversity) as diversity,
-           avg(t.cosine) as cosine, avg(t.drift) as drift
+           avg(t.cosine) as cosine, avg(t.drift) as drift,
+           avg(t.bytes_sent) as bytes_sent, avg(t.bytes_received) as bytes_received
     from part, metrics t
     where t.run_id = %(run_id)s and t.version between part.first and part.last
     group by (t.version - part.first) * %(points)s / (part.last - part.first + 1)
@@ -391,7 +406,8 @@ with part as (
 select b.version, extract(epoch from m.committed_at)::float8 as at, b.loss_g::float8, b.loss_d::float8,
        b.d_real::float8, b.d_fake::float8, (b.images / nullif(b.seconds, 0))::float8 as images_per_s,
        (b.seconds / b.rounds)::float8 as round_s, b.sign_real::float8, b.sign_held_out::float8, b.r1::float8,
-       b.grad_g::float8, b.grad_d::float8, b.diversity::float8, b.cosine::float8, b.drift::float8
+       b.grad_g::float8, b.grad_d::float8, b.diversity::float8, b.cosine::float8, b.drift::float8,
+       b.bytes_sent, b.bytes_received
 from buckets b join manifests m on m.run_id = %(run_id)s and m.version = b.version
 order by b.version
 
@@ -405,11 +421,28 @@ select t.peer, max(t.version) as version, avg(t.loss_g)::float8 as loss_g, avg(t
        avg(nullif(t.images_per_s, 0))::float8 as images_per_s,
        avg(t.sign_real)::float8 as sign_real, avg(t.sign_held_out)::float8 as sign_held_out,
        avg(t.r1)::float8 as r1, avg(t.grad_g)::float8 as grad_g, avg(t.grad_d)::float8 as grad_d,
-       avg(t.diversity)::float8 as diversity, avg(t.cosine)::float8 as cosine, avg(t.drift)::float8 as drift
+       avg(t.diversity)::float8 as diversity, avg(t.cosine)::float8 as cosine, avg(t.drift)::float8 as drift,
+       avg(t.bytes_sent)::float8 as bytes_sent, avg(t.bytes_received)::float8 as bytes_received
 from part, peer_metrics t
 where t.run_id = %(run_id)s and t.peer = any(%(peers)s) and t.version between part.first and part.last
 group by t.peer, (t.version - part.first) * %(points)s / (part.last - part.first + 1)
 order by t.peer, 2
+
+-- name: score_curve
+-- Of those scores that compare with the newest: by the same extractor, on as many images.
+with part as (
+    select greatest(%(first)s::bigint, 0) as first, least(%(last)s::bigint, version) as last
+    from runs where id = %(run_id)s
+), newest as (
+    select extractor_digest, images from scores
+    where run_id = %(run_id)s and fid is not null order by version desc limit 1
+)
+select max(s.version) as version, avg(s.fid) as fid, avg(s.floor) as floor
+from part, newest, scores s
+where s.run_id = %(run_id)s and s.fid is not null and s.version between part.first and part.last
+  and (s.extractor_digest, s.images) = (newest.extractor_digest, newest.images)
+group by (s.version - part.first) * %(points)s / (part.last - part.first + 1)
+order by 1
 
 -- name: marks
 -- The first of each kind in each part of the history, and how many there are.

@@ -263,6 +263,14 @@ class SignalsShown(TypedDict):
     drift: float | None
 
 
+class TrafficShown(TypedDict):
+    """Bytes that one peer sent and received for a version."""
+
+    version: int
+    sent: int
+    received: int
+
+
 class PeerStatus(TypedDict):
     """One peer in a status."""
 
@@ -283,6 +291,8 @@ class PeerStatus(TypedDict):
     """Whether it has answered a plan of this term: what is sent to it arrives."""
     signals: SignalsShown | None
     """Of the last version it contributed to."""
+    traffic: TrafficShown | None
+    """The same; None if it did not tell."""
 
 
 class StatusSnapshot(TypedDict):
@@ -302,6 +312,8 @@ class StatusSnapshot(TypedDict):
     peers: list[PeerStatus]
     signals: SignalsShown | None
     """Means over the images of the newest version."""
+    traffic: TrafficShown | None
+    """Of the newest version, as means over its contributors; None if nobody told."""
     best_version: int | None
     """The stored version with the lowest FID."""
     scores: list[ScoreShown]

@@ -72,6 +72,9 @@ class CurvePoint:
     diversity: float | None
     cosine: float | None
     drift: float | None
+    bytes_sent: float | None
+    """By one peer for one version."""
+    bytes_received: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,17 @@ class PeerPoint:
     diversity: float | None
     cosine: float | None
     drift: float | None
+    bytes_sent: float | None
+    bytes_received: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScorePoint:
+    """Means over the scores of neighbouring versions, the last of which it names."""
+
+    version: int
+    fid: float
+    floor: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +184,12 @@ class ViewCalls(Calls):
         part = {"run_id": run_id, "peers": list(peers), "first": first, "last": last, "points": points}
         with self._line.call() as session:
             return tuple(session.rows("peer_curves", part, class_row(PeerPoint)))
+
+    def score_curve(self, run_id: int, first: int, last: int, points: int) -> tuple[ScorePoint, ...]:
+        """The scores between these versions that compare with the newest one, in about ``points`` parts."""
+        part = {"run_id": run_id, "first": first, "last": last, "points": points}
+        with self._line.call() as session:
+            return tuple(session.rows("score_curve", part, class_row(ScorePoint)))
 
     def marks(self, run_id: int, first: int, last: int, points: int) -> tuple[Mark, ...]:
         """What happened between these versions, at most one of each kind in each of ``points`` parts."""

@@ -91,9 +91,10 @@ class Link:
             except zmq.Again:
                 self._poller.register(self.control, zmq.POLLOUT)
                 return
-            self._waiting.popleft()
+            sent = self._waiting.popleft()
             self._moved_at = now
             self._tally[Tally.MESSAGES_SENT] += 1
+            self._tally[Tally.MESSAGE_BYTES_SENT] += len(sent)
         if self.control in self._poller:
             self._poller.unregister(self.control)
 

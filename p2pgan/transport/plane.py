@@ -195,6 +195,7 @@ class Plane:
         link = self._links.get(sender)
         if link is None:
             raise Refused(Tally.REVOKED, "a message under a revoked key")
+        self.tally[Tally.MESSAGE_BYTES_RECEIVED] += len(data)
         message = codec.decode(data)
         match message:
             case SealOffer():

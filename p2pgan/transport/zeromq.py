@@ -13,11 +13,13 @@ from types import TracebackType
 from p2pgan.errors import InternalError
 from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.messages import AnyMessage, BlobHeader
+from p2pgan.protocol.metrics import Traffic
 from p2pgan.transport.arrivals import Arrival, PeerAddress
 from p2pgan.transport.codec import encode
 from p2pgan.transport.curve import Keys
 from p2pgan.transport.limits import BulkLimits
 from p2pgan.transport.plane import Plane
+from p2pgan.transport.tally import Tally
 
 JOIN_S = 10.0
 """The thread ends within a second unless a ``deliver`` call holds it."""
@@ -105,6 +107,14 @@ class Transport:
     def counters(self) -> dict[str, int]:
         """What was sent, received and dropped so far, by the names in :class:`Tally`."""
         return {str(name): count for name, count in self._started().tally.copy().items()}
+
+    def traffic(self) -> Traffic:
+        """Bytes of messages and sealed frames so far."""
+        tally = self._started().tally.copy()
+        return Traffic(
+            tally[Tally.MESSAGE_BYTES_SENT] + tally[Tally.FRAME_BYTES_SENT],
+            tally[Tally.MESSAGE_BYTES_RECEIVED] + tally[Tally.FRAME_BYTES_RECEIVED],
+        )
 
     def offences(self) -> dict[PeerId, int]:
         """How often each peer sent what no peer may send and was refused; nobody who sent nothing of it."""

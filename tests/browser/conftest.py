@@ -90,7 +90,7 @@ def swarm(
 ) -> Iterator[Swarm]:
     """Three peers that train; the browser is asked first, so that nothing is trained for a skip."""
     with Swarm(tmp_path_factory.mktemp("live"), postgres.dsn, "live") as live:
-        live.create({"sample_every": 2})
+        live.create({"sample_every": 2, "score_every": 3})
         live.start("one", "two", "three")
         live.together("one", "two", "three")
         yield live

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,33 @@ def test_a_run_is_seen_whole(watched: Watched, swarm: Swarm) -> None:
     assert "G " in page.locator("figure .legend").first.inner_text()
 
 
+def test_score_bytes_and_health_are_tiles_and_curves_with_their_meaning(
+    watched: Watched, swarm: Swarm
+) -> None:
+    page = watched.open()
+    page.locator(".tile", has_text="Score (FID)").wait_for()
+    page.locator(".tile", has_text=re.compile(r"Bytes per round\d+(\.\d)? kB")).wait_for()
+    for title in (
+        "Score",
+        "Bytes per round",
+        "Mean sign of D",
+        "R1",
+        "Gradients",
+        "Diversity",
+        "Cosine",
+        "Drift",
+    ):
+        figure = page.locator(f"figure[aria-label^='{title}:']")
+        figure.locator("canvas").wait_for()
+        figure.locator(".legend", has_text=re.compile(r"\d")).wait_for()
+        assert len(figure.locator(".about").inner_text()) > 40
+    row(page, "two").locator("td[data-label='Bytes per round']", has_text="out").wait_for()
+    page.locator(".peers-drawn button", has_text="two").click()
+    page.locator("figure[aria-label^='Drift:'][data-lines='2']").wait_for()
+    page.locator("figure[aria-label^='Bytes per round:'][data-lines='4']").wait_for()
+    assert page.locator("figure[aria-label^='Score:']").get_attribute("data-lines") == "2", "nobody's own"
+
+
 def test_the_slider_changes_the_picture_and_keys_move_it(watched: Watched, swarm: Swarm) -> None:
     swarm.grow(4)
     page = watched.open()
@@ -84,6 +112,23 @@ def test_a_closer_look_at_curves_asks_for_that_part(watched: Watched, swarm: Swa
     page.get_by_role("button", name="Whole run").click()
 
 
+def test_a_curve_is_read_and_zoomed_by_keys_alone(watched: Watched, swarm: Swarm) -> None:
+    swarm.grow(3)
+    page = watched.open()
+    plot = page.locator("figure[aria-label^='Losses:'] .plot")
+    plot.locator("canvas").wait_for()
+    plot.focus()
+    page.keyboard.press("Home")
+    page.locator(".pointed", has_text=re.compile(r"^version 1\b")).wait_for()
+    page.keyboard.press("ArrowRight")
+    page.locator(".pointed", has_text=re.compile(r"^version 2\b")).wait_for()
+    with page.expect_request(lambda request: "/curves" in request.url and "last=" in request.url):
+        page.keyboard.press("+")
+    page.get_by_text(re.compile(r"^versions \d+ to \d+$")).wait_for()
+    page.keyboard.press("Escape")
+    page.locator("button[aria-pressed=true]", has_text="Whole run").wait_for()
+
+
 def test_a_hostile_name_is_text_everywhere(watched: Watched, swarm: Swarm) -> None:
     swarm.database.register_peer(swarm.run_id, registration("K" * 40, name=HOSTILE))
     swarm.database.write_event(swarm.run_id, "K" * 40, "<i>kind</i>", HOSTILE)
@@ -119,6 +164,8 @@ def test_a_peer_has_its_own_page(watched: Watched, swarm: Swarm) -> None:
     row(page, "two").get_by_role("link").click()
     page.get_by_role("heading", name="two", exact=True).wait_for()
     page.locator(".legend", has_text="two").first.wait_for()
+    page.locator("figure[aria-label^='Drift:'] .legend", has_text="two").wait_for()
+    page.locator(".tile", has_text="Bytes per round").get_by_text("out").wait_for()
     page.locator(".tile", has_text="with it").wait_for()
 
 

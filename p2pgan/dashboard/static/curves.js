@@ -4,18 +4,13 @@ import uPlot from "./vendor/uplot/uPlot.esm.js";
 import { card, count, el, fine, isHere, say } from "./dom.js";
 import { KINDS } from "./events.js";
 import { ask, paced } from "./live.js";
+import { colour, drawMarks } from "./marks.js";
+import { HEALTH, PROGRESS } from "./plots.js";
 
 const MOST_PEERS = 6;
 const NEAR_PX = 7;
-const PLOTS = [
-  { title: "Losses", lines: [["loss_g", "G", "--g"], ["loss_d", "D", "--d"]] },
-  { title: "What D says", lines: [["d_real", "D(x)", "--real"], ["d_fake", "D(G(z))", "--fake"]], range: [0, 1] },
-  { title: "Images per second", lines: [["images_per_s", "images/s", "--speed"]], zero: true },
-  { title: "Seconds per round", lines: [["round_s", "round", "--round"]], zero: true, mean: true },
-];
+const STEEP = [0, 1, 10, 100, 1000, 10_000, 100_000];
 const SPANS = [["Whole run", 0], ["Last 1,000", 1000], ["Last 100", 100]];
-
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 export function curves(run, only = null) {
   let part = { first: 0, last: null, recent: 0 };
@@ -23,6 +18,7 @@ export function curves(run, only = null) {
   let seen = "";
   let told = null;
   let names = new Map();
+  let bounds = [0, 1];
   const picked = new Set(only === null ? [] : [only]);
   const spans = el("div", { class: "choices", role: "group", "aria-label": "Part of the run" },
     ...SPANS.map(([text, recent]) => el("button", { type: "button", "data-recent": recent, onclick: () => zoom(0, null, recent) }, text)));
@@ -30,11 +26,13 @@ export function curves(run, only = null) {
   const chips = el("div", { class: "choices peers-drawn", role: "group", "aria-label": "Peers drawn beside the mean" });
   const key = el("p", { class: "key marks" }, ...Object.entries(KINDS).map(([kind, text]) => el("span", {}, el("i", { "data-kind": kind }), text)));
   const pointed = el("p", { class: "pointed", "aria-live": "polite" }, "");
-  const plots = PLOTS.map((plot) => plotted(plot));
+  const [progress, healthy] = [PROGRESS, HEALTH].map((some) => some.map((plot) => plotted(plot)));
+  const plots = [...progress, ...healthy];
   const none = el("p", { class: "hint" }, "Curves begin with the first version.");
   const node = card("Curves",
     el("div", { class: "filters" }, spans, zoomed), only === null ? chips : null, none,
-    pointed, el("div", { class: "plots" }, ...plots.map((plot) => plot.node)), key);
+    pointed, el("div", { class: "plots" }, ...progress.map((plot) => plot.node)), key);
+  const health = card("Health", el("div", { class: "plots" }, ...healthy.map((plot) => plot.node)));
   point(null, []);
 
   function zoom(first, last, recent = 0) {
@@ -46,7 +44,7 @@ export function curves(run, only = null) {
   // What is under the pointer, said once for all curves.
   function point(version, marks) {
     if (version === null) {
-      pointed.replaceChildren("Point at a curve for its values, drag over it to look closer, double-click for all of it.");
+      pointed.replaceChildren("Point at a curve for its values, drag over it to look closer, double-click for all of it; by keys: arrows, plus and Escape.");
       return;
     }
     const said = marks.map((mark) => {
@@ -75,6 +73,9 @@ export function curves(run, only = null) {
     if (told === null) return;
     const empty = !told.mean.version?.length;
     none.hidden = !empty;
+    health.hidden = empty;
+    const versions = [told.mean, told.peers, told.scores].flatMap((rows) => rows.version ?? []);
+    bounds = versions.reduce(([low, high], version) => [Math.min(low, version), Math.max(high, version)], [Infinity, -Infinity]);
     for (const plot of plots) plot.draw(told);
   }
 
@@ -101,22 +102,28 @@ export function curves(run, only = null) {
 
   function plotted(plot) {
     const legend = el("p", { class: "legend" }, "");
-    const place = el("div", { class: "plot" });
-    const box = el("figure", { role: "group", "aria-label": plot.title }, el("figcaption", {}, el("b", {}, plot.title), legend), place);
+    const how = "arrow keys read values, plus looks closer, Escape shows all";
+    const place = el("div", { class: "plot", tabindex: 0, role: "img", "aria-label": `${plot.title}; ${how}`, onkeydown: press, onblur: () => chart?.setCursor({ left: -10, top: -10 }) });
+    const about = el("p", { class: "hint about" }, plot.about);
+    const box = el("figure", { role: "group", "aria-label": plot.title }, el("figcaption", {}, el("b", {}, plot.title), legend), place, about);
+    const written = plot.said ?? fine;
     let chart = null;
     let shape = "";
     let table = [];
+    let lines = plot.lines;
     let series = [];
     let marks = [];
 
+    const ticked = (tick) => plot.said?.(tick) ?? (tick >= 10_000 ? `${tick / 1000}k` : String(+tick.toPrecision(3)));
+
     function values(index) {
       const at = table[0]?.length ? (index ?? table[0].length - 1) : null;
-      const spoken = series.slice(0, only === null ? plot.lines.length : series.length);
+      const spoken = series.slice(0, only === null ? lines.length : series.length);
       legend.replaceChildren(...spoken.map(([, label, tint], i) => {
         const value = at === null ? null : (index === null ? table[i + 1].findLast((each) => each !== null) : table[i + 1][at]);
         const dot = el("i", {});
         dot.style.background = tint;
-        return el("span", {}, dot, `${label} ${fine(value ?? null)}`);
+        return el("span", {}, dot, `${label} ${written(value ?? null)}`);
       }));
       if (index === null || at === null) return point(null, []);
       const version = table[0][at];
@@ -133,13 +140,13 @@ export function curves(run, only = null) {
         legend: { show: false },
         cursor: { sync: { key: "curves" }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
         scales: {
-          x: { time: false },
-          y: { range: plot.range ?? ((_, low, high) => (low === null ? [0, 1] : [plot.zero ? 0 : Math.min(0, low), (high || 1) * 1.08])) },
+          x: { time: false, range: () => (bounds[0] < bounds[1] ? bounds : [bounds[0] - 1, bounds[0] + 1]) },
+          y: { distr: plot.steep ? 4 : 1, range: plot.range ?? ((_, low, high) => (low === null ? [0, 1] : [plot.zero ? 0 : Math.min(0, low), (high || 1) * 1.08])) },
         },
-        axes: [{ ...axis, size: 26, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? count(tick) : "")) }, { ...axis, size: 44, values: (_, ticks) => ticks.map((tick) => (tick >= 10_000 ? `${tick / 1000}k` : String(+tick.toFixed(3)))) }],
+        axes: [{ ...axis, size: 26, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? count(tick) : "")) }, { ...axis, size: 44, values: (_, ticks) => ticks.map(ticked), ...(plot.steep ? { filter: (_, ticks) => ticks, splits: (u) => STEEP.filter((tick) => tick <= u.scales.y.max) } : {}) }],
         series: [{}, ...series.map(([, label, tint, faint]) => ({ label, stroke: tint, width: faint ? 1 : 1.8, dash: faint === "dash" ? [4, 3] : undefined, spanGaps: true, points: { show: table[0].length < 3 } }))],
         hooks: {
-          drawClear: [drawMarks],
+          drawClear: [(u) => drawMarks(u, marks)],
           setCursor: [(u) => values(u.cursor.idx ?? null)],
           setSelect: [(u) => {
             if (u.select.width < 4) return;
@@ -152,27 +159,33 @@ export function curves(run, only = null) {
       chart.over.addEventListener("dblclick", () => zoom(0, null, 0));
     }
 
-    function drawMarks(u) {
-      const { ctx, bbox } = u;
-      ctx.save();
-      for (const mark of marks) {
-        const x = Math.round(u.valToPos(mark.version, "x", true));
-        if (x < bbox.left || x > bbox.left + bbox.width) continue;
-        ctx.fillStyle = colour(`--kind-${mark.kind.replace(" ", "-")}`) || colour("--soft");
-        // The pen passes on all the time in a long run: then its marks are only ticks at the top.
-        ctx.globalAlpha = mark.kind !== "pen" ? 0.45 : marks.length > 40 ? 0 : 0.25;
-        ctx.fillRect(x, bbox.top, devicePixelRatio, bbox.height);
-        ctx.globalAlpha = 1;
-        ctx.fillRect(x - 2 * devicePixelRatio, bbox.top, 5 * devicePixelRatio, 5 * devicePixelRatio);
-      }
-      ctx.restore();
+    // What the pointer does, by keys.
+    function press(event) {
+      const xs = table[0] ?? [];
+      if (chart === null || xs.length === 0 || event.ctrlKey || event.altKey || event.metaKey) return;
+      const at = chart.cursor.idx ?? xs.length - 1;
+      const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: xs.length - 1 }[event.key];
+      if (to !== undefined) chart.setCursor({ left: chart.valToPos(xs[Math.max(0, Math.min(xs.length - 1, to))], "x"), top: 20 });
+      else if (event.key === "+") closer(xs[at]);
+      else if (event.key === "Escape") zoom(0, null, 0);
+      else return;
+      event.preventDefault();
     }
 
-    function gather({ mean, peers }) {
+    // The quarter of what is seen to either side of a version.
+    function closer(version) {
+      const reach = Math.max(1, Math.round((bounds[1] - bounds[0]) / 4));
+      zoom(Math.max(0, version - reach), version + reach);
+    }
+
+    function gather(news) {
+      const mean = news[plot.rows ?? "mean"], peers = news.peers;
       const drawn = plot.mean ? [] : [...picked];
-      series = plot.lines.map(([name, label, tint]) => [name, only === null || plot.mean ? label : `all ${label}`, colour(tint), ""]);
+      // Not every run is scored, or keeps images back: nothing is drawn of nothing.
+      lines = plot.lines.filter(([name]) => mean[name]?.some((value) => value !== null));
+      series = lines.map(([name, label, tint]) => [name, only === null || plot.mean ? label : `all ${label}`, colour(tint), ""]);
       const versions = new Set(mean.version ?? []);
-      (peers.version ?? []).forEach((version) => versions.add(version));
+      if (!plot.mean) (peers.version ?? []).forEach((version) => versions.add(version));
       const xs = [...versions].sort((a, b) => a - b);
       const place = new Map(xs.map((version, index) => [version, index]));
       const column = (rows, name, wanted) => {
@@ -182,10 +195,10 @@ export function curves(run, only = null) {
         });
         return values;
       };
-      table = [xs, ...plot.lines.map(([name]) => column(mean, name, null))];
-      drawn.forEach((id, index) => plot.lines.forEach(([name, label], line) => {
+      table = [xs, ...lines.map(([name]) => column(mean, name, null))];
+      drawn.forEach((id, index) => lines.forEach(([name, label], line) => {
         const who = names.get(id) ?? id.slice(0, 8);
-        series.push([name, `${who} ${plot.lines.length > 1 ? label : ""}`.trim(), colour(`--peer-${index + 1}`), line > 0 ? "dash" : ""]);
+        series.push([name, `${who} ${lines.length > 1 ? label : ""}`.trim(), colour(`--peer-${index + 1}`), line > 0 ? "dash" : ""]);
         table.push(column(peers, name, id));
       }));
     }
@@ -195,7 +208,8 @@ export function curves(run, only = null) {
       if (chart?.over.matches(":active")) return;
       gather(news);
       marks = news.marks;
-      if (table[0].length === 0) return;
+      box.hidden = lines.length === 0;
+      if (box.hidden) return;
       const now = JSON.stringify([series, table[0].length < 3]);
       if (chart === null || now !== shape) {
         shape = now;
@@ -214,6 +228,7 @@ export function curves(run, only = null) {
   settle();
   return {
     node,
+    health,
     show({ status, overview }) {
       const drawable = (peer) => isHere(peer) || peer.id in overview.shares || picked.has(peer.id);
       names = new Map(status.peers.filter(drawable).map((peer) => [peer.id, peer.name]));

@@ -43,7 +43,17 @@ export const short = (key) => key.slice(0, 8);
 export function fine(value) {
   if (value === null || value === undefined) return "–";
   if (Math.abs(value) >= 100) return whole.format(value);
+  if (value !== 0 && Math.abs(value) < 0.1) return String(+value.toPrecision(2));
   return value.toFixed(Math.abs(value) >= 10 ? 1 : 2);
+}
+
+const SIZES = ["B", "kB", "MB", "GB"];
+
+export function bytes(value) {
+  if (value === null || value === undefined) return "–";
+  const size = Math.min(SIZES.length - 1, Math.floor(Math.log10(Math.max(1, value)) / 3));
+  const scaled = value / 1000 ** size;
+  return `${size && scaled < 100 ? +scaled.toPrecision(2) : Math.round(scaled)} ${SIZES[size]}`;
 }
 
 export function span(seconds) {

@@ -1,6 +1,6 @@
 // A peer's own page: what it did, its curves beside the mean, what happened to it.
 
-import { ago, brief, clock, count, counted, el, isHere, pen, say, short, stateOf } from "./dom.js";
+import { ago, brief, bytes, clock, count, counted, el, isHere, pen, say, short, stateOf } from "./dom.js";
 import { curves } from "./curves.js";
 import { events } from "./events.js";
 import { ask, paced } from "./live.js";
@@ -13,7 +13,7 @@ export function peerPage(run, id) {
   const drawn = curves(run, id);
   const heard = events(run, id);
   const values = new Map();
-  const node = el("div", { class: "page one" }, el("div", { class: "who" }, mark, name, badge, el("code", {}, id)), facts, drawn.node, heard.node);
+  const node = el("div", { class: "page one" }, el("div", { class: "who" }, mark, name, badge, el("code", {}, id)), facts, drawn.node, drawn.health, heard.node);
   let told = null;
   let version = null;
   let named = () => {};
@@ -52,6 +52,7 @@ export function peerPage(run, id) {
       const all = Object.values(view.overview.shares).reduce((sum, images) => sum + images, 0);
       fact("Images per second", brief(isHere(peer) ? peer.images_per_s : 0));
       fact("Share of the work", `${Math.round((100 * (view.overview.shares[id] ?? 0)) / (all || 1))} %`);
+      fact("Bytes per round", peer.traffic ? `${bytes(peer.traffic.sent)} out, ${bytes(peer.traffic.received)} in` : "–");
       fact("In hand", peer.spans ? counted(peer.spans, "span") : "nothing");
       fact("Reached", isHere(peer) ? (peer.reached ? "yes" : "not yet") : "–");
       fact("Last sign", ago(peer.last_seen_s));

@@ -1,8 +1,8 @@
 // Who takes part: one row each, kept in place so that focus and selection stay.
 
-import { ago, brief, card, count, counted, el, isHere, pen, say, short, stateOf } from "./dom.js";
+import { ago, brief, bytes, card, count, counted, el, isHere, pen, say, short, stateOf } from "./dom.js";
 
-const COLUMNS = ["Peer", "State", "Images/s", "Share", "In hand", "Reached", "Last sign", "Version", "Device"];
+const COLUMNS = ["Peer", "State", "Images/s", "Share", "Bytes per round", "In hand", "Reached", "Last sign", "Version", "Device"];
 const FEW = 12;
 
 export function peers(run) {
@@ -60,12 +60,13 @@ export function peers(run) {
     const part = (overview.shares[peer.id] ?? 0) / all;
     fillMeter(parts.share, part, `${Math.round(100 * (part || 0))} %`);
     const told = [
+      peer.traffic ? `${bytes(peer.traffic.sent)} out, ${bytes(peer.traffic.received)} in` : "–",
       peer.spans ? counted(peer.spans, "span") : "–",
       !isHere(peer) ? "–" : peer.reached ? "yes" : "not yet",
       ago(peer.last_seen_s), count(peer.version), peer.device,
     ];
     told.forEach((text, index) => say(parts.cells[index], text));
-    parts.cells[1].title = peer.reached || !isHere(peer) ? "" : "It has answered no plan of this term: is there a firewall?";
+    parts.cells[2].title = peer.reached || !isHere(peer) ? "" : "It has answered no plan of this term: is there a firewall?";
   }
 
   function show(view) {

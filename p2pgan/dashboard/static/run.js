@@ -9,9 +9,10 @@ import { tiles } from "./tiles.js";
 import { work } from "./work.js";
 
 export function runPage(run) {
-  const parts = [tiles(), faces(run), curves(run), peers(run), work(run), events(run)];
+  const drawn = curves(run);
+  const parts = [tiles(), faces(run), drawn, peers(run), work(run), events(run)];
   const title = el("h1", { class: "visually-hidden" }, "A run of p2pgan");
-  const node = el("div", { class: "page" }, title, ...parts.map((part) => part.node));
+  const node = el("div", { class: "page" }, title, ...parts.flatMap((part) => (part === drawn ? [drawn.node, drawn.health] : [part.node])));
   return {
     node,
     show(view) {

@@ -73,6 +73,12 @@ def test_only_what_compares_is_compared(scene: Scene) -> None:
     status = db.status(run)
     assert status["best_version"] == 3
     assert [(s["version"], s["fid"]) for s in status["scores"]] == [(1, 1.0), (2, 2.0), (3, 4.0), (4, 5.0)]
+    assert [(s.version, s.fid, s.floor) for s in db.score_curve(run, 0, 9, 500)] == [
+        (3, 4.0, 0.5),
+        (4, 5.0, 0.5),
+    ]
+    assert [(s.version, s.fid) for s in db.score_curve(run, 0, 9, 1)] == [(4, 4.5)]
+    assert [s.version for s in db.score_curve(run, 4, 9, 500)] == [4]
 
 
 def test_a_version_is_scored_once_and_by_who_led_it(scene: Scene) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from p2pgan.errors import RendezvousRefused, RendezvousUnavailable, RunError
 from p2pgan.protocol.ids import Span
-from p2pgan.protocol.metrics import Agreement, Losses, PeerMetric, RoundMetric, Signals
+from p2pgan.protocol.metrics import Agreement, Losses, PeerMetric, RoundMetric, Signals, Traffic
 from p2pgan.rendezvous import PeerStat, Rendezvous
 from tests.contract.rendezvous.guests import Guest
 from tests.contract.rendezvous.scenes import UNIT, Scene, open_scene
@@ -62,6 +62,27 @@ def test_signals_are_means_over_those_who_told_them(scene: Scene) -> None:
     of_peers = {peer["id"]: peer["signals"] for peer in status["peers"]}
     assert of_peers["A"] is not None and of_peers["A"]["cosine"] == pytest.approx(0.9)
     assert of_peers["B"] is not None and of_peers["B"]["cosine"] is None
+
+
+def test_bytes_are_means_over_peers_who_told_them(scene: Scene) -> None:
+    db, run = scene.rendezvous, scene.run.id
+    two_versions(scene)
+    ada, bob = Traffic(1000, 400), Traffic(500, 10**15)
+    told = {"A": PeerMetric(10.0, None, ada), "B": PeerMetric(10.0, None, bob)}
+    db.write_metrics(run, "A", [RoundMetric(1, 2.0, told)])
+    means = [(p.version, p.bytes_sent, p.bytes_received) for p in db.curves(run, 0, 100, 500)]
+    assert means == [(1, 750.0, (400 + 10**15) / 2)]
+    of_peers = {(p.peer, p.version): p.bytes_sent for p in db.peer_curves(run, "AB", 0, 9, 500)}
+    assert of_peers == {("A", 1): 1000.0, ("B", 1): 500.0}
+    status = db.status(run)
+    assert status["traffic"] == {"version": 1, "sent": 750, "received": (400 + 10**15) // 2}
+    assert {p["id"]: p["traffic"] for p in status["peers"]} == {
+        "A": {"version": 1, "sent": 1000, "received": 400},
+        "B": {"version": 1, "sent": 500, "received": 10**15},
+    }
+    db.write_metrics(run, "A", [RoundMetric(2, 2.0, {"A": PeerMetric(9.0, None)})])
+    assert [p.bytes_sent for p in db.curves(run, 2, 2, 500)] == [None]
+    assert db.status(run)["traffic"] is None
 
 
 def test_a_round_that_waited_for_weeks_is_written_as_well(scene: Scene) -> None:

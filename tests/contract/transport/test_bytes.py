@@ -41,5 +41,12 @@ def test_a_round_of_two_sends_what_the_formula_says(party: Callable[..., Party],
             each.transport.send_blob(ids[1 - me], header, payload)
     for each in pair:
         each.wait_for_count(Tally.BLOBS_SENT, len(shards))
+        each.wait_for_count(Tally.BLOBS_RECEIVED, len(shards))
         formula = 2 * (2 - 1) / 2 * codec(name).length(ELEMENTS)
         assert each.count(Tally.FRAME_BYTES_SENT) == pytest.approx(formula, rel=0.02)
+        traffic = each.transport.traffic()
+        assert traffic.sent == pytest.approx(formula, rel=0.02)
+        assert traffic.received == pytest.approx(formula, rel=0.02)
+        # The talk about keys and credit is in it as well.
+        assert traffic.sent > each.count(Tally.FRAME_BYTES_SENT)
+        assert traffic.received > each.count(Tally.FRAME_BYTES_RECEIVED)

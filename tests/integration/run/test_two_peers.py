@@ -79,6 +79,11 @@ def _tells_what_training_showed(swarm: Swarm) -> None:
     assert told == set(swarm.names())
     assert all(0 < point.loss_g < 100 and 0 <= point.d_fake <= 1 for point in means if point.loss_g)
     assert any(point.loss_g for point in means)
+    taken = [point for point in means if point.bytes_sent and point.bytes_received]
+    assert taken, "nobody told what a round took"
+    # They send to each other and to nobody else; on top comes a donor's snapshot, of no round for the other.
+    sent, received = (sum(getattr(point, way) for point in taken) for way in ("bytes_sent", "bytes_received"))
+    assert sent > 0.8 * received > 0
 
 
 def _draw(swarm: Swarm, folder: Path) -> None:

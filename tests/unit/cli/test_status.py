@@ -26,6 +26,7 @@ def snapshot(*peers: PeerStatus) -> StatusSnapshot:
         units={"open": 1, "leased": 2, "done": 30},
         peers=list(peers),
         signals=None,
+        traffic=None,
         best_version=None,
         scores=[],
     )
@@ -45,6 +46,7 @@ ADA = PeerStatus(
     spans=2,
     reached=True,
     signals=None,
+    traffic=None,
 )
 SHOWN = SignalsShown(
     version=39,
@@ -86,6 +88,15 @@ def test_a_run_that_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     ]
     assert any("ada" in line and "01234567" in line for line in lines[4:])
     assert lines[-1] == "ada: 3 offences, things sent that no peer may send"
+
+
+def test_what_a_round_takes_on_the_wire(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = snapshot(ADA)
+    seen["traffic"] = {"version": 39, "sent": 1_250_000, "received": 1_300}
+    lines = shown("active", seen, monkeypatch, capsys).splitlines()
+    assert lines[-1] == "version 39 took 1.2 MB sent and 1.3 kB received by each peer, on average"
 
 
 def test_a_run_that_has_finished_says_so_and_nothing_of_leaders_and_leases(

@@ -1,4 +1,4 @@
-"""Variables of the environment in place of flags, and ``lead --show-config``, which tells who said what."""
+"""Variables of the environment in place of flags, and ``--show-config``, which tells who said what."""
 
 from __future__ import annotations
 
@@ -46,6 +46,19 @@ def test_each_value_has_its_origin(
     assert told["--threads"] == ("1", "P2PGAN_THREADS")
     assert told["--rendezvous"] == ("db.example.org:5432/gan", "--rendezvous")
     assert told["--device"] == ("'auto'", "default")
+
+
+def test_a_training_alone_shows_its_values_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("P2PGAN_SEED", "2")
+    assert run(["train", "--loss", "hinge", "--out", "kept", "--show-config"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["gan.seed", "2", "P2PGAN_SEED"] in rows
+    assert ["gan.loss.name", "'hinge'", "--loss"] in rows
+    assert ["--out", "'kept'", "--out"] in rows
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_was_typed_goes_over_the_environment(

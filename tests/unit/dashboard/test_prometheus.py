@@ -19,6 +19,7 @@ PEER = {
     "spans": 1,
     "reached": True,
     "signals": None,
+    "traffic": {"version": 7, "sent": 2_000_000, "received": 1_500_000},
 }
 STATUS = {
     "run": "faces",
@@ -34,6 +35,7 @@ STATUS = {
     "units": {"open": 1, "leased": 2, "done": 3},
     "peers": [PEER],
     "signals": None,
+    "traffic": None,
     "best_version": None,
     "scores": [],
 }
@@ -47,6 +49,8 @@ def test_a_status_becomes_samples_with_labels() -> None:
     assert 'p2pgan_units{run="faces",state="leased"} 2' in lines
     assert 'p2pgan_peers{run="faces",state="active"} 1' in lines
     assert f"p2pgan_peer_leads{label} 1" in lines
+    assert f"p2pgan_peer_round_bytes_sent{label} 2000000" in lines
+    assert f"p2pgan_peer_round_bytes_received{label} 1500000" in lines
     assert f"p2pgan_peer_offences_total{label} 2" in lines
     assert all(line.startswith(("# HELP p2pgan_", "# TYPE p2pgan_", "p2pgan_")) for line in lines)
 

@@ -9,7 +9,9 @@ from p2pgan.errors import ConfigError
 from p2pgan.lab.choose import choose_scenario, shipped_scenarios
 
 ROOT = Path(__file__).parents[3]
-SHIPPED = ["faces", "kill-leader", "late-joiner", "quick", "restart-everything", "selection"]
+SHIPPED = [
+    "faces", "kill-leader", "late-joiner", "partition", "poison", "quick", "restart-everything", "selection",
+]  # fmt: skip
 
 
 def test_a_shipped_scenario_goes_by_its_name() -> None:

@@ -85,6 +85,16 @@ def test_all_running_peers_restart_as_new_processes(fleet: Fleet, make_status: M
     assert before[2] is after[2]
 
 
+def test_who_is_poisoned_is_told_and_cured_in_time(fleet: Fleet, make_status: MakeStatus) -> None:
+    injector = _injector(fleet, {"do": "poison", "target": "peer-3", "at_s": 10, "for_s": 20})
+    told = fleet.peers["peer-3"].folder / "poison"
+    assert injector.step(10, make_status(NAMES, "peer-1")) == ["poison peer-3"]
+    assert told.exists()
+    assert injector.step(30, make_status(NAMES, "peer-1")) == ["over: poison peer-3"]
+    assert not told.exists()
+    assert _alive(fleet) == set(NAMES)
+
+
 def test_recovery_is_the_time_to_the_next_version(fleet: Fleet, make_status: MakeStatus) -> None:
     injector = _injector(fleet, {"do": "kill", "target": "leader", "at_s": 10})
     injector.step(10, make_status(NAMES, "peer-1", version=4))

@@ -11,7 +11,9 @@ from p2pgan.lab.scenario import parse_scenario, read_scenario
 SCENARIOS = Path(__file__).parents[3] / "scripts" / "labs"
 
 
-@pytest.mark.parametrize("name", ["quick", "kill-leader", "late-joiner", "restart-everything", "faces"])
+@pytest.mark.parametrize(
+    "name", ["quick", "kill-leader", "late-joiner", "restart-everything", "faces", "partition", "poison"]
+)
 def test_the_scenarios_that_come_with_p2pgan_are_valid(name: str) -> None:
     scenario = read_scenario(SCENARIOS / f"{name}.yaml")
     assert scenario.name == name

@@ -12,6 +12,7 @@ from p2pgan.protocol.effects import (
     Train,
 )
 from p2pgan.protocol.events import (
+    CandidateReady,
     CommitDone,
     CommitRefused,
     DatabaseFailed,
@@ -20,6 +21,7 @@ from p2pgan.protocol.events import (
     PeerInfo,
     PeersRead,
     ProgressRead,
+    ResultArrived,
     SliceArrived,
     SnapshotInstalled,
     TrainingDone,
@@ -36,7 +38,7 @@ from p2pgan.protocol.messages import (
     SnapshotRequest,
     Welcome,
 )
-from p2pgan.protocol.metrics import Losses
+from p2pgan.protocol.metrics import Losses, Traffic
 from tests.unit.protocol.steps import BASE, Driver, manifest, plan_for
 
 
@@ -367,12 +369,13 @@ def test_what_contributors_told_with_their_votes_goes_with_the_commit() -> None:
     mine, theirs = Losses(1.0, 0.5, 0.7, 0.2), Losses(2.0, 0.4, 0.8, 0.1)
     driver.give(TrainingDone(driver.of(Train)[-1].ticket, 100.0, mine), 1.0)
     driver.assemble(plan, "new")
-    vote(driver, "b", plan, "new", losses=theirs)
+    vote(driver, "b", plan, "new", losses=theirs, traffic=Traffic(7, 8))
 
     (metric,) = driver.of(Commit)[0].metrics
     assert metric.version == 1
     assert metric.seconds == driver.now - came_at
     assert {peer: told.losses for peer, told in metric.peers.items()} == {"a": mine, "b": theirs}
+    assert {peer: told.traffic for peer, told in metric.peers.items()} == {"a": None, "b": Traffic(7, 8)}
     assert all(beat.losses is None for beat in driver.sent(Heartbeat, to="b"))
     driver.give(CommitDone(1))
     assert driver.machine.core.metrics == {}
@@ -388,3 +391,14 @@ def test_a_member_tells_with_its_vote_what_its_training_showed() -> None:
     driver.assemble(plan, "new")
     assert driver.sent(Heartbeat, to="b")[-1].candidate == "new"
     assert driver.sent(Heartbeat, to="b")[-1].losses == told
+
+
+def test_a_member_tells_with_its_vote_what_the_round_took() -> None:
+    driver = Driver()
+    driver.follow()
+    driver.hear("b", plan_for(Member("a", (Span(0, 0, 0, 64),), True), Member("b", (), False)))
+    driver.train()
+    driver.give(ResultArrived("b", 1, 1, 1, 0))
+    driver.give(CandidateReady(1, 1, 1, "new", traffic=Traffic(2000, 1000)))
+    beat = driver.sent(Heartbeat, to="b")[-1]
+    assert (beat.candidate, beat.traffic) == ("new", Traffic(2000, 1000))
