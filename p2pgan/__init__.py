@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from p2pgan.gan.own import use_own_net
     from p2pgan.gan.presets import preset_values
     from p2pgan.gan.sampling import Generator
+    from p2pgan.gan.sharding import use_own_sharding
     from p2pgan.gan.train import Callbacks, Trained
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "preset_values",
     "train",
     "use_own_net",
+    "use_own_sharding",
 ]
 
 _PLACES = {
@@ -36,6 +38,7 @@ _PLACES = {
     "Trained": "p2pgan.gan.train",
     "preset_values": "p2pgan.gan.presets",
     "use_own_net": "p2pgan.gan.own",
+    "use_own_sharding": "p2pgan.gan.sharding",
 }
 
 
@@ -97,6 +100,7 @@ def train(
     *,
     epochs: float | None = None,
     images_goal: int | None = None,
+    sharding: str | None = None,
     overwrite: bool = False,
     device: str = "auto",
     threads: int | None = None,
@@ -113,6 +117,8 @@ def train(
         out: folder for ``generator.safetensors``, sample grids and ``losses.csv``.
         epochs: passes over the images; this or ``images_goal`` must be given.
         images_goal: images to train on.
+        sharding: ``iid``, ``by-class``, or an own strategy as ``path/to/file.py:FUNCTION``, which divides
+            the images into parts that the training takes in turn; None takes the configuration's.
         overwrite: whether an earlier training in ``out`` may be replaced.
         device: ``auto``, ``cpu``, ``cuda``, ...
         threads: processor threads while it trains; None leaves torch's own choice, which is slow where
@@ -131,12 +137,15 @@ def train(
     from p2pgan.gan.config import GanConfig
     from p2pgan.gan.data import open_images
     from p2pgan.gan.folder import TrainingFolder
+    from p2pgan.gan.sharding import with_sharding
     from p2pgan.gan.train import train as train_alone
     from p2pgan.peer.device import pick_device, some_threads
     from p2pgan.peer.log import Log
     from p2pgan.peer.progress import Progress
 
     chosen = config if config is not None else GanConfig()
+    if sharding is not None:
+        chosen = with_sharding(chosen, sharding)
     root = Path(data_root) if data_root is not None else None
     place, folder = pick_device(device), TrainingFolder(Path(out), overwrite)
     with some_threads(threads):
@@ -159,6 +168,8 @@ def join(
     dataset: str | None = None,
     device: str = "auto",
     name: str | None = None,
+    own_net: str | None = None,
+    own_sharding: str | None = None,
 ) -> None:
     """Takes part in a run until it ends, or until Ctrl-C; as ``p2pgan join`` does.
 
@@ -168,6 +179,8 @@ def join(
         dataset: where the images lie here; None takes the run's own specification.
         device: ``auto``, ``cpu``, ``cuda``, ...
         name: what people call this peer; None takes the machine's name.
+        own_net: where this machine has the run's own net, ``path/to/file.py:CLASS``.
+        own_sharding: where it has the run's own sharding, ``path/to/file.py:FUNCTION``.
 
     Raises:
         RunError, DatasetError, RendezvousError: no such run, other images, no database.
@@ -184,6 +197,8 @@ def join(
             dataset=dataset,
             device=device,
             name=gethostname() if name is None else name,
+            own_net=own_net,
+            own_sharding=own_sharding,
         )
     )
 

@@ -21,6 +21,7 @@ def doctor(
     rendezvous: o.OptionalRendezvous = None,
     run: o.RunName = None,
     dataset: o.Dataset = None,
+    sharding: o.OwnSharding = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON for a report of a problem; no secrets are in it.")
     ] = False,
@@ -56,6 +57,7 @@ def doctor(
             run=run,
             dataset=dataset,
             data_root=data_root,
+            own_sharding=sharding,
             state_folder=peer.state_folder,
             bind_host=peer.bind_host,
             advertise=advertise,

@@ -224,6 +224,23 @@ OwnNet = Annotated[
         help="Where this machine has the run's own net, as path/to/file.py:CLASS; needed for no other net.",
     ),
 ]
+Sharding = Annotated[
+    str | None,
+    option(
+        "--sharding",
+        metavar="NAME",
+        help="Which images go to different peers: iid, by-class, or an own one as path/to/file.py:FUNCTION.",
+        rich_help_panel=RUN,
+    ),
+]
+OwnSharding = Annotated[
+    str | None,
+    typer.Option(
+        "--sharding",
+        metavar="FILE:FUNCTION",
+        help="Where this machine has the run's own sharding; needed for no other one.",
+    ),
+]
 Resolution = Annotated[
     int | None,
     option("--resolution", metavar="PIXELS", help="Of each side: 32, 64 or 128.", rich_help_panel=RUN),

@@ -20,6 +20,7 @@ PARAMETERS = {
     "gan.loss.name": "loss",
     "gan.augment.policy": "augment",
     "gan.hold_out": "hold_out",
+    "gan.sharding": "sharding",
     "gan.microbatch": "batch_size",
     "gan.accumulate": "accumulate",
     "gan.precision": "precision",

@@ -22,21 +22,31 @@ RESOLUTIONS: Mapping[str, tuple[int, ...]] = {
     "r3": (32, 64, 128),
 }
 """The nets that come with p2pgan, and how large their images can be, in pixels."""
-OWN_NET = re.compile(r"[A-Za-z_]\w{0,62}@[0-9a-f]{64}")
-"""Name of an own net: the class, and the digest of the file that defines it."""
+SHARDINGS = ("iid", "by-class")
+"""The strategies that come with p2pgan; see ``p2pgan.gan.sharding``."""
+OWN_NAME = re.compile(r"[A-Za-z_]\w{0,62}@[0-9a-f]{64}")
+"""Name of an own net or sharding: the class or function, and the digest of the file that defines it."""
 
 
-def names_a_file(net: str) -> bool:
-    """Whether a net is named as an own one is on the command line: ``path/to/file.py:CLASS``."""
-    return net.rpartition(":")[0].endswith(".py")
+def names_a_file(name: str) -> bool:
+    """Whether a net or a sharding is named as an own one is on the command line: ``path/to/file.py:NAME``."""
+    return name.rpartition(":")[0].endswith(".py")
 
 
 def file_of_own_net(requested: Mapping[str, object]) -> str | None:
     """The own net that nested keys of a run's configuration name by its file, if they do."""
-    gan = requested.get("gan")
-    model = gan.get("model") if isinstance(gan, Mapping) else None
-    name = model.get("name") if isinstance(model, Mapping) else None
-    return name if isinstance(name, str) and names_a_file(name) else None
+    return _file_at(requested, "gan", "model", "name")
+
+
+def file_of_own_sharding(requested: Mapping[str, object]) -> str | None:
+    """The own sharding that nested keys of a run's configuration name by its file, if they do."""
+    return _file_at(requested, "gan", "sharding")
+
+
+def _file_at(values: object, *keys: str) -> str | None:
+    for key in keys:
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return values if isinstance(values, str) and names_a_file(values) else None
 
 
 class _Frozen(BaseModel):
@@ -85,7 +95,7 @@ class ModelConfig(_Frozen):
     @field_validator("name")
     @classmethod
     def _the_net_is_known(cls, name: str) -> str:
-        if name in RESOLUTIONS or OWN_NET.fullmatch(name):
+        if name in RESOLUTIONS or OWN_NAME.fullmatch(name):
             return name
         raise ValueError(
             f"there is no net {name!r}; choose {', '.join(RESOLUTIONS)} or path/to/file.py:CLASS"
@@ -202,6 +212,11 @@ class GanConfig(_Frozen):
         description="Keep 1% of the images, at most 1,000, out of training, to see whether D learns the "
         "others by heart.",
     )
+    sharding: Annotated[str, Field(max_length=160)] = Field(
+        "iid",
+        description="Which images go to different peers: iid (all are alike), by-class, "
+        "or an own strategy as path/to/file.py:FUNCTION, kept as FUNCTION@DIGEST of the file.",
+    )
     ema_half_life_images: Annotated[float, Field(gt=0.0, le=1e9)] = Field(
         10_000.0, description="Images after which a past state weighs half in the averaged generator."
     )
@@ -213,6 +228,15 @@ class GanConfig(_Frozen):
     def step_images(self) -> int:
         """Images of one step of each network; spans are cut at multiples of it."""
         return self.microbatch * self.accumulate
+
+    @field_validator("sharding")
+    @classmethod
+    def _the_sharding_is_known(cls, name: str) -> str:
+        if name in SHARDINGS or OWN_NAME.fullmatch(name):
+            return name
+        raise ValueError(
+            f"there is no sharding {name!r}; choose {', '.join(SHARDINGS)} or path/to/file.py:FUNCTION"
+        )
 
     @model_validator(mode="after")
     def _penalties_look_at_single_images(self) -> Self:

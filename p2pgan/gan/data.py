@@ -22,6 +22,7 @@ from p2pgan.errors import DatasetError, InternalError
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.decode import to_square
 from p2pgan.gan.randomness import derive_seed, epoch_permutation
+from p2pgan.gan.sharding import Parts, parts_of
 from p2pgan.gan.sources import Source, open_source
 from p2pgan.protocol.texts import counted, printable
 
@@ -63,7 +64,15 @@ class ImageSet:
         """How many; 0 if the images have none."""
         self.held_out: ImageSet | None = None
         """Images that are not trained on, if some were kept back."""
+        self.parts: Parts | None = None
+        """What should go to different peers; None if all images are alike."""
         self.fingerprint = Fingerprint(self.count, self.resolution, blob_digest(pixels.reshape(-1).data))
+
+    def order(self, seed: int, epoch: int) -> Tensor:
+        """The order in which an epoch visits the images: int64, shape ``(count,)``. Do not write to it."""
+        if self.parts is not None:
+            return self.parts.order(seed, epoch)
+        return epoch_permutation(seed, epoch, self.count)
 
     def batch(self, indices: Tensor) -> Tensor:
         """A copy of some images: uint8, shape ``(len(indices), 3, R, R)``."""
@@ -100,18 +109,31 @@ class ImageSet:
         part = copy(self)
         part._chosen = chosen if self._chosen is None else self._chosen[chosen]
         part.count = len(chosen)
+        part.parts = None
         part.fingerprint = replace(self.fingerprint, count=len(chosen))
         return part
 
 
 def training_images(config: GanConfig, images: ImageSet) -> ImageSet:
-    """The images that a run of ``config`` trains on."""
-    return images.without_held_out(config.seed) if config.hold_out else images
+    """The images that a run of ``config`` trains on, in its parts. Raises what ``parts_of`` raises."""
+    training = images.without_held_out(config.seed) if config.hold_out else images
+    parts = parts_of(config.sharding, training, config.seed)
+    if parts is None:
+        return training
+    divided = copy(training)
+    divided.parts = parts
+    return divided
 
 
 def run_fingerprint(config: GanConfig, images: ImageSet) -> Fingerprint:
-    """What the images of all peers of a run have in common; classes count only if they are used."""
-    return images.with_labels_in_fingerprint() if config.model.num_classes else images.fingerprint
+    """What the training images of all peers of a run have in common; classes count only if they are used.
+
+    So do the parts: peers that divide the images differently would train some of them twice.
+    """
+    common = images.with_labels_in_fingerprint() if config.model.num_classes else images.fingerprint
+    if images.parts is None:
+        return common
+    return replace(common, digest=blob_digest(common.digest.encode() + images.parts.to_bytes()))
 
 
 def open_images(

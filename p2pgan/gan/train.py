@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -21,6 +22,8 @@ from p2pgan.gan.sampling import Generator
 from p2pgan.gan.signals import warning
 from p2pgan.gan.trainer import StepStats, Trainer
 from p2pgan.gan.units import UnitStats, summarise, train_unit
+from p2pgan.protocol.ids import Span
+from p2pgan.protocol.spans import OpenSpans
 
 __all__ = ["Callbacks", "Trained", "UnitStats", "summarise", "train"]
 
@@ -113,10 +116,10 @@ def train(
             callback.on_step(unit, done, of)
 
     notice(keep_freed_memory())
-    for number, (epoch, start, stop) in enumerate(_units(images.count, unit_images, goal), 1):
+    for number, span in enumerate(_units(images, unit_images, goal), 1):
         trainer.at(seen)
-        after = partial(stepped, number, stop - start)
-        stats = train_unit(trainer, number, epoch, start, stop, stopping, after)
+        after = partial(stepped, number, span.images)
+        stats = train_unit(trainer, number, span.epoch, span.start, span.stop, stopping, after)
         if stats.skipped * config.step_images >= stats.images:
             text = f"training diverged in unit {number}: no step was finite; lower lr_g and lr_d"
             raise WeightsError(text, Trouble.NAN)
@@ -150,14 +153,15 @@ def _goal(count: int, epochs: float | None, images_goal: int | None) -> int:
     return goal
 
 
-def _units(count: int, unit_images: int, goal: int) -> Iterator[tuple[int, int, int]]:
-    """(epoch, start, stop) of each unit, until ``goal`` images are covered."""
-    seen = epoch = 0
-    while True:
-        for start in range(0, count, unit_images):
-            stop = min(start + unit_images, count)
-            yield epoch, start, stop
-            seen += stop - start
+def _units(images: ImageSet, unit_images: int, goal: int) -> Iterator[Span]:
+    """What a lone peer would train, a unit or a part's share of it at a time, for ``goal`` images."""
+    spans = OpenSpans(images.count, unit_images, images.parts.ends if images.parts is not None else ())
+    seen = 0
+    for epoch in count():
+        spans.open_epoch(epoch)
+        while spans:
+            span = spans.pop()
+            yield span
+            seen += span.images
             if seen >= goal:
                 return
-        epoch += 1

@@ -28,7 +28,7 @@ from p2pgan.gan.nets.layers import settle, spectral_layers
 from p2pgan.gan.optimizer import FlatAdam
 from p2pgan.gan.passes import Batch, Passes
 from p2pgan.gan.precision import Precision
-from p2pgan.gan.randomness import epoch_permutation, generator_for, image_latents, microbatch_latents
+from p2pgan.gan.randomness import generator_for, image_latents, microbatch_latents
 from p2pgan.gan.schedule import schedule_factor
 
 FIXED_IMAGES = 16
@@ -200,7 +200,7 @@ class Trainer:
 
     def _batch(self, epoch: int, start: int, stop: int) -> Batch:
         seed, count = self.config.seed, stop - start
-        indices = epoch_permutation(seed, epoch, self.images.count)[start:stop]
+        indices = self.images.order(seed, epoch)[start:stop]
         latents = microbatch_latents(seed, epoch, start, count, self.config.model.latent_dim)
         labels = self.images.labels_of(indices).to(self.device) if self.config.model.num_classes else None
         draws = augment_draws(seed, epoch, start, count).to(self.device) if self._augment.configured else None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 
 from p2pgan.errors import ConfigError, P2pganError
-from p2pgan.gan.config import file_of_own_net
+from p2pgan.gan.config import file_of_own_net, file_of_own_sharding
 from p2pgan.gan.output import check_folder, disk_is_full, is_full
 from p2pgan.gan.sources import open_source
 from p2pgan.lab.clocks import check_clocks
@@ -106,13 +106,14 @@ def _surroundings(
     network = (
         stack.enter_context(LabNetwork(dsn, lambda: fleet.process_ids())) if scenario.moves_network else None
     )
-    own_net = file_of_own_net(options.requested)
+    net, sharding = file_of_own_net(options.requested), file_of_own_sharding(options.requested)
+    own = (*(("--model", net) if net else ()), *(("--sharding", sharding) if sharding else ()))
     fleet = Fleet(
         options.out,
         dsn,
         options.run,
         # They share the machine's cores, so one thread each.
-        ("--dataset", options.dataset, "--threads", "1", *(("--model", own_net) if own_net else ())),
+        ("--dataset", options.dataset, "--threads", "1", *own),
         network=network,
         disks=disks,
         clocks=scenario.clocks,

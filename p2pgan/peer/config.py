@@ -14,7 +14,7 @@ from typing import Literal, Self, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from p2pgan.errors import ConfigError, Trouble
-from p2pgan.gan.config import GanConfig, file_of_own_net
+from p2pgan.gan.config import GanConfig, file_of_own_net, file_of_own_sharding
 from p2pgan.protocol.codecs import CodecChoice
 from p2pgan.protocol.texts import shortened
 from p2pgan.yaml_text import MAX_BYTES, parse_yaml, shown
@@ -101,26 +101,30 @@ class RunConfig(_Frozen):
 def run_config(requested: Nested) -> RunConfig:
     """Defaults overlaid with ``requested``, nested keys of RunConfig.
 
-    An own net, named by its file, is loaded and from then on goes by its class and digest.
+    An own net or sharding, named by its file, is loaded and from then on goes by its name and digest.
 
     Raises:
         ConfigError: an unknown key or a value out of bounds; the text names the first one. Or an own net
-            that cannot be loaded.
+            or sharding that cannot be loaded.
     """
     try:
-        return RunConfig.model_validate(_with_own_net(requested))
+        return RunConfig.model_validate(_with_own_code(requested))
     except ValidationError as error:
         raise ConfigError(_one_line(error)) from error
 
 
-def _with_own_net(requested: Nested) -> Nested:
-    spec = file_of_own_net(requested)
-    if spec is None:
-        return requested
-    # Imported where it is used: torch comes with it.
-    from p2pgan.gan.own import use_own_net
+def _with_own_code(requested: Nested) -> Nested:
+    net, sharding = file_of_own_net(requested), file_of_own_sharding(requested)
+    # Imported where they are used: torch comes with them.
+    if net is not None:
+        from p2pgan.gan.own import use_own_net
 
-    return merge(requested, {"gan": {"model": {"name": use_own_net(spec)}}})
+        requested = merge(requested, {"gan": {"model": {"name": use_own_net(net)}}})
+    if sharding is not None:
+        from p2pgan.gan.sharding import use_own_sharding
+
+        requested = merge(requested, {"gan": {"sharding": use_own_sharding(sharding)}})
+    return requested
 
 
 def stored_config(stored: Nested) -> RunConfig:

@@ -40,6 +40,8 @@ class PeerOptions:
     """Whether a missing torchvision data set may be downloaded."""
     own_net: str | None = None
     """Where this machine has the run's own net: ``path/to/file.py:CLASS``."""
+    own_sharding: str | None = None
+    """Where this machine has the run's own sharding: ``path/to/file.py:FUNCTION``."""
     score_extractor: Path | None = None
     """Where this machine has the TorchScript file by which the run's versions are scored."""
     device: str = "auto"

@@ -28,6 +28,7 @@ from p2pgan.gan.models import layout_for
 from p2pgan.gan.own import use_own_net
 from p2pgan.gan.scores.builtin import builtin_extractor
 from p2pgan.gan.scores.foreign import torchscript_extractor
+from p2pgan.gan.sharding import use_own_sharding
 from p2pgan.gan.trainer import Trainer
 from p2pgan.journal import Journal
 from p2pgan.peer.blackboard import blackboard
@@ -68,8 +69,7 @@ def take_part(meeting: Meeting, options: PeerOptions, trains: bool, log: Log, de
     """
     _set_threads(options)
     config = meeting.config
-    if isinstance(options, JoinOptions) and options.own_net is not None:
-        use_own_net(options.own_net)
+    _use_own_code(options)
     run = meeting.run
     images = _images(config, options)
     if isinstance(options, LeadOptions):
@@ -86,6 +86,15 @@ def _board(meeting: Meeting, options: PeerOptions, run: RunRow, config: RunConfi
         return ()
     named = run.name if sum(r.state == "active" for r in meeting.rendezvous.list_runs()) > 1 else None
     return tuple(blackboard(meeting.class_dsn, options.class_page, named, config))
+
+
+def _use_own_code(options: PeerOptions) -> None:
+    """What a joiner names; a leader names it in the configuration."""
+    if isinstance(options, JoinOptions):
+        if options.own_net is not None:
+            use_own_net(options.own_net)
+        if options.own_sharding is not None:
+            use_own_sharding(options.own_sharding)
 
 
 def _set_threads(options: PeerOptions) -> None:
@@ -145,12 +154,20 @@ def _check_images(run: RunRow, config: RunConfig, images: ImageSet) -> None:
         raise DatasetError(
             f"these are not the images of the run {run.name}: {counted(mine['count'], 'image')} with digest "
             f"{mine['digest'][:12]}, not {theirs['count']} with {theirs['digest'][:12]}; "
-            "point --dataset to the same images",
+            f"point --dataset to the same images{_or_parts(config)}",
             Trouble.IMAGES,
         )
 
 
-def _protocol_config(run: RunRow, config: RunConfig, vector_size: int) -> ProtocolConfig:
+def _or_parts(config: RunConfig) -> str:
+    """What else may be wrong with the same images."""
+    if config.gan.sharding == "iid":
+        return ""
+    name = config.gan.sharding.partition("@")[0]
+    return f", and see that --sharding {name} divides them alike everywhere"
+
+
+def _protocol_config(run: RunRow, config: RunConfig, images: ImageSet, vector_size: int) -> ProtocolConfig:
     return ProtocolConfig(
         images=run.dataset["count"],
         unit_images=run.unit_images,
@@ -162,6 +179,7 @@ def _protocol_config(run: RunRow, config: RunConfig, vector_size: int) -> Protoc
         sync=config.sync.mode,
         local_steps=config.sync.local_steps or (1 if config.sync.mode == "gradients" else None),
         commit_s=config.commit_seconds,
+        parts=images.parts.ends if images.parts is not None else (),
         rotate_every=config.leadership.rotate_every,
         goal_epochs=config.goal.epochs,
         goal_versions=config.goal.versions,
@@ -257,7 +275,7 @@ def _run_peer(place: _Place, means: _Means, options: PeerOptions, trains: bool, 
     run, config = place.run, place.config
     inbox, log = means.inbox, means.log
     memory = Memory(means.journal, run.name, log)
-    settings = _protocol_config(run, config, means.layout.size)
+    settings = _protocol_config(run, config, place.images, means.layout.size)
     me = means.registration.id
     outer = outer_of(config, means.layout)
     machine = Machine(settings, me, run.name, trains=trains)

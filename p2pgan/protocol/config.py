@@ -30,6 +30,8 @@ class ProtocolConfig:
     """Least time between the starts of two commits."""
     rotate_every: int = 20
     """Commits after which the leader hands over the pen; 0 never."""
+    parts: tuple[int, ...] = ()
+    """Where the parts of an epoch end that should go to different peers; none if all images are alike."""
     goal_epochs: int | None = None
     goal_versions: int | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -14,7 +15,7 @@ from p2pgan.protocol.events import ProgressRead
 from p2pgan.protocol.ids import PeerId, images_in
 from p2pgan.protocol.member import Member as MyPart
 from p2pgan.protocol.messages import Member, Phase, Plan, Shard
-from p2pgan.protocol.shares import most_images, work_images
+from p2pgan.protocol.shares import deal_parts, most_images, work_images
 from p2pgan.protocol.standing import Standing
 from p2pgan.protocol.texts import counted
 from p2pgan.protocol.units import UnitPool
@@ -52,7 +53,9 @@ class Planner:
     def __init__(self, core: Core, mine: MyPart) -> None:
         self._core, self._mine = core, mine
         config = core.config
-        self.pool = UnitPool(config.images, config.unit_images, config.microbatch, config.goal_epochs)
+        self.pool = UnitPool(
+            config.images, config.unit_images, config.microbatch, config.goal_epochs, config.parts
+        )
         self.standing = Standing(core)
         self._bandwidth = Bandwidth(core)
         self._speeds: dict[PeerId, float] = {}
@@ -66,6 +69,8 @@ class Planner:
         self._welcome_again: dict[PeerId, float] = {}
         """Until when a peer's answer to its Welcome is awaited."""
         self._attempt = 0
+        self._parts: Mapping[PeerId, frozenset[int]] = {}
+        """Of which parts of an epoch each peer gets its spans first."""
 
     def begin(self, progress: ProgressRead) -> None:
         """A term begins: what is open follows from committed progress and the ledger."""
@@ -142,6 +147,7 @@ class Planner:
             self.pool.give_back(holder)
         trainers = [p for p in (core.me, *current) if self._trains(p)]
         most = most_images(self._previous.get(p, 0) for p in trainers)
+        self._parts = deal_parts(core.run, len(core.config.parts), frozenset(trainers))
         members = [self._with_work(p, most) for p in trainers]
         # Once everyone has some work.
         members = [self._with_work_ahead(m, most) for m in members]
@@ -216,7 +222,7 @@ class Planner:
             if not core.config.overlaps:
                 self._began[peer] = core.now
             return Member(peer, held, True)
-        spans = self.pool.take(peer, self._images_for(peer, most))
+        spans = self.pool.take(peer, self._images_for(peer, most), self._parts[peer])
         self._previous[peer] = images_in(spans)
         self._began[peer] = core.now
         return Member(peer, spans, bool(spans))
@@ -225,7 +231,8 @@ class Planner:
         """Give a contributor what to go on with while the round is exchanged."""
         if not (member.contributes and self._core.config.overlaps):
             return member
-        ahead = self.pool.take_ahead(member.peer, self._images_for(member.peer, most))
+        images = self._images_for(member.peer, most)
+        ahead = self.pool.take_ahead(member.peer, images, self._parts[member.peer])
         if ahead:
             self._previous[member.peer] = images_in(ahead)
         return replace(member, ahead=ahead)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from math import inf
 from statistics import median, median_low
 
@@ -50,6 +51,21 @@ def by_rendezvous_hash(run: str, term: int, peers: Iterable[PeerId]) -> list[Pee
         return hashlib.blake2b(f"{run}:{term}:{peer}".encode(), digest_size=8).digest()
 
     return sorted(peers, key=score, reverse=True)
+
+
+@lru_cache(maxsize=4)
+def deal_parts(run: str, parts: int, peers: frozenset[PeerId]) -> Mapping[PeerId, frozenset[int]]:
+    """Which parts of an epoch are whose: each has one peer, and the peers have as many, give or take one.
+
+    Every leader deals alike, and few parts change hands when a peer comes or goes.
+    """
+    dealt: dict[PeerId, set[int]] = {peer: set() for peer in peers}
+    for part in range(parts if peers else 0):
+        fewest, more = divmod(parts, len(peers))
+        more -= sum(len(own) > fewest for own in dealt.values())
+        most = fewest + 1 if more else fewest
+        dealt[next(p for p in by_rendezvous_hash(run, part, peers) if len(dealt[p]) < most)].add(part)
+    return {peer: frozenset(own) for peer, own in dealt.items()}
 
 
 def straggler_deadline(durations: Sequence[float], contributors: int, round_s: float) -> float | None:

@@ -6,13 +6,13 @@ those only show others what is handed out, so a dead database does not stop the 
 
 from __future__ import annotations
 
-from bisect import insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 
 from p2pgan.protocol.effects import UnitClaim
 from p2pgan.protocol.events import EpochDone
 from p2pgan.protocol.ids import PeerId, Span, images_in
+from p2pgan.protocol.spans import OpenSpans
 
 
 def complement(done: Sequence[tuple[int, int]], length: int) -> list[tuple[int, int]]:
@@ -35,12 +35,19 @@ MOST_UNITS_ON_THE_WAY = 32_768
 class UnitPool:
     """Hands out spans so that each image of an epoch is held by one peer at most."""
 
-    def __init__(self, images: int, unit_images: int, microbatch: int, goal_epochs: int | None) -> None:
+    def __init__(
+        self,
+        images: int,
+        unit_images: int,
+        microbatch: int,
+        goal_epochs: int | None,
+        parts: Sequence[int] = (),
+    ) -> None:
         self._images = images
         self._unit_images = unit_images
         self._microbatch = microbatch
         self._goal_epochs = goal_epochs
-        self._open: list[Span] = []
+        self._open = OpenSpans(images, unit_images, parts)
         self._held: dict[PeerId, tuple[Span, ...]] = {}
         self._ahead: dict[PeerId, tuple[Span, ...]] = {}
         """What a peer goes on with once it is done with what it holds."""
@@ -53,19 +60,14 @@ class UnitPool:
         lowest = min(done, default=0)
         for span in uncommitted:
             done.setdefault(span.epoch, []).append((span.start, span.stop))
-        self._open, self._held, self._ahead, self._claimed = [], {}, {}, set()
+        self._held, self._ahead, self._claimed = {}, {}, set()
+        self._open.clear()
         self._next_epoch = lowest
         for epoch in range(lowest, max(done, default=lowest - 1) + 1):
             self._open_epoch(epoch, complement(done.get(epoch, []), self._images))
 
-    def _open_epoch(self, epoch: int, gaps: Iterable[tuple[int, int]]) -> None:
-        for start, stop in gaps:
-            position = start
-            while position < stop:
-                unit = position // self._unit_images
-                end = min(stop, (unit + 1) * self._unit_images)
-                self._open.append(Span(epoch, unit, position, end))
-                position = end
+    def _open_epoch(self, epoch: int, gaps: Iterable[tuple[int, int]] | None = None) -> None:
+        self._open.open_epoch(epoch, gaps)
         self._next_epoch = epoch + 1
 
     @property
@@ -80,19 +82,22 @@ class UnitPool:
     def held(self, peer: PeerId) -> tuple[Span, ...]:
         return self._held.get(peer, ())
 
-    def take(self, peer: PeerId, images: int) -> tuple[Span, ...]:
-        """At least ``images`` images if there are as many, cut at microbatches; replaces what it held."""
+    def take(self, peer: PeerId, images: int, own: Collection[int] = ()) -> tuple[Span, ...]:
+        """At least ``images`` images if there are as many, cut at microbatches; replaces what it held.
+
+        They are of the parts ``own`` while the epoch has some of these.
+        """
         self.give_back(peer)
-        self._held[peer] = self._cut(images)
+        self._held[peer] = self._cut(images, own)
         return self._held[peer]
 
-    def take_ahead(self, peer: PeerId, images: int) -> tuple[Span, ...]:
+    def take_ahead(self, peer: PeerId, images: int, own: Collection[int] = ()) -> tuple[Span, ...]:
         """As many for ``peer`` to go on with while what it holds is averaged; what it has of that stays."""
         if not self._ahead.get(peer):
-            self._ahead[peer] = self._cut(images)
+            self._ahead[peer] = self._cut(images, own)
         return self._ahead[peer]
 
-    def _cut(self, images: int) -> tuple[Span, ...]:
+    def _cut(self, images: int, own: Collection[int]) -> tuple[Span, ...]:
         """Open spans of so many images, which are open no more."""
         taken: list[Span] = []
         missing = images
@@ -102,12 +107,12 @@ class UnitPool:
                 room = self._room() if room is None else room
                 if self.exhausted or images - missing >= room:
                     break
-                self._open_epoch(self._next_epoch, [(0, self._images)])
-            span = self._open.pop(0)
+                self._open_epoch(self._next_epoch)
+            span = self._open.pop(own)
             wanted = -(-missing // self._microbatch) * self._microbatch
             if span.images > wanted:
                 cut = span.start + wanted
-                self._open.insert(0, Span(span.epoch, span.unit, cut, span.stop))
+                self._open.add(Span(span.epoch, span.unit, cut, span.stop))
                 span = Span(span.epoch, span.unit, span.start, cut)
             taken.append(span)
             missing -= span.images
@@ -130,7 +135,7 @@ class UnitPool:
         if not spans or not self._all_open(spans):
             return False
         for span in spans:
-            self._remove_open(span)
+            self._open.remove(span)
         self._held[peer] = spans
         return True
 
@@ -141,35 +146,19 @@ class UnitPool:
             while self._next_epoch <= newest and (
                 self._goal_epochs is None or self._next_epoch < self._goal_epochs
             ):
-                self._open_epoch(self._next_epoch, [(0, self._images)])
+                self._open_epoch(self._next_epoch)
 
     def _all_open(self, spans: tuple[Span, ...]) -> bool:
         ordered = sorted(spans)
         if any(a.overlaps(b) for a, b in zip(ordered, ordered[1:], strict=False)):
             return False
-        return all(s.images > 0 and self._covering(s) is not None for s in ordered)
-
-    def _covering(self, span: Span) -> int | None:
-        for index, candidate in enumerate(self._open):
-            same_unit = candidate.epoch == span.epoch and candidate.unit == span.unit
-            if same_unit and candidate.start <= span.start and span.stop <= candidate.stop:
-                return index
-        return None
-
-    def _remove_open(self, span: Span) -> None:
-        index = self._covering(span)
-        assert index is not None
-        whole = self._open.pop(index)
-        if whole.start < span.start:
-            insort(self._open, Span(whole.epoch, whole.unit, whole.start, span.start))
-        if span.stop < whole.stop:
-            insort(self._open, Span(whole.epoch, whole.unit, span.stop, whole.stop))
+        return all(s.images > 0 and self._open.has(s) for s in ordered)
 
     def give_back(self, peer: PeerId) -> tuple[Span, ...]:
         """Open the spans of a peer that will not contribute them."""
         spans = self._held.pop(peer, ()) + self._ahead.pop(peer, ())
         for span in spans:
-            insort(self._open, span)
+            self._open.add(span)
         return spans
 
     def done(self, peer: PeerId) -> None:

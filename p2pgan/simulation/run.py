@@ -44,6 +44,9 @@ CONFIG = ProtocolConfig(
 GRADIENTS = replace(CONFIG, sync="gradients", local_steps=4)
 """The same with a round for each step, of four microbatches."""
 
+PARTS = replace(CONFIG, parts=(90, 130, 500, 1000))
+"""The same with parts of an epoch, of unlike length, that should go to different peers."""
+
 
 @dataclass(frozen=True)
 class Outcome:

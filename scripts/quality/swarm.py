@@ -15,13 +15,15 @@ import torch
 from torch import Tensor
 
 from p2pgan.averaging.codec import codec
-from p2pgan.averaging.outer import outer_step
 from p2pgan.averaging.reduce import Rejected, aggregate
 from p2pgan.averaging.rules import rule
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet
 from p2pgan.gan.ema import ema_update, half_life_at
 from p2pgan.gan.trainer import Trainer
+from p2pgan.peer.config import run_config
+from p2pgan.peer.learning import Gradients
+from p2pgan.peer.outer import outer_of
 from p2pgan.protocol.ids import PeerId
 
 
@@ -35,6 +37,7 @@ class Arm:
     """Times the bench's batch size."""
     every: int = 20
     """Steps of a peer between two averagings; 0: once, at the end."""
+    sync: Literal["deltas", "gradients"] = "deltas"
     speeds: tuple[int, ...] = (1,)
     """How fast the peers are, over and over: who is faster has more steps in a round."""
     by_class: bool = False
@@ -54,9 +57,12 @@ class Arm:
 
 ONE, FOUR_TIMES = Arm("one peer, batch b", peers=1, wire="fp32"), Arm("one peer, batch 4b", 1, 4, wire="fp32")
 CLEAN = Arm("deltas, H = 20")
+GRADIENTS = Arm("gradients", every=1, sync="gradients")
+AT_THE_END = Arm("control: averaged once, at the end", every=0, bad=True)
 ARMS = (
     ONE,
     FOUR_TIMES,
+    GRADIENTS,
     Arm("deltas, H = 1", every=1),
     Arm("deltas, H = 5", every=5),
     CLEAN,
@@ -66,7 +72,7 @@ ARMS = (
     Arm("leader killed half-way", dies=0.5),
     Arm("a peer sends NaN from a quarter on", spoils=0.25),
     Arm("a peer joins half-way", joins=0.5),
-    Arm("control: averaged once, at the end", every=0, bad=True),
+    AT_THE_END,
     Arm("control: D averaged, G not", averaged="D", bad=True),
     Arm("control: EMA per step of one peer", ema="per step of a peer", bad=True),
 )
@@ -113,6 +119,10 @@ class Swarm:
         self._g = self.layout.slice_of("G")
         self.theta = self.trainers[0].theta()
         self._bases = [self.theta] * arm.peers
+        run = run_config({"gan": self.config.model_dump(), "sync": {"mode": arm.sync}})
+        self._outer = outer_of(run, self.layout)
+        self._state = torch.zeros(self._outer.memory * self.layout.size)
+        self._version = 0
         self.ema = self.theta[self._g].clone()
         self.images = 0
         """Counted."""
@@ -127,17 +137,18 @@ class Swarm:
             yield min(1.0, (done + every) / self.steps)
 
     def _round(self, share: float, steps: int) -> None:
-        deltas, weights = {}, {}
+        gradients = self.arm.sync == "gradients"
+        sent, weights = {}, {}
         lost: list[int] = []
         for peer in self._members(share):
             own = self._work[peer].take(self._steps_of(peer, steps))
-            delta = self._train(peer, own)
+            contribution = self._differentiate(peer, own) if gradients else self._train(peer, own)
             if peer == 0 and self._dies_now(share, steps):
                 lost = own
                 continue
-            deltas[_name(peer)] = self._sent(peer, delta, share)
+            sent[_name(peer)] = self._sent(peer, contribution, share)
             weights[_name(peer)] = len(own) * self.config.step_images
-        self._apply(deltas, weights)
+        self._apply(sent, weights)
         self._work[0].give_back(lost)
 
     def _members(self, share: float) -> list[int]:
@@ -164,24 +175,32 @@ class Swarm:
                 self._move_ema(trainer.theta(), self.config.step_images)
         return trainer.theta() - self._bases[peer]
 
-    def _sent(self, peer: int, delta: Tensor, share: float) -> Tensor:
-        if self.arm.spoils is not None and share >= self.arm.spoils and peer == self.arm.peers - 1:
-            return torch.full_like(delta, torch.nan)
-        wire = codec(self.arm.wire)
-        return wire.decode(wire.encode(delta), len(delta))
+    def _differentiate(self, peer: int, steps: list[int]) -> Tensor:
+        learning = Gradients(self.trainers[peer])
+        learning.start(self._bases[peer])
+        for step in steps:
+            learning.step(*self._work[peer].place(step), len(steps) * self.config.step_images)
+        return learning.finish()
 
-    def _apply(self, deltas: dict[PeerId, Tensor], weights: dict[PeerId, int]) -> None:
+    def _sent(self, peer: int, vector: Tensor, share: float) -> Tensor:
+        if self.arm.spoils is not None and share >= self.arm.spoils and peer == self.arm.peers - 1:
+            return torch.full_like(vector, torch.nan)
+        wire = codec(self.arm.wire)
+        return wire.decode(wire.encode(vector), len(vector))
+
+    def _apply(self, sent: dict[PeerId, Tensor], weights: dict[PeerId, int]) -> None:
         """As owners and members do it; who sends what is not valid is left out, as the leader does."""
         parts = self.layout.parts_of(0, self.layout.size)
         while True:
             try:
-                mean = aggregate(rule("clip"), deltas, weights, parts)
+                mean = aggregate(rule("clip"), sent, weights, parts)
                 break
             except Rejected as rejected:
                 self.rejected += 1
-                deltas = {peer: delta for peer, delta in deltas.items() if peer != rejected.peer}
-                weights = {peer: weight for peer, weight in weights.items() if peer in deltas}
-        self.theta = outer_step(self.theta, mean, 1.0)
+                sent = {peer: vector for peer, vector in sent.items() if peer != rejected.peer}
+                weights = {peer: weight for peer, weight in weights.items() if peer in sent}
+        self._version += 1
+        self.theta, self._state = self._outer.step(self.theta, self._state, mean, self._version, self.images)
         self.images += sum(weights.values())
         self._bases = [self._base(peer) for peer in range(self.arm.peers)]
         if self.arm.ema == "per round":

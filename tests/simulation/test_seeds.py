@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from p2pgan.simulation.draw import draw_scenario
-from p2pgan.simulation.run import CONFIG, Outcome, simulate
+from p2pgan.simulation.run import CONFIG, PARTS, Outcome, simulate
 from p2pgan.simulation.scenario import Sync
 
 SEEDS = 1000
@@ -31,6 +31,10 @@ def run_handed_over_seed(seed: int) -> Outcome:
     return simulate(draw_scenario(seed), replace(CONFIG, rotate_every=1))
 
 
+def run_parts_seed(seed: int) -> Outcome:
+    return simulate(draw_scenario(seed), PARTS)
+
+
 @pytest.fixture(scope="module")
 def pool():
     # Spawned, not forked: the parent may hold threads of other tests.
@@ -40,8 +44,11 @@ def pool():
 
 
 def failure(outcome: Outcome, sync: Sync = "deltas") -> str:
+    return told(outcome, f"p2pgan simulate --sync {sync} --seed {outcome.seed}")
+
+
+def told(outcome: Outcome, replay: str) -> str:
     lines = "\n".join(outcome.trace[-60:])
-    replay = f"p2pgan simulate --sync {sync} --seed {outcome.seed}"
     return f"seed {outcome.seed}: {'; '.join(outcome.violations)}\nreplay: {replay}\n{lines}"
 
 
@@ -71,6 +78,14 @@ def test_no_seed_breaks_an_invariant_when_each_commit_hands_over_the_pen(pool: P
 
     assert {o.seed: o.violations for o in outcomes if o.violations} == {}
     assert min(o.terms for o in outcomes) >= 10
+
+
+def test_no_seed_breaks_an_invariant_with_parts_for_different_peers(pool: ProcessPoolExecutor) -> None:
+    outcomes = list(pool.map(run_parts_seed, range(BLOCK), chunksize=10))
+
+    broken = [told(o, f"simulate(draw_scenario({o.seed}), PARTS)") for o in outcomes if o.violations]
+    assert not broken, "\n\n".join(broken)
+    assert min(o.committed for o in outcomes) >= 5
 
 
 def lost_races(outcome: Outcome) -> int:

@@ -30,6 +30,8 @@ class Patient:
     dataset: str | None = None
     """None leaves the images out."""
     data_root: Path | None = None
+    own_sharding: str | None = None
+    """Where this machine has the run's own sharding."""
     state_folder: Path
     bind_host: str
     advertise: str | None = None
@@ -63,7 +65,7 @@ def examine(patient: Patient) -> Iterator[Finding]:
                     found += reach_findings(database, run, _identity(patient.state_folder))
             yield from found
         if patient.dataset is not None:
-            yield from image_findings(patient.dataset, patient.data_root, run)
+            yield from image_findings(patient.dataset, patient.data_root, run, patient.own_sharding)
 
 
 def _identity(folder: Path) -> PeerId | None:

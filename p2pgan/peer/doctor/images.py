@@ -11,12 +11,17 @@ from p2pgan.protocol.texts import counted
 from p2pgan.rendezvous import RunRow
 
 
-def image_findings(spec: str, data_root: Path | None, run: RunRow | None) -> list[Finding]:
+def image_findings(
+    spec: str, data_root: Path | None, run: RunRow | None, own_sharding: str | None = None
+) -> list[Finding]:
     """Count and fingerprint of the images that ``spec`` names, decoded at the run's resolution."""
     from p2pgan.gan.data import open_images, run_fingerprint, training_images
+    from p2pgan.gan.sharding import use_own_sharding
 
     findings: list[Finding] = []
     with failing(findings, "dataset"):
+        if own_sharding is not None:
+            use_own_sharding(own_sharding)
         config = (RunConfig() if run is None else stored_config(run.config)).gan
         images = training_images(config, open_images(spec, config.model.resolution, data_root))
         mine = run_fingerprint(config, images)

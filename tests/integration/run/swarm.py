@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from p2pgan.errors import RendezvousUnavailable
-from p2pgan.gan.data import open_images
+from p2pgan.gan.data import open_images, run_fingerprint, training_images
 from p2pgan.gan.trainer import Trainer
 from p2pgan.journal import read_versions
 from p2pgan.lab.process import PeerProcess
@@ -51,7 +51,9 @@ class Swarm(Peers):
     def create(self, settings: Nested | None = None) -> None:
         """Create the run as ``p2pgan lead`` does, so that all peers can start at the same time."""
         config = run_config(merge(SMALL, settings or {}))
-        images = open_images(config.dataset, config.gan.model.resolution)
+        everything = open_images(config.dataset, config.gan.model.resolution)
+        images = training_images(config.gan, everything)
+        fingerprint = run_fingerprint(config.gan, images)
         trainer = Trainer(config.gan, images, "cpu")
         seed = first_snapshot(trainer.layout, trainer.theta(), outer_of(config, trainer.layout).memory)
         self.database.migrate()
@@ -59,9 +61,9 @@ class Swarm(Peers):
             self.run,
             config.model_dump(mode="json"),
             {
-                "count": images.fingerprint.count,
-                "resolution": images.fingerprint.resolution,
-                "digest": images.fingerprint.digest,
+                "count": fingerprint.count,
+                "resolution": fingerprint.resolution,
+                "digest": fingerprint.digest,
             },
             trainer.layout.schema_hash,
             config.unit_images,

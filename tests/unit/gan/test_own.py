@@ -54,7 +54,7 @@ class Mine:
 
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own, "_known", {})
+    monkeypatch.setattr(own.NETS, "_known", {})
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_the_seed_decides_its_weights(file: Path):
 def test_a_name_from_elsewhere_loads_nothing(file: Path):
     """A stored configuration, or one in a weights file, cannot make this machine run code."""
     name = use_own_net(f"{file}:Mine")
-    own._known.clear()
+    own.NETS._known.clear()
     config = ModelConfig(name=name)
     with pytest.raises(
         ConfigError, match=r"Mine is somebody's own; give its file .* --model path/to/file.py:Mine"
@@ -93,12 +93,12 @@ def test_a_name_from_elsewhere_loads_nothing(file: Path):
             parse_config({"model": {"name": hostile}})
         with pytest.raises(ConfigError, match="there is no net"):
             stored_config({"gan": {"model": {"name": hostile}}})
-    assert own._known == {}
+    assert own.NETS._known == {}
 
 
 def test_another_file_is_refused(file: Path):
     of_the_run = ModelConfig(name=use_own_net(f"{file}:Mine"))
-    own._known.clear()
+    own.NETS._known.clear()
     file.write_text(NET + "\n# changed\n")
     use_own_net(f"{file}:Mine")
     with pytest.raises(ConfigError, match="is of a file with digest .* but the file given here has"):

@@ -83,6 +83,15 @@ def test_a_fixed_number_of_local_steps_takes_the_place_of_a_time() -> None:
     assert driver.machine.core.config.round_s > 0, "which would have given two microbatches to newcomers"
 
 
+def test_each_peer_gets_work_of_parts_of_its_own() -> None:
+    _, plan = leading("b", "c", parts=(250, 500, 1000))
+
+    spans = {m.peer: (*m.spans, *m.ahead) for m in plan.contributors}
+    parts = {peer: {s.start // 250 for s in own} for peer, own in spans.items()}
+    assert sorted(map(min, parts.values())) == [0, 1, 2]
+    assert all(len(own) == 1 for own in parts.values())
+
+
 def test_a_round_is_committed_when_all_contributors_agree() -> None:
     driver, plan = leading("b")
     driver.train()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from p2pgan.protocol.shares import (
     MOST_MEDIANS,
     by_rendezvous_hash,
+    deal_parts,
     most_images,
     straggler_deadline,
     work_images,
@@ -45,6 +49,22 @@ def test_a_peer_that_goes_changes_only_its_own_place() -> None:
     order = by_rendezvous_hash("run", 3, peers)
 
     assert by_rendezvous_hash("run", 3, order[:2] + order[3:]) == order[:2] + order[3:]
+
+
+@given(st.integers(0, 40), st.frozensets(st.text(min_size=1, max_size=3), min_size=1, max_size=12))
+def test_each_part_has_one_peer_and_peers_have_as_many_give_or_take_one(parts, peers) -> None:
+    dealt = deal_parts("run", parts, peers)
+
+    assert sorted(part for own in dealt.values() for part in own) == list(range(parts))
+    assert {len(dealt[peer]) for peer in peers} <= {parts // len(peers), -(-parts // len(peers))}
+
+
+def test_few_parts_change_hands_when_a_peer_comes() -> None:
+    four = deal_parts("run", 100, frozenset("abcd"))
+    five = deal_parts("run", 100, frozenset("abcde"))
+
+    assert sum(len(four[peer] & five[peer]) for peer in "abcd") >= 60, "80 stay if none moves needlessly"
+    assert deal_parts("run", 10, frozenset()) == {}
 
 
 def test_nobody_is_late_before_half_of_the_contributors_are_done() -> None:

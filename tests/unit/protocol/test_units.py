@@ -10,8 +10,14 @@ from p2pgan.protocol.ids import Span, images_in
 from p2pgan.protocol.units import MOST_UNITS_ON_THE_WAY, UnitPool, complement
 
 
-def pool(images: int = 100, unit: int = 32, microbatch: int = 8, goal: int | None = None) -> UnitPool:
-    made = UnitPool(images, unit, microbatch, goal)
+def pool(
+    images: int = 100,
+    unit: int = 32,
+    microbatch: int = 8,
+    goal: int | None = None,
+    parts: tuple[int, ...] = (),
+) -> UnitPool:
+    made = UnitPool(images, unit, microbatch, goal, parts)
     made.restore((), ())
     return made
 
@@ -107,13 +113,16 @@ def test_claims_name_each_unit_once() -> None:
     st.lists(
         st.tuples(st.sampled_from("abc"), st.sampled_from(["take", "back", "done"]), st.integers(1, 60))
     ),
+    st.frozensets(st.integers(1, 199), max_size=5),
+    st.dictionaries(st.sampled_from("abc"), st.frozensets(st.integers(0, 5))),
 )
-def test_no_image_is_ever_with_two_peers_or_lost(images, unit, microbatch, steps) -> None:
-    made = pool(images, unit, microbatch, goal=2)
+def test_no_image_is_ever_with_two_peers_or_lost(images, unit, microbatch, steps, ends, own) -> None:
+    parts = (*sorted(end for end in ends if end < images), images) if ends else ()
+    made = pool(images, unit, microbatch, 2, parts)
     done: list[Span] = []
     for peer, action, count in steps:
         if action == "take":
-            made.take(peer, count)
+            made.take(peer, count, own.get(peer, ()))
         elif action == "back":
             made.give_back(peer)
         else:
@@ -128,6 +137,40 @@ def test_no_image_is_ever_with_two_peers_or_lost(images, unit, microbatch, steps
 
     assert images_in(tuple(everything)) == 2 * images
     assert not any(a.overlaps(b) for a, b in zip(everything, everything[1:], strict=False))
+    assert not any(span.start < end < span.stop for span in everything for end in parts)
+
+
+def test_peers_get_spans_of_their_own_parts_and_no_span_is_of_two() -> None:
+    made = pool(parts=(40, 60, 100))
+
+    assert made.take("a", 16, {2}) == (Span(0, 1, 60, 64), Span(0, 2, 64, 80))
+    assert made.take("b", 24, {1}) == (Span(0, 1, 40, 60), Span(0, 0, 0, 8))
+    assert made.take_ahead("a", 20, {2}) == (Span(0, 2, 80, 96), Span(0, 3, 96, 100))
+
+
+def test_a_peer_with_several_parts_uses_them_up_together() -> None:
+    made = pool(images=96, unit=16, parts=(32, 64, 96))
+    starts = []
+    for _ in range(4):
+        starts += [span.start for span in made.take("a", 16, {0, 2})]
+        made.done("a")
+
+    assert starts == [0, 64, 16, 80]
+
+
+def test_no_epoch_begins_while_something_is_left_of_the_last_one_whosever_it_is() -> None:
+    made = pool(images=64, unit=32, parts=(32, 64))
+    made.take("a", 32, {0})
+
+    assert made.take("b", 40, {0}) == (Span(0, 1, 32, 64), Span(1, 0, 0, 8))
+
+
+def test_a_restored_pool_knows_the_parts() -> None:
+    made = UnitPool(100, 32, 8, None, (50, 100))
+    made.restore((EpochDone(0, ((0, 40),)),), ())
+
+    assert made.take("a", 16, {0}) == (Span(0, 1, 40, 50), Span(0, 1, 50, 58))
+    assert made.take_exactly("b", (Span(0, 3, 96, 100),))
 
 
 def test_a_peer_that_boasts_of_its_speed_does_not_open_epochs_without_end() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -83,14 +84,18 @@ def test_a_lone_peer_is_a_plain_training(images: ImageSet) -> None:
     assert torch.allclose(swarm.theta, trainer.theta(), atol=1e-5)
 
 
-def test_peers_that_do_the_same_move_as_one(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Equal deltas have themselves as their mean, whatever the rule and the number of peers."""
+@pytest.mark.parametrize("sync", ["deltas", "gradients"])
+def test_peers_that_do_the_same_move_as_one(
+    sync: Literal["deltas", "gradients"], images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Equal contributions have themselves as their mean, whatever the rule and the number of peers."""
     monkeypatch.setattr(Work, "take", lambda work, count: list(range(count)))
     moved = []
     for peers in (1, 4):
-        swarm = Swarm(Arm("", peers=peers, every=3, wire="fp32"), CONFIG, images, 3)
+        swarm = Swarm(Arm("", peers=peers, every=3, sync=sync, wire="fp32"), CONFIG, images, 6)
         list(swarm.rounds())
         moved.append(swarm.theta)
+    assert not torch.equal(moved[0], Trainer(CONFIG, images).theta())
     assert torch.allclose(*moved, atol=1e-6)
 
 
