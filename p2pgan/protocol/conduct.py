@@ -156,7 +156,12 @@ class Conductor:
         if now - watch.looked_at < LOOK_S:
             return False
         watch.looked_at = now
-        return self._drop_silent(watch) or self._pass_over_stragglers(watch) or self._rearrange(watch)
+        return (
+            self._drop_silent(watch)
+            or self._drop_lost(watch)
+            or self._pass_over_stragglers(watch)
+            or self._rearrange(watch)
+        )
 
     def _drop_silent(self, watch: Watch) -> bool:
         alive = {self._core.me, *self._core.alive()}
@@ -166,6 +171,15 @@ class Conductor:
         if not matter:
             return False
         self.amend(watch, Amendment(f"without {self._names(matter)}: silent", gone=frozenset(silent)))
+        return True
+
+    def _drop_lost(self, watch: Watch) -> bool:
+        """Who did not get to the weights that the plan starts from needs a snapshot, and holds nobody up."""
+        needed = {m.peer for m in watch.plan.contributors} | {s.owner for s in watch.plan.shards}
+        lost = {p for p in needed - {self._core.me} if self.planner.catches_up(p)}
+        if not lost:
+            return False
+        self.amend(watch, Amendment(f"without {self._names(lost)}: catching up", gone=frozenset(lost)))
         return True
 
     def _pass_over_stragglers(self, watch: Watch) -> bool:

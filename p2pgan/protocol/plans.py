@@ -171,7 +171,7 @@ class Planner:
         view = self._core.peers[peer]
         current = (self._core.version, self._core.digest)
         beat = view.beat
-        if beat is None or beat.term != self._core.term or self._catches_up(peer):
+        if beat is None or beat.term != self._core.term or self.catches_up(peer):
             return False
         if (view.version, view.digest) == current or (beat.round, beat.candidate) == current:
             return True
@@ -193,11 +193,12 @@ class Planner:
         waits = False
         for peer in present:
             # Who catches up needs a plan to begin with.
-            if peer in self._last_members and self._trains(peer) and not self._catches_up(peer):
+            if peer in self._last_members and self._trains(peer) and not self.catches_up(peer):
                 waits |= now < self._awaited_until.setdefault(peer, until)
         return waits
 
-    def _catches_up(self, peer: PeerId) -> bool:
+    def catches_up(self, peer: PeerId) -> bool:
+        """Whether a peer says that it has to fetch weights."""
         beat = self._core.peers[peer].beat
         return beat is not None and beat.phase == Phase.CATCHING_UP
 

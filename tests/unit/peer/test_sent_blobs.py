@@ -18,6 +18,7 @@ from p2pgan.peer.perform import Performer
 from p2pgan.peer.vectors import Vectors, first_snapshot
 from p2pgan.protocol.effects import Effect, Reduce, SendChunk, SendResult, SendSlice
 from p2pgan.protocol.messages import BlobHeader, BlobKind, Shard
+from p2pgan.protocol.metrics import Traffic
 
 LAYOUT = layout_for(GanConfig.model_validate({"model": {"name": "mlp", "latent_dim": 8}}).model)
 SHARD = Shard("b", 0, 4096)
@@ -35,7 +36,10 @@ def vectors() -> Vectors:
 def sent_by(vectors: Vectors, effect: Effect) -> tuple[BlobHeader, bytes]:
     """The one blob that leaves the peer ``a`` for it."""
     sent: list[tuple[BlobHeader, bytes]] = []
-    transport = SimpleNamespace(send_blob=lambda to, header, payload: sent.append((header, bytes(payload))))
+    transport = SimpleNamespace(
+        send_blob=lambda to, header, payload: sent.append((header, bytes(payload))),
+        traffic=lambda: Traffic(0, 0),
+    )
     there, nothing = cast(Any, transport), cast(Any, SimpleNamespace())
     Performer(
         "run", "a", vectors, nothing, there, nothing, nothing, Inbox(), nothing, lambda *_: True

@@ -264,6 +264,21 @@ def test_a_new_leader_fetches_the_weights_of_a_peer_that_is_ahead() -> None:
     assert driver.machine.leadership.role is Role.LEADING
 
 
+def test_a_contributor_that_needs_a_snapshot_holds_nobody_up() -> None:
+    """It was one version behind when the round was planned, and what it was to follow by got lost."""
+    driver, plan = leading("b", "c")
+    spans = plan.member("b").spans
+    driver.beat("b", phase=Phase.CATCHING_UP, version=0, digest="other")
+    driver.beat("c", phase=Phase.TRAINING, round=plan.round, attempt=plan.attempt)
+    driver.tick(0.5)
+
+    amended = driver.sent(Plan, to="c")[-1]
+    assert amended.attempt > plan.attempt and amended.reason == "without b: catching up"
+    assert {m.peer for m in amended.members} == {"a", "c"}
+    assert {s.owner for s in amended.shards} == {"a", "c"}
+    assert driver.machine.leading.conductor.planner.pool.take_exactly("b", spans), "its spans are open again"
+
+
 def test_a_new_leader_reads_who_is_there_before_its_first_plan() -> None:
     driver = Driver(others=())
     driver.give(PeersRead(1, (PeerInfo("a", True, False), PeerInfo("b", True, True))))
