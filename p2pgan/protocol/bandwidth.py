@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from p2pgan.protocol.codecs import BYTES_PER_ELEMENT, CodecName, choose_codec, sends_long
@@ -54,13 +55,15 @@ class Bandwidth:
 
     def sends_s(self, plan: Plan) -> float:
         """How long the member sends that sends longest, as far as is known; 0 if nothing is."""
+        own: Counter[PeerId] = Counter()
+        for shard in plan.shards:
+            own[shard.owner] += shard.stop - shard.start
         longest = 0.0
         for member in plan.members:
-            uplink = self._uplink(member.peer)
+            reduced, uplink = own[member.peer], self._uplink(member.peer)
             if uplink > 0:
-                own = sum(s.stop - s.start for s in plan.shards if s.owner == member.peer)
-                others = self._core.config.vector_size - own if member.contributes else 0
-                elements = own * (len(plan.members) - 1) + others
+                others = self._core.config.vector_size - reduced if member.contributes else 0
+                elements = reduced * (len(plan.members) - 1) + others
                 longest = max(longest, elements * BYTES_PER_ELEMENT[plan.codec] / uplink)
         return longest
 

@@ -202,7 +202,9 @@ class Conductor:
         now = self._core.now
         if watch.exchange_since is None:
             watch.exchange_since = now
-        if now - watch.exchange_since <= self.planner.exchange_s(watch.plan):
+        waited_s = now - watch.exchange_since
+        # Most exchanges end long before; only then it matters how slow the lines are.
+        if waited_s <= self._core.config.exchange_s or waited_s <= self.planner.exchange_s(watch.plan):
             return False
         missing = {p for p in self._voters(watch.plan) if p not in watch.votes} - {self._core.me}
         if watch.rearranged == 0 or not missing:
