@@ -123,7 +123,7 @@ class Conductor:
             return
         if phase in (Phase.EXCHANGING, Phase.VERIFIED) and member.contributes and peer not in watch.trained:
             watch.trained[peer] = max(1e-3, self._core.now - watch.planned_at)
-            self.planner.trained(member, watch.planned_at)
+            self.planner.pace.trained(member, watch.planned_at)
         if phase == Phase.VERIFIED and attempt == plan.attempt and candidate:
             watch.votes[peer] = candidate
 
@@ -185,7 +185,7 @@ class Conductor:
     def _pass_over_stragglers(self, watch: Watch) -> bool:
         contributors = [m.peer for m in watch.plan.contributors]
         durations = sorted(watch.trained.values())
-        deadline = straggler_deadline(durations, len(contributors), self.planner.expected_s(watch.plan))
+        deadline = straggler_deadline(durations, len(contributors), self.planner.pace.expected_s(watch.plan))
         if deadline is None or self._core.now - watch.planned_at <= deadline:
             return False
         late = {p for p in contributors if p not in watch.trained}
@@ -291,7 +291,7 @@ class Conductor:
 
     def _metric(self, peer: PeerId) -> PeerMetric:
         """A contributor's speed, and what it told with its vote."""
-        speed = self.planner.speed(peer)
+        speed = self.planner.pace.speed(peer)
         if peer == self._core.me:
             return PeerMetric(speed, self._mine.losses, self._mine.traffic)
         view = self._core.peers.get(peer)

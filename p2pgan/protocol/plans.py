@@ -15,15 +15,12 @@ from p2pgan.protocol.events import ProgressRead
 from p2pgan.protocol.ids import PeerId, images_in
 from p2pgan.protocol.member import Member as MyPart
 from p2pgan.protocol.messages import Member, Phase, Plan, Shard
-from p2pgan.protocol.shares import deal_parts, most_images, work_images
+from p2pgan.protocol.pace import Pace
+from p2pgan.protocol.shares import deal_parts
 from p2pgan.protocol.standing import Standing
 from p2pgan.protocol.texts import counted
 from p2pgan.protocol.units import UnitPool
 
-SPEED_MEMORY = 0.5
-"""Weight of the newest measurement in a peer's speed."""
-LARGEST_SPEED_UP = 2
-"""What a peer says of its speed, and nobody has timed, is believed up to so many times what is known."""
 EXCHANGE_ROOM = 2
 """An exchange may take so many times as long as its slowest member sends."""
 LONGEST_EXCHANGE = 4
@@ -57,12 +54,8 @@ class Planner:
             config.images, config.unit_images, config.microbatch, config.goal_epochs, config.parts
         )
         self.standing = Standing(core)
+        self.pace = Pace(core, mine)
         self._bandwidth = Bandwidth(core)
-        self._speeds: dict[PeerId, float] = {}
-        self._previous: dict[PeerId, int] = {}
-        """Images of each peer's last work."""
-        self._began: dict[PeerId, float] = {}
-        """When each peer began with the spans it trains, as far as that is known."""
         self._last_members: frozenset[PeerId] = frozenset()
         self._awaited_until: dict[PeerId, float] = {}
         """How long a leader that is alone waits for a peer on its way to the current weights."""
@@ -78,9 +71,8 @@ class Planner:
         uncommitted = [s for r in core.uncommitted() for c in r.contributions for s in c.spans]
         self.pool.restore(progress.epochs, uncommitted)
         self.standing.begin()
-        self._previous = {c.peer: c.images for r in core.ledger for c in r.contributions}
+        self.pace.begin()
         self._last_members = frozenset()
-        self._began = {}
         self._attempt = 0
 
     def committed(self, plan: Plan) -> None:
@@ -92,47 +84,10 @@ class Planner:
         self._last_members = frozenset(m.peer for m in plan.members)
         self._attempt = 0
 
-    def trained(self, member: Member, planned_at: float) -> None:
-        """``member`` is done with its spans, planned then: it is as fast as it says, if time bears that out.
-
-        What it says is the smaller figure where word of several trainings comes at once, as after a sleep.
-        """
-        now, known, told = self._core.now, self.speed(member.peer), self._told(member.peer)
-        began = self._began.pop(member.peer, None)
-        # Who was done before the plan came has waited since, and nobody knows for how long.
-        if began is not None and 2 * (now - planned_at) >= now - began:
-            seen = images_in(member.spans) / max(1e-3, now - began)
-            self._measured(member.peer, min(seen, told) if told > 0 else seen)
-        elif known > 0 and told > 0:
-            self._measured(member.peer, min(LARGEST_SPEED_UP * known, told))
-        if member.ahead:
-            self._began[member.peer] = now
-
-    def _measured(self, peer: PeerId, speed: float) -> None:
-        known = self._speeds.get(peer, speed)
-        self._speeds[peer] = known + SPEED_MEMORY * (speed - known)
-
-    def _told(self, peer: PeerId) -> float:
-        """Images per second that a peer says it trains; 0 if it has not trained yet."""
-        beat = self._core.peers[peer].beat if peer != self._core.me else None
-        return beat.images_per_s if beat is not None else self._mine.images_per_s
-
-    def expected_s(self, plan: Plan) -> float:
-        """How long the training of a round should take: as set, or as the slowest one is known to need."""
-        config = self._core.config
-        if config.local_steps is None:
-            return config.round_s
-        known = [m for m in plan.contributors if self.speed(m.peer) > 0]
-        return max((images_in(m.spans) / self.speed(m.peer) for m in known), default=0.0)
-
     def exchange_s(self, plan: Plan) -> float:
         """How long the exchange of a round may take: longer where sending alone is known to take long."""
         usual = self._core.config.exchange_s
         return min(max(usual, EXCHANGE_ROOM * self._bandwidth.sends_s(plan)), LONGEST_EXCHANGE * usual)
-
-    def speed(self, peer: PeerId) -> float:
-        """Images per second as measured over the last rounds; 0 if unknown."""
-        return self._speeds.get(peer, 0.0)
 
     # -- a new round -------------------------------------------------------------------------
 
@@ -146,7 +101,7 @@ class Planner:
         for holder in self.pool.holders() - {core.me, *current}:
             self.pool.give_back(holder)
         trainers = [p for p in (core.me, *current) if self._trains(p)]
-        most = most_images(self._previous.get(p, 0) for p in trainers)
+        most = self.pace.most(trainers)
         self._parts = deal_parts(core.run, len(core.config.parts), frozenset(trainers))
         members = [self._with_work(p, most) for p in trainers]
         # Once everyone has some work.
@@ -221,31 +176,22 @@ class Planner:
             held = self.pool.held(peer)
         if held and self.pool.take_exactly(peer, held):
             if not core.config.overlaps:
-                self._began[peer] = core.now
+                self.pace.begins(peer)
             return Member(peer, held, True)
-        spans = self.pool.take(peer, self._images_for(peer, most), self._parts[peer])
-        self._previous[peer] = images_in(spans)
-        self._began[peer] = core.now
+        spans = self.pool.take(peer, self.pace.images_for(peer, most), self._parts[peer])
+        self.pace.gets(peer, spans)
+        self.pace.begins(peer)
         return Member(peer, spans, bool(spans))
 
     def _with_work_ahead(self, member: Member, most: float) -> Member:
         """Give a contributor what to go on with while the round is exchanged."""
         if not (member.contributes and self._core.config.overlaps):
             return member
-        images = self._images_for(member.peer, most)
+        images = self.pace.images_for(member.peer, most)
         ahead = self.pool.take_ahead(member.peer, images, self._parts[member.peer])
         if ahead:
-            self._previous[member.peer] = images_in(ahead)
+            self.pace.gets(member.peer, ahead)
         return replace(member, ahead=ahead)
-
-    def _images_for(self, peer: PeerId, most: float) -> int:
-        """How much work a peer gets: what takes it as long as a round, or a fixed number of steps."""
-        core = self._core
-        config, previous = core.config, self._previous.get(peer, 0)
-        if config.local_steps is not None:
-            return config.local_steps * config.microbatch
-        speed = self._speeds.get(peer) or self._told(peer)
-        return work_images(speed, config.round_s, config.microbatch, previous, most)
 
     def _plan(
         self,
@@ -289,18 +235,13 @@ class Planner:
         for peer in change.gone | change.rejected:
             self.pool.give_back(peer)
         for member in plan.members:
-            self._late(member, change)
+            if member.peer in change.late:
+                self.pace.late(member)
         members = tuple(self._after(m, change) for m in plan.members if m.peer not in change.gone)
         if not any(m.contributes for m in members):
             return None
         shards = self._reassigned(plan, change)
         return self._plan(plan.first_attempt, members, shards, plan.codec, change.reason)
-
-    def _late(self, member: Member, change: Amendment) -> None:
-        """Who is late is no faster than this: it is given less, or more time, in the next round."""
-        began = self._began.get(member.peer)
-        if member.peer in change.late and began is not None:
-            self._measured(member.peer, images_in(member.spans) / max(1e-3, self._core.now - began))
 
     def _after(self, member: Member, change: Amendment) -> Member:
         if member.peer in change.rejected:

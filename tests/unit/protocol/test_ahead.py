@@ -169,7 +169,7 @@ def test_speed_is_measured_from_the_end_of_one_training_to_the_end_of_the_next()
     assert watch is not None
     start = watch.planned_at
     trained(start + 4.0, 1, plan.attempt)
-    first = planner.speed("b")
+    first = planner.pace.speed("b")
     driver.train()
     driver.assemble(plan, "new")
     driver.beat("b", phase=Phase.VERIFIED, round=1, attempt=plan.attempt, candidate="new")
@@ -177,7 +177,7 @@ def test_speed_is_measured_from_the_end_of_one_training_to_the_end_of_the_next()
     trained(start + 8.0, 2, following.attempt)
 
     assert 18 < first <= 20, "80 images in four seconds"
-    assert abs(planner.speed("b") - first) < 0.1 * first
+    assert abs(planner.pace.speed("b") - first) < 0.1 * first
 
 
 def test_word_of_two_trainings_at_once_makes_nobody_fast() -> None:
@@ -194,7 +194,7 @@ def test_word_of_two_trainings_at_once_makes_nobody_fast() -> None:
     assert following.round == 2
     driver.beat("b", phase=Phase.EXCHANGING, round=2, attempt=following.attempt, images_per_s=40.0)
 
-    assert 20 < planner.speed("b") <= 40, "a leader that slept hears of both at the same moment"
+    assert 20 < planner.pace.speed("b") <= 40, "a leader that slept hears of both at the same moment"
 
 
 def test_whoever_is_late_is_known_to_be_slow() -> None:
@@ -210,7 +210,7 @@ def test_whoever_is_late_is_known_to_be_slow() -> None:
 
     theirs = plan.member("b")
     assert theirs is not None
-    assert 0 < planner.speed("b") < images_in(theirs.spans) / 2
+    assert 0 < planner.pace.speed("b") < images_in(theirs.spans) / 2
 
 
 def test_a_gradient_that_missed_its_round_is_taken_anew() -> None:
@@ -238,8 +238,8 @@ def test_whoever_is_late_with_gradients_is_given_more_time_in_the_next_round() -
     assert late is not None
     assert not late.contributes
 
-    assert 0 < planner.speed("b") < 8 / 1.0, "eight images took more than a second"
-    assert planner.expected_s(plan) > 1.0
+    assert 0 < planner.pace.speed("b") < 8 / 1.0, "eight images took more than a second"
+    assert planner.pace.expected_s(plan) > 1.0
 
 
 def test_gradients_are_never_trained_ahead() -> None:
