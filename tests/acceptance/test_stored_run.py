@@ -24,7 +24,7 @@ from p2pgan.rendezvous import EmbeddedPostgres, open_rendezvous
 
 STATUS_KEYS = (
     "run version committed_version digest term leader epoch images images_per_s last_commit_age_s units peers"
-    " scores best_version signals"
+    " scores best_version signals traffic"
 )
 
 

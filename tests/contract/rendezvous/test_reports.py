@@ -25,6 +25,7 @@ def test_the_keys_of_a_status_stay(scene: Scene) -> None:
         "units",
         "peers",
         "signals",
+        "traffic",
         "best_version",
         "scores",
     ]
@@ -43,6 +44,7 @@ def test_the_keys_of_a_status_stay(scene: Scene) -> None:
         "spans",
         "reached",
         "signals",
+        "traffic",
     ]
 
 
