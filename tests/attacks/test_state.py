@@ -39,6 +39,7 @@ from p2pgan.protocol.messages import (
     SnapshotRequest,
     Welcome,
 )
+from p2pgan.protocol.metrics import Traffic
 from p2pgan.transport import BlobArrived
 from tests.unit.protocol.steps import BASE, Driver, manifest, plan_for
 
@@ -105,7 +106,7 @@ def test_a_thousand_forged_words_of_a_member_do_not_move_a_follower(seed: int) -
 def performer(accepts: bool = True) -> tuple[Performer, Vectors, Inbox]:
     vectors, inbox = Vectors(LAYOUT, outer=Movement(1.0), half_life=1000.0, rule=rule("mean")), Inbox()
     vectors.install(first_snapshot(LAYOUT, torch.zeros(LAYOUT.size), 0))
-    nothing = cast(Any, SimpleNamespace())
+    nothing = cast(Any, SimpleNamespace(traffic=lambda: Traffic(0, 0)))
     made = Performer(
         "run", "a", vectors, nothing, nothing, nothing, nothing, inbox, nothing, lambda term, number: accepts
     )
