@@ -180,9 +180,10 @@ def hand_out_again_what_is_ahead(patch: pytest.MonkeyPatch) -> None:
     """What a peer is to go on with stays open for others."""
     take = UnitPool.take_ahead
 
-    def careless(self, peer, images):
-        spans = take(self, peer, images)
-        self._open[:0] = spans
+    def careless(self, peer, images, own):
+        spans = take(self, peer, images, own)
+        for span in spans:
+            self._open.add(span)
         return spans
 
     patch.setattr(UnitPool, "take_ahead", careless)
