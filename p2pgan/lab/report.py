@@ -56,7 +56,7 @@ class Recovery:
 
     def __str__(self) -> str:
         return (
-            f"{self.faults} faults, {self.recoveries} recoveries, "
+            f"{counted(self.faults, 'fault')}, {self.recoveries} followed by a recovery, "
             f"next version after: {_both(self.p50_s, self.p95_s)}; "
             f"longest pause between two versions: {_both(self.pause_p50_s, self.pause_p95_s)}, "
             f"usually {_seconds(self.usual_gap_s)}; "
