@@ -147,8 +147,7 @@ class Planner:
         now, until = self._core.now, self._core.now + self._core.config.exchange_s
         waits = False
         for peer in present:
-            # Who catches up needs a plan to begin with.
-            if peer in self._last_members and self._trains(peer) and not self.catches_up(peer):
+            if peer in self._last_members and self._trains(peer) and not self._asks_for_weights(peer):
                 waits |= now < self._awaited_until.setdefault(peer, until)
         return waits
 
@@ -156,6 +155,11 @@ class Planner:
         """Whether a peer says that it has to fetch weights."""
         beat = self._core.peers[peer].beat
         return beat is not None and beat.phase == Phase.CATCHING_UP
+
+    def _asks_for_weights(self, peer: PeerId) -> bool:
+        """It gets them with the next plan; once it fetches them, it is on its way."""
+        beat = self._core.peers[peer].beat
+        return beat is not None and beat.phase == Phase.CATCHING_UP and beat.attempt == 0
 
     def _trains(self, peer: PeerId) -> bool:
         if peer == self._core.me:
@@ -222,8 +226,7 @@ class Planner:
         core = self._core
         donors = tuple([core.me, *current][:DONORS])
         for rider in riders:
-            beat = core.peers[rider.peer].beat if rider.peer != core.me else None
-            asks = beat is not None and beat.phase == Phase.CATCHING_UP and beat.attempt == 0
+            asks = rider.peer != core.me and self._asks_for_weights(rider.peer)
             if asks and core.now >= self._welcome_again.get(rider.peer, 0.0):
                 self._welcome_again[rider.peer] = core.now + core.config.resend_s
                 core.emit(SendWelcome(rider.peer, core.term, tuple(core.ledger), donors))
