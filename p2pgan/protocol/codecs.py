@@ -18,7 +18,7 @@ BYTES_PER_ELEMENT: dict[CodecName, float] = {
 """Of a large tensor; those of one dimension always travel exactly."""
 SHARE_OF_ROUND = 0.1
 """Of the time of a round: averaging should take no more."""
-BYTES_EACH_WAY = 4
+BYTES_EACH_WAY = 2 * BYTES_PER_ELEMENT["fp16"]
 """For each element at fp16: its slice and its reduced shard, two bytes each."""
 
 

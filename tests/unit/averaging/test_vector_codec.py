@@ -8,6 +8,7 @@ from torch import Tensor
 from p2pgan.averaging.codec import CODECS, FP16_MAX, codec
 from p2pgan.averaging.codec.blockwise import BLOCK, LARGEST_SCALE, SMALLEST_SCALE
 from p2pgan.errors import ConfigError, InternalError, PeerFault
+from p2pgan.protocol.codecs import BYTES_PER_ELEMENT
 
 NAMES = list(CODECS)
 EXACT = torch.tensor([1, 4])
@@ -166,3 +167,10 @@ def test_the_length_that_is_said_is_the_length_that_comes(name: str):
     for elements in (0, 1, 31, 32, 33, BLOCK - 1, BLOCK, BLOCK + 1, 5000):
         vector = torch.randn(elements)
         assert len(codec(name).encode(vector)) == codec(name).length(elements)
+
+
+def test_the_leader_reckons_with_the_bytes_that_codecs_take() -> None:
+    elements = 1 << 20
+    assert BYTES_PER_ELEMENT.keys() == CODECS.keys()
+    for name, per_element in BYTES_PER_ELEMENT.items():
+        assert codec(name).size(elements) == pytest.approx(per_element * elements, rel=0.001)
