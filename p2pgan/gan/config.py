@@ -8,7 +8,7 @@ a new key is what runs did before there was that key.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -47,6 +47,13 @@ def _file_at(values: object, *keys: str) -> str | None:
     for key in keys:
         values = values.get(key) if isinstance(values, Mapping) else None
     return values if isinstance(values, str) and names_a_file(values) else None
+
+
+def _known(name: str, kind: str, ours: Collection[str], what: str) -> str:
+    """``name`` if it is one of ours or an own one's; ``what`` is what a file of the latter defines."""
+    if name in ours or OWN_NAME.fullmatch(name):
+        return name
+    raise ValueError(f"there is no {kind} {name!r}; choose {', '.join(ours)} or path/to/file.py:{what}")
 
 
 class _Frozen(BaseModel):
@@ -95,11 +102,7 @@ class ModelConfig(_Frozen):
     @field_validator("name")
     @classmethod
     def _the_net_is_known(cls, name: str) -> str:
-        if name in RESOLUTIONS or OWN_NAME.fullmatch(name):
-            return name
-        raise ValueError(
-            f"there is no net {name!r}; choose {', '.join(RESOLUTIONS)} or path/to/file.py:CLASS"
-        )
+        return _known(name, "net", RESOLUTIONS, "CLASS")
 
     @model_validator(mode="after")
     def _the_net_draws_that_size(self) -> Self:
@@ -232,11 +235,7 @@ class GanConfig(_Frozen):
     @field_validator("sharding")
     @classmethod
     def _the_sharding_is_known(cls, name: str) -> str:
-        if name in SHARDINGS or OWN_NAME.fullmatch(name):
-            return name
-        raise ValueError(
-            f"there is no sharding {name!r}; choose {', '.join(SHARDINGS)} or path/to/file.py:FUNCTION"
-        )
+        return _known(name, "sharding", SHARDINGS, "FUNCTION")
 
     @model_validator(mode="after")
     def _penalties_look_at_single_images(self) -> Self:
