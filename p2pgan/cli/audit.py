@@ -62,10 +62,11 @@ def audit(
 def _decoder(row: RunRow) -> tuple[Decoder | None, str | None]:
     """What looks at the numbers in the weights, or why nothing can."""
     from p2pgan.errors import ConfigError
+    from p2pgan.peer.config import stored_config
     from p2pgan.peer.stored import decoder_of
 
     try:
-        return decoder_of(row), None
+        return decoder_of(stored_config(row.config)), None
     except ConfigError as error:
         return None, str(error)
 

@@ -13,7 +13,7 @@ from p2pgan.averaging.flatten import layout_of
 from p2pgan.errors import WeightsError
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.models import build
-from p2pgan.peer.config import stored_config
+from p2pgan.peer.config import RunConfig, stored_config
 from p2pgan.peer.outer import outer_of
 from p2pgan.peer.snapshot import decode_snapshot
 from p2pgan.protocol.ids import SnapshotManifest
@@ -101,21 +101,20 @@ def _thinned(versions: Sequence[int], most: int) -> Sequence[int]:
     return [versions[index * (len(versions) - 1) // (most - 1)] for index in range(most)]
 
 
-def decoder_of(row: RunRow) -> Decoder:
+def decoder_of(config: RunConfig) -> Decoder:
     """Makes weights of the bytes of any version of a run, and raises WeightsError for what is none.
 
     Raises:
-        ConfigError: the run's networks are somebody's own, or its configuration another release's.
+        ConfigError: the run's networks are somebody's own, whose file was not given here.
     """
-    stored = stored_config(row.config)
-    layout = layout_of(*build(stored.gan.model, stored.gan.seed))
-    memory = outer_of(stored, layout).memory
+    layout = layout_of(*build(config.gan.model, config.gan.seed))
+    memory = outer_of(config, layout).memory
     return lambda manifest, blob: decode_snapshot(layout, manifest, blob, memory)
 
 
 def _read(rendezvous: Rendezvous, row: RunRow, version: int | None) -> StoredGenerator:
     manifest = rendezvous.read_manifest(row.id, version)
     blob = b"".join(rendezvous.read_chunks(row.id, manifest.chunks))
-    _, ema, _ = decoder_of(row)(manifest, blob)
-    config = stored_config(row.config).gan
-    return StoredGenerator(row.name, manifest.version, manifest.digest, manifest.images, config, ema)
+    config = stored_config(row.config)
+    _, ema, _ = decoder_of(config)(manifest, blob)
+    return StoredGenerator(row.name, manifest.version, manifest.digest, manifest.images, config.gan, ema)
