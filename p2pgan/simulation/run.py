@@ -44,6 +44,9 @@ CONFIG = ProtocolConfig(
 GRADIENTS = replace(CONFIG, sync="gradients", local_steps=4)
 """The same with a round for each step, of four microbatches."""
 
+CONFIGS = {"deltas": CONFIG, "gradients": GRADIENTS}
+"""By the scenario's ``sync``."""
+
 PARTS = replace(CONFIG, parts=(90, 130, 500, 1000))
 """The same with parts of an epoch, of unlike length, that should go to different peers."""
 
@@ -67,9 +70,6 @@ class Outcome:
     """Events that each peer has taken."""
     violations: tuple[str, ...]
     trace: tuple[str, ...]
-
-
-CONFIGS = {"deltas": CONFIG, "gradients": GRADIENTS}
 
 
 def simulate(scenario: Scenario, config: ProtocolConfig | None = None, quiet_s: float = QUIET_S) -> Outcome:
