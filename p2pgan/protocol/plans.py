@@ -73,6 +73,9 @@ class Planner:
         self.standing.begin()
         self.pace.begin()
         self._last_members = frozenset()
+        # Who contributed under other leaders shows in the ledger alone.
+        for contribution in (c for r in core.ledger for c in r.contributions):
+            self._awaited_until.pop(contribution.peer, None)
         self._attempt = 0
 
     def committed(self, plan: Plan) -> None:
