@@ -42,6 +42,8 @@ class ProtocolConfig:
     heartbeat_s: float = 0.5
     silence_s: float = 2.5
     """A peer not heard for this long is taken as gone."""
+    link_ended_s: float = 1.0
+    """So is one to which a connection ended, and which is not heard for this long after that."""
     poll_s: float = 0.5
     """Between two looks at the lease row while the leader is silent."""
     gather_s: float = 1.5

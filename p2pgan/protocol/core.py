@@ -20,6 +20,8 @@ class PeerView:
 
     info: PeerInfo
     heard_at: float | None = None
+    link_ended_at: float | None = None
+    """When a connection to it ended, if it was not heard since."""
     beat: Heartbeat | None = None
     version: int = 0
     digest: str = ""
@@ -109,11 +111,14 @@ class Core:
 
     def alive(self) -> list[PeerId]:
         """Other peers whose heartbeats arrive, in a fixed order."""
-        since = self.now - self.config.silence_s
+        since, ended_since = self.now - self.config.silence_s, self.now - self.config.link_ended_s
         return [
             peer
             for peer, view in self.peers.items()
-            if view.beat is not None and view.heard_at is not None and view.heard_at >= since
+            if view.beat is not None
+            and view.heard_at is not None
+            and view.heard_at >= since
+            and (view.link_ended_at is None or view.link_ended_at >= ended_since)
         ]
 
     def record_of(self, version: int) -> VersionRecord | None:

@@ -70,6 +70,13 @@ class UplinkMeasured:
 
 
 @dataclass(frozen=True)
+class LinkEnded:
+    """The connection to a peer ended: its process did, or the network let go of it. It is dialled again."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True)
 class StrangerSeen:
     """A key that is not registered tried to connect: perhaps a new peer."""
 
@@ -274,6 +281,7 @@ Event = (
     | PeersRead
     | OffencesCounted
     | UplinkMeasured
+    | LinkEnded
     | StrangerSeen
     | LeaseRead
     | LeaseAcquired

@@ -26,6 +26,7 @@ from p2pgan.protocol.events import (
     LeaseReleased,
     LeaseRenewed,
     LeaveRequested,
+    LinkEnded,
     OffencesCounted,
     PeersRead,
     ProgressRead,
@@ -136,6 +137,8 @@ class Machine:
                     self.leading.gathering.start_over()
             case PeersRead():
                 self.membership.read(event)
+            case LinkEnded(peer):
+                self.membership.link_ended(peer)
             case StrangerSeen():
                 self.membership.want()
             case OffencesCounted(counts):

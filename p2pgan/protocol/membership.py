@@ -72,11 +72,17 @@ class Membership:
             view.heard_at, view.beat, view.left = None, None, True
         self._wanted = True
 
+    def link_ended(self, peer: PeerId) -> None:
+        """A sign that it is gone, unless its word still comes over the connection that it dialled itself."""
+        view = self._core.peers.get(peer)
+        if view is not None and view.link_ended_at is None:
+            view.link_ended_at = self._core.now
+
     def heard(self, sender: PeerId, beat: Heartbeat | None) -> None:
         view = self._core.peers.get(sender)
         if view is None:
             self._wanted = True
             return
-        view.heard_at, view.left = self._core.now, False
+        view.heard_at, view.link_ended_at, view.left = self._core.now, None, False
         if beat is not None:
             view.beat, view.version, view.digest = beat, beat.version, beat.digest

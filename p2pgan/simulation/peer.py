@@ -6,9 +6,10 @@ from collections.abc import Callable
 from functools import partial
 
 from p2pgan.protocol.effects import Effect, Finish, Note
-from p2pgan.protocol.events import Event, LeaveRequested, SnapshotInstalled, Tick, UplinkMeasured
+from p2pgan.protocol.events import Event, LeaveRequested, LinkEnded, SnapshotInstalled, Tick, UplinkMeasured
 from p2pgan.protocol.ids import PeerId, VersionRecord
 from p2pgan.protocol.machine import Machine
+from p2pgan.simulation.network import LEAST_DELAY_S
 from p2pgan.simulation.perform import Performer
 from p2pgan.simulation.scenario import PeerSetup, Point
 from p2pgan.simulation.vectors import SymbolicVectors
@@ -79,10 +80,13 @@ class SimulatedPeer:
         self.answer(MEASURED_S, UplinkMeasured(world.network.uplinks[self.me]))
 
     def crash(self) -> None:
-        """kill -9."""
+        """kill -9. The system closes its connections."""
         self.alive = False
         self.world.invariants.follows(self.me)
         self.world.note(self.me, "crashes")
+        for other in self.neighbours.values():
+            if not self.world.network.is_cut(self.me, other.me):
+                self.world.after(LEAST_DELAY_S, partial(other.take, LinkEnded(self.me)))
 
     def doom(self, point: Point, afterwards: Callable[[], None]) -> None:
         """Let it crash when it comes to ``point``; then do ``afterwards``."""

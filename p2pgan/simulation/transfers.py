@@ -14,7 +14,14 @@ from p2pgan.protocol.effects import (
     SendSlice,
     SendWelcome,
 )
-from p2pgan.protocol.events import ChunkArrived, Received, ResultArrived, SliceArrived, SnapshotInstalled
+from p2pgan.protocol.events import (
+    ChunkArrived,
+    LinkEnded,
+    Received,
+    ResultArrived,
+    SliceArrived,
+    SnapshotInstalled,
+)
 from p2pgan.protocol.ids import Contribution, PeerId, SnapshotManifest, VersionRecord
 from p2pgan.protocol.messages import AnyMessage, ChunkMissing, Welcome
 from p2pgan.simulation.invariants import SOUND
@@ -47,7 +54,10 @@ class Transfers:
         other = peer.neighbours.get(to)
         if other is not None:
             arrive = partial(other.take, Received(peer.me, message))
-            peer.world.deliver(peer.me, to, Channel.CONTROL, CONTROL_BYTES, arrive)
+            arrives = peer.world.deliver(peer.me, to, Channel.CONTROL, CONTROL_BYTES, arrive)
+            # TCP loses a message with its connection alone. One that is cut off silently goes on for a while.
+            if not arrives and not peer.world.network.is_cut(peer.me, to):
+                peer.answer(0.0, LinkEnded(to))
 
     def _bulk(self, to: PeerId, size: int, arrive: Callable[[], None]) -> None:
         self._peer.world.deliver(self._peer.me, to, Channel.BULK, size, arrive)

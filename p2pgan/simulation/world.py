@@ -85,11 +85,13 @@ class World:
 
     def deliver(
         self, sender: PeerId, to: PeerId, channel: Channel, size: int, action: Callable[[], None]
-    ) -> None:
-        """Send ``size`` bytes; ``action`` happens when they arrive."""
+    ) -> bool:
+        """Send ``size`` bytes; ``action`` happens when they arrive, which they do or not."""
         self.messages += 1
-        for arrival in self.network.arrivals(self.now, (sender, to), channel, size):
+        arrivals = self.network.arrivals(self.now, (sender, to), channel, size)
+        for arrival in arrivals:
             self.at(arrival, action)
+        return bool(arrivals)
 
     @property
     def database_up(self) -> bool:

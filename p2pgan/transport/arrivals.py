@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from p2pgan.protocol.events import LinkEnded
 from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.messages import AnyMessage, BlobHeader
 
@@ -43,4 +44,4 @@ class StrangerSeen:
     key: PeerId
 
 
-Arrival = MessageArrived | BlobArrived | StrangerSeen
+Arrival = MessageArrived | BlobArrived | LinkEnded | StrangerSeen

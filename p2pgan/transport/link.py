@@ -47,7 +47,7 @@ class Link:
         self.address = address
         self.outbound = Outbound(limits, tally, meter)
         self.inbound: Inbound | None = None
-        self.monitor: Socket | None = None
+        self.bulk_monitor: Socket | None = None
         """Readable when the bulk connection to this peer has ended."""
         self._context = context
         self._poller = poller
@@ -56,7 +56,7 @@ class Link:
         self._tally = tally
         self._waiting: deque[bytes] = deque()
         self._bulk: Socket | None = None
-        self.control = sockets.control_dealer(context, keys, peer, address.control)
+        self._dial_control()
         self._moved_at = now
         """When libzmq last took a message, or had none to take."""
         self._knocked_at = now - KNOCK_EVERY_S
@@ -101,8 +101,8 @@ class Link:
     def dial_bulk(self, key_id: bytes) -> None:
         """Open the one bulk connection that the accepted key admits."""
         self._bulk = sockets.bulk_dealer(self._context, self._limits, key_id)
-        self.monitor = sockets.connect_bulk(self._bulk, self.address.bulk)
-        self._poller.register(self.monitor, zmq.POLLIN)
+        self.bulk_monitor = sockets.connect_bulk(self._bulk, self.address.bulk)
+        self._poller.register(self.bulk_monitor, zmq.POLLIN)
 
     def pump(self, now: float) -> bool:
         """Do what is due: send an offer or a few sealed frames; true if more could go at once."""
@@ -130,12 +130,9 @@ class Link:
 
     def hang_up_bulk(self, now: float) -> None:
         """Close the bulk connection and its key with it; what it did not deliver goes again."""
-        if self._bulk is not None and self.monitor is not None:
-            self._poller.unregister(self.monitor)
-            self._bulk.disable_monitor()
-            self.monitor.close(linger=0)
-            self._bulk.close(linger=0)
-            self._bulk = self.monitor = None
+        if self._bulk is not None and self.bulk_monitor is not None:
+            self._close_monitored(self._bulk, self.bulk_monitor, linger_ms=0)
+            self._bulk = self.bulk_monitor = None
             self._tally[Tally.REKEYED] += 1
         self.outbound.interrupted(now)
 
@@ -144,13 +141,33 @@ class Link:
         self.hang_up_bulk(now)
         self._close_control(linger_ms)
 
+    def control_ended(self) -> bool:
+        """Whether a control connection to the peer has ended; to be called when its monitor is readable."""
+        ended = False
+        while self.control_monitor.poll(0):
+            self.control_monitor.recv_multipart()
+            ended = True
+        return ended
+
     def _redial_control(self, now: float) -> None:
         self._close_control(linger_ms=0)
-        self.control = sockets.control_dealer(self._context, self._keys, self.peer, self.address.control)
+        self._dial_control()
         self._moved_at = now
         self.flush(now)
+
+    def _dial_control(self) -> None:
+        self.control = sockets.control_dealer(self._context, self._keys, self.peer, self.address.control)
+        self.control_monitor: Socket = self.control.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        """Readable when a control connection to this peer has ended; libzmq dials again by itself."""
+        self._poller.register(self.control_monitor, zmq.POLLIN)
 
     def _close_control(self, linger_ms: int) -> None:
         if self.control in self._poller:
             self._poller.unregister(self.control)
-        self.control.close(linger=linger_ms)
+        self._close_monitored(self.control, self.control_monitor, linger_ms)
+
+    def _close_monitored(self, socket: Socket, monitor: Socket, linger_ms: int) -> None:
+        self._poller.unregister(monitor)
+        socket.disable_monitor()
+        monitor.close(linger=0)
+        socket.close(linger=linger_ms)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import structlog
 import zmq
 
+from p2pgan.protocol.events import LinkEnded
 from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.messages import BlobHeader
 from p2pgan.transport import codec, sockets, zap
@@ -163,8 +164,10 @@ class Plane:
         for link in self._links.values():
             if link.control in ready:
                 link.flush(now)
-            if link.monitor is not None and link.monitor in ready:
+            if link.bulk_monitor is not None and link.bulk_monitor in ready:
                 link.hang_up_bulk(now)
+            if link.control_monitor in ready and link.control_ended():
+                self._deliver(LinkEnded(link.peer))
 
     def _drain(self, door: Door, limit: int, handle: Callable[[PeerId, memoryview], None]) -> None:
         for _ in range(limit):

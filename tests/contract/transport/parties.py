@@ -11,6 +11,7 @@ import blake3
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from p2pgan.protocol.events import LinkEnded
 from p2pgan.protocol.messages import BlobHeader, BlobKind, Leaving
 from p2pgan.transport import (
     Arrival,
@@ -75,14 +76,14 @@ class Party:
         return self.arrivals.get(timeout=PATIENCE_S)
 
     def next_message(self) -> MessageArrived:
-        """The next arrival, which must be a message; strangers on the way are passed over."""
-        while isinstance(arrival := self.next(), StrangerSeen):
+        """The next arrival, which must be a message; what is told of connections is passed over."""
+        while isinstance(arrival := self.next(), StrangerSeen | LinkEnded):
             pass
         assert isinstance(arrival, MessageArrived)
         return arrival
 
     def next_blob(self) -> BlobArrived:
-        while isinstance(arrival := self.next(), StrangerSeen):
+        while isinstance(arrival := self.next(), StrangerSeen | LinkEnded):
             pass
         assert isinstance(arrival, BlobArrived)
         return arrival
@@ -92,7 +93,7 @@ class Party:
         arrived: list[Arrival] = []
         while not self.arrivals.empty():
             arrival = self.arrivals.get_nowait()
-            if not isinstance(arrival, StrangerSeen):
+            if not isinstance(arrival, StrangerSeen | LinkEnded):
                 arrived.append(arrival)
         return arrived
 

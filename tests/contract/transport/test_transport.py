@@ -9,6 +9,7 @@ import pytest
 import zmq
 
 from p2pgan.errors import ConfigError, InternalError
+from p2pgan.protocol.events import LinkEnded
 from p2pgan.transport import BulkLimits, MessageArrived, PeerAddress, StrangerSeen, Tally, Transport, new_keys
 from p2pgan.transport.limits import FRAME_BYTES
 from tests.contract.transport.parties import Party, header_of, note, wait_for_event, wait_until
@@ -126,6 +127,20 @@ def test_a_blob_that_a_crash_cut_short_arrives_at_the_restarted_peer(party: Make
     again = party(keys=b.keys, address=b.address)
     again.know(a)
     assert again.next_blob().payload == payload
+
+
+def test_a_connection_that_ended_is_told_at_once_and_made_again(party: MakeParty) -> None:
+    a, b = party(), party()
+    a.know(b)
+    b.know(a)
+    a.transport.send(b.id, note(1))
+    b.next_message()
+    b.transport.close()
+    assert a.next() == LinkEnded(b.id)
+    again = party(keys=b.keys, address=b.address)
+    again.know(a)
+    a.transport.send(b.id, note(2))
+    assert again.next_message().message == note(2)
 
 
 def test_a_peer_that_comes_back_at_another_address_is_dialled_there(party: MakeParty) -> None:

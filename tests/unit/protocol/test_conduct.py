@@ -18,6 +18,7 @@ from p2pgan.protocol.events import (
     DatabaseFailed,
     LeaseAcquired,
     LeaseRenewed,
+    LinkEnded,
     PeerInfo,
     PeersRead,
     ProgressRead,
@@ -132,6 +133,28 @@ def test_a_silent_contributor_is_taken_out_and_its_spans_open_again() -> None:
     assert amended.member("b") == plan.member("b")
     assert "c" not in {s.owner for s in amended.shards}
     assert driver.machine.leading.conductor.planner.pool.take("d", 8)[0].start == gone.spans[0].start
+
+
+def test_who_hung_up_is_taken_out_sooner_than_who_is_only_silent() -> None:
+    driver, plan = leading("b", "c", silence_s=2.5, link_ended_s=1.0)
+
+    driver.give(LinkEnded("c"))
+    keep_alive(driver, plan, "b", seconds=1.0)
+    assert driver.sent(Plan, to="b")[-1] == plan
+    keep_alive(driver, plan, "b", seconds=0.5)
+
+    amended = driver.sent(Plan, to="b")[-1]
+    assert (amended.attempt, amended.member("c"), amended.reason) == (2, None, "without c: silent")
+
+
+def test_who_is_heard_after_a_connection_ended_stays() -> None:
+    driver, plan = leading("b", "c", silence_s=2.5, link_ended_s=1.0)
+
+    driver.give(LinkEnded("c"))
+    keep_alive(driver, plan, "b", "c", seconds=1.5)
+    keep_alive(driver, plan, "b", seconds=2.0)
+
+    assert driver.sent(Plan, to="b")[-1] == plan
 
 
 def test_a_straggler_rides_along_and_keeps_its_spans() -> None:
