@@ -91,8 +91,10 @@ class Gathering:
         if core.peers_read_at < self._since:
             return False  # the table as it was before this term may call somebody gone who is back
         alive = core.alive()
-        # Who is heard counts, even if the table as it was read last calls it gone.
-        expected = {p for p, view in core.peers.items() if not view.info.gone} | set(alive)
+        # Who is heard counts, even if the table as it was read last calls it gone. Who hung up does not, even
+        # if the table does not know yet: it is most likely the leader that this one comes after.
+        there = {p for p, v in core.peers.items() if not v.info.gone and v.link_ended_at is None}
+        expected = there | set(alive)
         reported = {p for p in alive if (beat := core.peers[p].beat) is not None and beat.term == core.term}
         return expected <= reported
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from p2pgan.protocol.effects import (
     Apply,
     ClaimUnits,
@@ -316,6 +318,24 @@ def test_a_new_leader_reads_who_is_there_before_its_first_plan() -> None:
     driver.tick(0.25)
     member = driver.sent(Plan, to="b")[-1].member("b")
     assert member is not None and member.contributes
+
+
+@pytest.mark.parametrize("hung_up", [True, False])
+def test_a_new_leader_waits_for_who_is_silent_but_not_for_who_hung_up(hung_up: bool) -> None:
+    driver = Driver(others=("b", "c"), silence_s=2.5, gather_s=1.5)
+    driver.follow("c")
+    driver.beat("b")
+    if hung_up:
+        driver.give(LinkEnded("c"))
+    driver.tick(5.0)
+    driver.give(LeaseAcquired(2))
+    driver.give(PeersRead(1, (PeerInfo("b", True, False), PeerInfo("c", True, False))))
+    driver.give(ProgressRead(2, 0, BASE, ()))
+    driver.beat("b")
+    assert (driver.machine.leadership.role is Role.LEADING) == hung_up
+
+    driver.tick(1.6)
+    assert driver.machine.leadership.role is Role.LEADING
 
 
 def test_who_slept_with_the_pen_does_not_go_on_from_what_a_later_term_committed() -> None:
