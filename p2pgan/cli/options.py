@@ -323,7 +323,8 @@ Sync = Annotated[
     option(
         "--sync",
         metavar="MODE",
-        help="What is averaged: deltas (how far the nets moved in a round) or gradients (every step).",
+        help="What is averaged: deltas (how far the nets moved in a round), gradients (every step), or "
+        "gossip (deltas, with weights mixed in small groups between two rounds).",
         rich_help_panel=RUN,
     ),
 ]

@@ -34,7 +34,8 @@ def simulate(
         float | None, typer.Option("--loss", min=0, max=0.9, help="Share of messages that get lost.")
     ] = None,
     sync: Annotated[
-        str | None, typer.Option("--sync", metavar="MODE", help="What is averaged: deltas or gradients.")
+        str | None,
+        typer.Option("--sync", metavar="MODE", help="What is averaged: deltas, gradients or gossip."),
     ] = None,
     scenario: Annotated[
         Path | None,
@@ -86,8 +87,10 @@ def _sync(name: str | None) -> Sync:
             return "deltas"
         case "gradients":
             return "gradients"
+        case "gossip":
+            return "gossip"
         case _:
-            raise ConfigError(f"--sync {name} is unknown; choose deltas or gradients")
+            raise ConfigError(f"--sync {name} is unknown; choose deltas, gradients or gossip")
 
 
 def _print_json(outcome: Outcome, shortest: Scenario | None) -> None:

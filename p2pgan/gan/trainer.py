@@ -137,6 +137,13 @@ class Trainer:
             self._theta.sub_(old_base.to(self.device)).add_(new_base.to(self.device))
             settle(self._discriminator)
 
+    def move(self, by: Tensor) -> None:
+        """Adds a vector to all weights; the optimizers' moments stay."""
+        check_vector(self.layout, by)
+        with self._lock:
+            self._theta.add_(by.to(self.device))
+            settle(self._discriminator)
+
     def at(self, images: int) -> None:
         """Learning rates are from now on those of a run that has counted so many images."""
         with self._lock:

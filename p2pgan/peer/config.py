@@ -29,8 +29,10 @@ class _Frozen(BaseModel):
 class SyncConfig(_Frozen):
     """How the peers average."""
 
-    mode: Literal["deltas", "gradients"] = Field(
-        "deltas", description="what is averaged: how far the nets moved, or their gradients in every step"
+    mode: Literal["deltas", "gradients", "gossip"] = Field(
+        "deltas",
+        description="what is averaged: how far the nets moved, or their gradients in every step; "
+        "gossip: how far they moved, and peers mix their weights in small groups between two rounds",
     )
     codec: CodecChoice = Field(
         "fp16",
@@ -44,6 +46,7 @@ class SyncConfig(_Frozen):
         le=100_000,
         description="steps between two averagings, in place of a time; with gradients 1, and more add up",
     )
+    mix_seconds: float = Field(2.0, ge=0.1, le=3600, description="with gossip: time between two mixings")
     alpha: float = Field(1.0, gt=0, le=2, description="outer step: theta + alpha * mean of the deltas")
     momentum: float = Field(
         0.0, ge=0, lt=1, description="of the outer step: so much of the last movement goes on"
@@ -55,7 +58,7 @@ class SyncConfig(_Frozen):
     @model_validator(mode="after")
     def _outer_steps_are_of_deltas(self) -> Self:
         if self.mode == "gradients" and (self.alpha != 1 or self.momentum != 0):
-            raise ValueError("alpha and momentum are of mode deltas; gradients go into the run's Adam")
+            raise ValueError("alpha and momentum are not for gradients, which go into the run's Adam")
         return self
 
 

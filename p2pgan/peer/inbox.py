@@ -11,6 +11,7 @@ from torch import Tensor
 
 from p2pgan.gan.train import UnitStats
 from p2pgan.peer.vectors import Snapshot
+from p2pgan.protocol.effects import ShareDeviation
 from p2pgan.protocol.events import Event
 from p2pgan.protocol.ids import PeerId, Span
 from p2pgan.protocol.metrics import Losses
@@ -52,6 +53,15 @@ class ContributionReady:
 
 
 @dataclass(frozen=True)
+class DeviationReady:
+    """What the training was asked for, to mix with others."""
+
+    asked: ShareDeviation
+    deviation: Tensor
+    """How far the weights are from the version: float32 (P,), CPU."""
+
+
+@dataclass(frozen=True)
 class SnapshotRead:
     """Committed weights came from the rendezvous."""
 
@@ -65,7 +75,16 @@ class ThreadDied:
     error: BaseException
 
 
-Item = Event | Arrival | SpanTrained | TrainingNoticed | ContributionReady | SnapshotRead | ThreadDied
+Item = (
+    Event
+    | Arrival
+    | SpanTrained
+    | TrainingNoticed
+    | ContributionReady
+    | DeviationReady
+    | SnapshotRead
+    | ThreadDied
+)
 
 
 class Inbox:

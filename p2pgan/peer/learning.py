@@ -11,6 +11,9 @@ from p2pgan.errors import InternalError
 from p2pgan.gan.health import Recovery
 from p2pgan.gan.trainer import StepStats, Trainer
 
+FARTHEST = 8.0
+"""A deviation that is longer than so many of this peer's own is shortened to that, before they are mixed."""
+
 
 class Learning(Protocol):
     """Goes through a set of spans step by step and has a contribution in the end. For one thread."""
@@ -33,6 +36,17 @@ class Learning(Protocol):
         """
         ...
 
+    def deviation(self, step: int) -> Tensor:
+        """How far the weights are from the version, float32 (P,), CPU: what step ``step`` mixes."""
+        ...
+
+    def mix(self, step: int, deviation: Tensor, share: float) -> None:
+        """Move the weights by ``share`` of the way from this peer's deviation in that step to another's.
+
+        Nothing if it had none then. It does not change what the contributions will be, but for rounding.
+        """
+        ...
+
     def step(self, epoch: int, start: int, stop: int, total: int) -> tuple[StepStats, str | None]:
         """One step of a set of ``total`` images: what it showed, and a line for people if need be."""
         ...
@@ -51,10 +65,17 @@ class Moves:
         self._trainer = trainer
         self._recovery = Recovery(trainer)
         self._marks: list[Tensor] = []
-        """The version trained from, then the weights after each set of spans that was trained on top."""
+        """The version trained from, then the weights after each set of spans that was trained on top.
+
+        All of them move with the weights where these are mixed with others', so that differences stay.
+        """
+        self._base: Tensor | None = None
+        self._shared: tuple[int, Tensor] | None = None
+        """Step and deviation, as others have it."""
 
     def start(self, base: Tensor) -> None:
         self._start_from([base])
+        self._base, self._shared = base, None
 
     def start_ahead(self) -> None:
         self._start_from(self._marks[:2])
@@ -71,6 +92,23 @@ class Moves:
         self._trainer.rebase(replaced, base)
         later = self._marks[int(counted) + 1 :]
         self._marks = [base, *(mark - replaced + base for mark in later)]
+        self._recovery.mark(self._marks[-1])
+        self._base, self._shared = base, None
+
+    def deviation(self, step: int) -> Tensor:
+        if self._base is None:
+            raise InternalError("nothing is trained yet that could be mixed")
+        deviation = self._trainer.theta() - self._base
+        self._shared = step, deviation
+        return deviation
+
+    def mix(self, step: int, deviation: Tensor, share: float) -> None:
+        if self._shared is None or self._shared[0] != step:
+            return
+        mine = self._shared[1]
+        move = share * (_bounded(deviation, FARTHEST * mine.norm().item()) - mine)
+        self._trainer.move(move)
+        self._marks = [mark + move for mark in self._marks]
         self._recovery.mark(self._marks[-1])
 
     def step(self, epoch: int, start: int, stop: int, total: int) -> tuple[StepStats, str | None]:
@@ -101,6 +139,12 @@ class Gradients:
     def rebase(self, base: Tensor, counted: bool) -> None:
         raise InternalError("gradients are never rebased: they belong to one version")
 
+    def deviation(self, step: int) -> Tensor:
+        raise InternalError("gradients are never mixed: they belong to one version")
+
+    def mix(self, step: int, deviation: Tensor, share: float) -> None:
+        raise InternalError("gradients are never mixed: they belong to one version")
+
     def step(self, epoch: int, start: int, stop: int, total: int) -> tuple[StepStats, str | None]:
         share, stats = self._trainer.gradients(epoch, start, stop, gradient_weight(stop - start, total))
         self._sum = share if self._sum is None else self._sum.add_(share)
@@ -110,3 +154,8 @@ class Gradients:
         if self._sum is None:
             raise InternalError("a contribution without a step")
         return self._sum
+
+
+def _bounded(vector: Tensor, longest: float) -> Tensor:
+    length = vector.norm().item()
+    return vector if length <= longest else vector * (longest / length)

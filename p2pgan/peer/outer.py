@@ -13,7 +13,7 @@ from p2pgan.peer.config import RunConfig
 
 def outer_of(config: RunConfig, layout: Layout) -> Outer:
     """The outer optimizer of a run with that configuration and vectors of that layout."""
-    if config.sync.mode == "deltas":
+    if config.sync.mode != "gradients":
         return Movement(config.sync.alpha, config.sync.momentum)
     settings = config.gan.optimizer
     g, d = layout.slice_of("G"), layout.slice_of("D")

@@ -12,6 +12,7 @@ from p2pgan.journal import UnitLine
 from p2pgan.peer.database import Database
 from p2pgan.peer.inbox import (
     ContributionReady,
+    DeviationReady,
     Inbox,
     Item,
     SnapshotRead,
@@ -128,8 +129,10 @@ class Peer:
             case ContributionReady():
                 self._contribution_ready(item)
             case SnapshotRead(snapshot):
-                self._training.stop()
+                self._performer.stop_training()
                 self._install(snapshot, ())
+            case DeviationReady():
+                self._performer.mixer.shared(item)
             case ThreadDied(error):
                 raise error
             case _:

@@ -17,6 +17,7 @@ from p2pgan.peer.inbox import Inbox
 from p2pgan.peer.lending import Lending
 from p2pgan.peer.log import Log
 from p2pgan.peer.memory import Memory
+from p2pgan.peer.mixing import Mixer
 from p2pgan.peer.traffic import RoundTraffic
 from p2pgan.peer.training import TrainingThread
 from p2pgan.peer.vectors import Payload, Vectors
@@ -29,6 +30,7 @@ from p2pgan.protocol.effects import (
     ForgetRounds,
     InstallSnapshot,
     Kept,
+    Mix,
     Note,
     Reduce,
     Send,
@@ -36,6 +38,7 @@ from p2pgan.protocol.effects import (
     SendResult,
     SendSlice,
     SendWelcome,
+    ShareDeviation,
     StopTraining,
     Train,
     TrainAhead,
@@ -85,6 +88,7 @@ class Performer:
         inbox: Inbox,
         log: Log,
         accepts: Callable[[int, int], bool],
+        mixes: Callable[[PeerId, int, int, int], bool],
     ) -> None:
         self._run, self._me = run, me
         self._vectors, self._training, self._transport = vectors, training, transport
@@ -97,6 +101,7 @@ class Performer:
         self._told_at = 0.0
         self.offences: Counter[PeerId] = Counter()
         """What each peer sent whose seal and form held and that still cannot be: a slice, a chunk."""
+        self.mixer = Mixer(run, vectors.layout.size, training, transport, inbox, self.offences, mixes)
         self.finished: str | None = None
         """The reason, once the state machine is done."""
 
@@ -112,6 +117,7 @@ class Performer:
                 self._vectors.drop_training()
                 base = self._vectors.base()
                 self._training.train(ticket, spans, base.theta, base.images)
+                self.mixer.trains_from(base.version)
                 pass_by("training")
             case TrainAhead(ticket, spans):
                 self._vectors.contribution_ahead = None
@@ -119,7 +125,11 @@ class Performer:
                 pass_by("training")
             case StopTraining():
                 self._vectors.drop_training()
-                self._training.stop()
+                self.stop_training()
+            case ShareDeviation():
+                self.mixer.share(effect)
+            case Mix():
+                self.mixer.mix(effect)
             case Apply():
                 self._apply(effect)
             case SendSlice():
@@ -157,6 +167,11 @@ class Performer:
         if kind in KINDS_FOR_EVERYONE:
             self._database.note(kind, text)
 
+    def stop_training(self) -> None:
+        """Drop what is under way."""
+        self._training.stop()
+        self.mixer.trains_from(None)
+
     # -- rounds ------------------------------------------------------------------------------
 
     def _apply(self, effect: Apply) -> None:
@@ -165,8 +180,11 @@ class Performer:
         self._traffic.applied()
         contributed = record.spans_of(self._me) is not None
         self._vectors.coding.settle(record, effect.round_term, contributed)
-        if effect.kept is not Kept.NOTHING:
+        if effect.kept is Kept.NOTHING:
+            self.mixer.trains_from(None)
+        else:
             self._training.rebase(fresh.theta, fresh.images, counted=effect.kept is Kept.AHEAD)
+            self.mixer.trains_from(fresh.version)
         self._memory.add_version(record)
         now = time.monotonic()
         counted = sum(c.images for c in record.contributions)
@@ -255,6 +273,8 @@ class Performer:
             return
         if header.kind is BlobKind.CHUNK:
             self._chunk_arrived(sender, header, arrival.payload)
+        elif header.kind is BlobKind.DEVIATION:
+            self.mixer.arrived(arrival)
         elif self._accepts(header.term, header.round):
             place = (header.term, header.round, header.attempt, header.index)
             if header.kind is BlobKind.SLICE:
@@ -310,7 +330,7 @@ class Performer:
         except WeightsError as error:
             self._inbox.put(SnapshotFailed(e.manifest.version, str(error)))
             return
-        self._training.stop()
+        self.stop_training()
         self._vectors.install(snapshot)
         self._traffic.installed()
         self._inbox.put(SnapshotInstalled(e.manifest, e.ledger))

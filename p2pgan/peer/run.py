@@ -177,6 +177,7 @@ def _protocol_config(run: RunRow, config: RunConfig, images: ImageSet, vector_si
         codec=config.sync.codec,
         round_s=config.sync.round_seconds,
         sync=config.sync.mode,
+        mix_s=config.sync.mix_seconds if config.sync.mode == "gossip" else None,
         local_steps=config.sync.local_steps or (1 if config.sync.mode == "gradients" else None),
         commit_s=config.commit_seconds,
         parts=images.parts.ends if images.parts is not None else (),
@@ -302,7 +303,7 @@ def _run_peer(place: _Place, means: _Means, options: PeerOptions, trains: bool, 
         )
         performer = Performer(
             run.name, me, vectors, training, means.transport, database, memory, inbox, log,
-            machine.member.accepts,
+            machine.member.accepts, machine.mixing.accepts,
         )  # fmt: skip
         observer = Observer(means.registration.name, machine, training, database, performer.lending)
         peer = Peer(

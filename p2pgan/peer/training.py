@@ -12,8 +12,16 @@ from torch import Tensor
 from p2pgan.gan.signals import collapsed, warning
 from p2pgan.gan.train import UnitStats, summarise
 from p2pgan.gan.trainer import Look, StepStats, Trainer
-from p2pgan.peer.inbox import ContributionReady, Inbox, SpanTrained, ThreadDied, TrainingNoticed
+from p2pgan.peer.inbox import (
+    ContributionReady,
+    DeviationReady,
+    Inbox,
+    SpanTrained,
+    ThreadDied,
+    TrainingNoticed,
+)
 from p2pgan.peer.learning import Learning
+from p2pgan.protocol.effects import Mix, ShareDeviation
 from p2pgan.protocol.ids import Span, images_in
 from p2pgan.protocol.metrics import Losses, losses, signals
 
@@ -56,6 +64,17 @@ class _Rebase:
 
 
 @dataclass(frozen=True)
+class _Share:
+    asked: ShareDeviation
+
+
+@dataclass(frozen=True)
+class _Mix:
+    how: Mix
+    deviation: Tensor
+
+
+@dataclass(frozen=True)
 class _Stop:
     pass
 
@@ -66,7 +85,7 @@ class _End:
 
 
 _Work = _Job | _Ahead
-_Command = _Job | _Ahead | _Rebase | _Stop | _End
+_Command = _Job | _Ahead | _Rebase | _Share | _Mix | _Stop | _End
 
 
 class TrainingThread:
@@ -107,6 +126,14 @@ class TrainingThread:
         """
         self._commands.put(_Rebase(base, images, counted))
 
+    def share(self, asked: ShareDeviation) -> None:
+        """Put into the inbox how far the weights are from the version, as they are when this is read."""
+        self._commands.put(_Share(asked))
+
+    def mix(self, how: Mix, deviation: Tensor) -> None:
+        """Move towards another peer's deviation; what was learned stays what it is."""
+        self._commands.put(_Mix(how, deviation))
+
     def stop(self) -> None:
         """Drop what is under way and idle."""
         self._commands.put(_Stop())
@@ -138,6 +165,12 @@ class TrainingThread:
             case _Rebase(base, images, counted):
                 self._learning.rebase(base, counted)
                 self._trainer.at(images)
+                return job
+            case _Share(asked):
+                self._inbox.put(DeviationReady(asked, self._learning.deviation(asked.step)))
+                return job
+            case _Mix(how, deviation):
+                self._learning.mix(how.step, deviation, how.share)
                 return job
             case _Stop():
                 self.progress = None

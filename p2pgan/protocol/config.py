@@ -20,8 +20,10 @@ class ProtocolConfig:
     """Elements of the flat canonical vector."""
     schema_hash: str
     codec: CodecChoice = "fp16"
-    sync: Literal["deltas", "gradients"] = "deltas"
+    sync: Literal["deltas", "gradients", "gossip"] = "deltas"
     """What a contribution is: how far the weights moved, or their gradients."""
+    mix_s: float | None = None
+    """With ``gossip``: time between two steps in which peers mix their weights."""
     round_s: float = 5.0
     """Training time aimed at between two averagings."""
     local_steps: int | None = None
@@ -71,4 +73,4 @@ class ProtocolConfig:
 
         A gradient is only of use at the weights it was taken at.
         """
-        return self.sync == "deltas"
+        return self.sync != "gradients"

@@ -148,6 +148,29 @@ class StopTraining:
 
 
 @dataclass(frozen=True)
+class ShareDeviation:
+    """Send how far this peer's weights are from the version, as they are now."""
+
+    term: int
+    version: int
+    step: int
+    to: tuple[PeerId, ...]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Move towards another peer's deviation, from where this peer was when it shared its own.
+
+    ``share`` is the other's part of its group's push-sum weight, within (0, 1).
+    """
+
+    sender: PeerId
+    version: int
+    step: int
+    share: float
+
+
+@dataclass(frozen=True)
 class SendSlice:
     """Send this peer's contribution to a shard to its owner (possibly itself)."""
 
@@ -287,6 +310,8 @@ Effect = (
     | Train
     | TrainAhead
     | StopTraining
+    | ShareDeviation
+    | Mix
     | SendSlice
     | Reduce
     | SendResult

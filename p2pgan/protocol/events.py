@@ -263,6 +263,16 @@ class SnapshotInstalled:
 
 
 @dataclass(frozen=True)
+class DeviationArrived:
+    """How far another's weights are from the version is in the store."""
+
+    sender: PeerId
+    term: int
+    version: int
+    step: int
+
+
+@dataclass(frozen=True)
 class SnapshotFailed:
     """The snapshot could not be loaded or did not have the digest it claims."""
 
@@ -301,6 +311,7 @@ Event = (
     | ResultArrived
     | CandidateReady
     | ChunkArrived
+    | DeviationArrived
     | SnapshotInstalled
     | SnapshotFailed
     | LeaveRequested

@@ -17,6 +17,7 @@ from p2pgan.protocol.events import (
     CommitDone,
     CommitRefused,
     DatabaseFailed,
+    DeviationArrived,
     Event,
     FinishDone,
     LeaseAcquired,
@@ -65,8 +66,9 @@ from p2pgan.protocol.messages import (
     SnapshotRequest,
     Welcome,
 )
+from p2pgan.protocol.mixing import Mixing
 
-UNSAID = (SliceArrived, ResultArrived, Reduced)
+UNSAID = (SliceArrived, ResultArrived, Reduced, DeviationArrived)
 """Most events of a round. They change nothing of what a heartbeat says."""
 
 
@@ -82,6 +84,7 @@ class Machine:
         self.member = Member(self.core)
         self.catchup = CatchUp(self.core)
         self.leading = Leading(self.core, self.leadership, self.member, self.catchup)
+        self.mixing = Mixing(self.core, self.leadership, self.member)
         self.heartbeats = Heartbeats(self.core, self.leadership, self.member, self.catchup)
         self.leaver = Leaver(self.core, self.leadership, self.member, self.leading.commits)
         self._seen_term = 0
@@ -125,6 +128,8 @@ class Machine:
                 self.member.result_arrived(event)
             case CandidateReady():
                 self.member.candidate_ready(event)
+            case DeviationArrived():
+                self.mixing.arrived(event)
             case ChunkArrived():
                 self.catchup.chunk_arrived(event)
             case SnapshotInstalled():
@@ -193,6 +198,7 @@ class Machine:
         self.membership.tick()
         self.leadership.tick()
         self.member.tick()
+        self.mixing.tick()
         self.catchup.tick()
         if not self.leadership.is_leader:
             self.heartbeats.compare_with_leader()

@@ -221,6 +221,7 @@ class BlobKind(StrEnum):
     SLICE = "slice"
     RESULT = "result"
     CHUNK = "chunk"
+    DEVIATION = "deviation"
 
 
 class BlobHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,9 +231,9 @@ class BlobHeader(msgspec.Struct, frozen=True, kw_only=True):
     term: Count
     kind: BlobKind
     round: Count
-    """For a chunk: the snapshot's version."""
+    """For a chunk: the snapshot's version. For a deviation: the version it is from."""
     attempt: Count
-    """For a slice: the plan's ``first_attempt``."""
+    """For a slice: the plan's ``first_attempt``. For a deviation: the step of mixing."""
     index: Count
     """Shard number, or chunk number."""
     codec: Annotated[str, msgspec.Meta(max_length=16)]

@@ -14,12 +14,14 @@ from p2pgan.protocol.effects import (
     InstallSnapshot,
     Kept,
     LoadFromRendezvous,
+    Mix,
     Reduce,
     Send,
     SendChunk,
     SendResult,
     SendSlice,
     SendWelcome,
+    ShareDeviation,
     StopTraining,
     Train,
     TrainAhead,
@@ -89,6 +91,11 @@ class Performer:
                 vectors.forget(effect.below)
             case SendSlice() | SendResult() | SendWelcome() | SendChunk():
                 self.transfers.send(effect)
+            case ShareDeviation():
+                self.transfers.share(effect)
+            case Mix():
+                # It moves what no version has. Symbols stand for versions and contributions alone.
+                pass
             case BeginSnapshot() | InstallSnapshot():
                 self.transfers.receive(effect)
             case _:

@@ -44,7 +44,10 @@ CONFIG = ProtocolConfig(
 GRADIENTS = replace(CONFIG, sync="gradients", local_steps=4)
 """The same with a round for each step, of four microbatches."""
 
-CONFIGS = {"deltas": CONFIG, "gradients": GRADIENTS}
+GOSSIP = replace(CONFIG, sync="gossip", mix_s=0.4)
+"""The same with some mixing in each round."""
+
+CONFIGS = {"deltas": CONFIG, "gradients": GRADIENTS, "gossip": GOSSIP}
 """By the scenario's ``sync``."""
 
 PARTS = replace(CONFIG, parts=(90, 130, 500, 1000))

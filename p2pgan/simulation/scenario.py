@@ -17,7 +17,7 @@ LEADER = "leader"
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Sync = Literal["deltas", "gradients"]
+Sync = Literal["deltas", "gradients", "gossip"]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 

@@ -13,9 +13,11 @@ from p2pgan.protocol.effects import (
     SendResult,
     SendSlice,
     SendWelcome,
+    ShareDeviation,
 )
 from p2pgan.protocol.events import (
     ChunkArrived,
+    DeviationArrived,
     LinkEnded,
     Received,
     ResultArrived,
@@ -75,6 +77,13 @@ class Transfers:
             case SendChunk():
                 self._send_chunk(effect)
                 self._peer.comes_to(Point.DONATION)
+
+    def share(self, e: ShareDeviation) -> None:
+        """A deviation has no symbol: nothing that counts comes of it."""
+        peer = self._peer
+        for other in (peer.neighbours[to] for to in e.to):
+            arrived = DeviationArrived(peer.me, e.term, e.version, e.step)
+            self._bulk(other.me, peer.world.config.vector_size * ELEMENT_BYTES, partial(other.take, arrived))
 
     # -- rounds ------------------------------------------------------------------------------
 

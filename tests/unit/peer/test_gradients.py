@@ -185,5 +185,5 @@ def test_gradients_that_are_not_finite_count_as_none() -> None:
 
 
 def test_an_outer_step_of_deltas_is_refused_with_gradients() -> None:
-    with pytest.raises(ConfigError, match="alpha and momentum are of mode deltas"):
+    with pytest.raises(ConfigError, match="alpha and momentum are not for gradients"):
         run_config({"sync": {"mode": "gradients", "momentum": 0.9}})
