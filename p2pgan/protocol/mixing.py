@@ -60,7 +60,10 @@ class Mixing:
         to = sorted(peers - self._told - {self._core.me})
         self._told |= peers
         if to:
-            self._core.emit(ShareDeviation(self._core.term, self._core.version, self._step, tuple(to)))
+            core = self._core
+            why = "" if self._leader_is_heard() else "no leader is heard, two and two: "
+            core.note("mixing", f"{why}step {self._step} with {', '.join(map(core.name, to))}")
+            core.emit(ShareDeviation(core.term, core.version, self._step, tuple(to)))
 
     def accepts(self, sender: PeerId, term: int, version: int, step: int) -> bool:
         """Whether a deviation is one to mix with: of this version, and of a member of the step's group."""
@@ -85,13 +88,16 @@ class Mixing:
     def group(self, step: int) -> Mapping[PeerId, float]:
         """With whom this peer mixes in a step, itself included, by push-sum weight; empty if with nobody."""
         core, plan = self._core, self._member.plan
-        if not core.leads and self._leadership.leader_is_silent():
+        if not self._leader_is_heard():
             return self._pair(step)
         if plan is None or not any(m.peer == core.me for m in plan.contributors):
             return {}
         order = by_rendezvous_hash(core.run, plan.round, (m.peer for m in plan.contributors))
         weights = push_sum_weights(order, _images(plan), step)
         return next({p: weights[p] for p in group} for group in groups(order, step) if core.me in group)
+
+    def _leader_is_heard(self) -> bool:
+        return self._core.leads or not self._leadership.leader_is_silent()
 
     def _pair(self, step: int) -> Mapping[PeerId, float]:
         """Without a leader there is no plan: whoever is on the same weights, two and two."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from p2pgan.protocol.effects import Mix, ShareDeviation
+from p2pgan.protocol.effects import Mix, Note, ShareDeviation
 from p2pgan.protocol.events import DeviationArrived, TrainingDone
 from p2pgan.protocol.ids import Span
 from p2pgan.protocol.messages import Member, Plan
@@ -112,7 +112,7 @@ def test_what_arrives_first_begins_the_step() -> None:
 
     driver.give(DeviationArrived("b", 1, 0, 1))
 
-    assert [type(e) for e in driver.last] == [ShareDeviation, Mix], "it answers before it moves"
+    assert [type(e) for e in driver.last] == [Note, ShareDeviation, Mix], "it answers before it moves"
     driver.tick(MIX_S)
     assert len(shared(driver)) == 1
 
@@ -147,6 +147,9 @@ def test_without_a_leader_two_and_two_mix() -> None:
 
     told = shared(driver)[1:]
     assert {to for _, to in told} == {("c",)}, "b, the leader, is silent"
+    assert driver.of(Note)[-1] == Note(
+        "mixing", f"no leader is heard, two and two: step {told[-1][0]} with c"
+    )
     driver.give(DeviationArrived("c", 1, 0, told[-1][0]))
     assert driver.of(Mix)[-1].share == 0.5
 
