@@ -27,6 +27,10 @@ def run_gradients_seed(seed: int) -> Outcome:
     return simulate(draw_scenario(seed, sync="gradients"))
 
 
+def run_gossip_seed(seed: int) -> Outcome:
+    return simulate(draw_scenario(seed, sync="gossip"))
+
+
 def run_handed_over_seed(seed: int) -> Outcome:
     return simulate(draw_scenario(seed), replace(CONFIG, rotate_every=1))
 
@@ -70,6 +74,15 @@ def test_no_seed_breaks_an_invariant_with_a_round_for_each_step(pool: ProcessPoo
     broken = [failure(o, "gradients") for o in outcomes if o.violations]
     assert not broken, "\n\n".join(broken)
     assert min(o.committed for o in outcomes) >= 5
+
+
+def test_no_seed_breaks_an_invariant_where_peers_mix_between_rounds(pool: ProcessPoolExecutor) -> None:
+    outcomes = list(pool.map(run_gossip_seed, range(BLOCK // 2), chunksize=5))
+
+    broken = [failure(o, "gossip") for o in outcomes if o.violations]
+    assert not broken, "\n\n".join(broken)
+    assert all(any(" mixing: step" in line for line in o.trace) for o in outcomes)
+    assert any("no leader is heard, two and two" in line for o in outcomes for line in o.trace)
 
 
 def test_no_seed_breaks_an_invariant_when_each_commit_hands_over_the_pen(pool: ProcessPoolExecutor) -> None:

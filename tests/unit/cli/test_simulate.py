@@ -53,5 +53,5 @@ def test_a_scenario_takes_no_other_flags(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_an_unknown_way_to_average_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["simulate", "--sync", "gossip"]) == 2
-    assert "--sync gossip is unknown; choose deltas or gradients" in capsys.readouterr().err
+    assert run(["simulate", "--sync", "rumour"]) == 2
+    assert "--sync rumour is unknown; choose deltas, gradients or gossip" in capsys.readouterr().err
