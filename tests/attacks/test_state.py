@@ -108,8 +108,9 @@ def performer(accepts: bool = True) -> tuple[Performer, Vectors, Inbox]:
     vectors.install(first_snapshot(LAYOUT, torch.zeros(LAYOUT.size), 0))
     nothing = cast(Any, SimpleNamespace(traffic=lambda: Traffic(0, 0)))
     made = Performer(
-        "run", "a", vectors, nothing, nothing, nothing, nothing, inbox, nothing, lambda term, number: accepts
-    )
+        "run", "a", vectors, nothing, nothing, nothing, nothing, inbox, nothing,
+        lambda term, number: accepts, lambda *_: accepts,
+    )  # fmt: skip
     return made, vectors, inbox
 
 
@@ -125,7 +126,7 @@ def test_blobs_of_another_run_are_offences_and_stale_ones_are_passed_over() -> N
     made, vectors, inbox = performer(accepts=False)
     made.blob_arrived(blob(b"x" * 8, run="other"))
     assert made.offences == {"mallory": 1}
-    for kind in (BlobKind.SLICE, BlobKind.RESULT, BlobKind.CHUNK):
+    for kind in (BlobKind.SLICE, BlobKind.RESULT, BlobKind.CHUNK, BlobKind.DEVIATION):
         made.blob_arrived(blob(b"x" * 8, kind=kind, term=0, round=0))
     assert made.offences == {"mallory": 1}, "whoever is late means no harm"
     assert vectors.stored_bytes("mallory") == 0

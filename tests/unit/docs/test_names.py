@@ -75,7 +75,7 @@ def test_the_fixed_times_are_those_of_the_protocol() -> None:
     page = (ROOT / "docs" / "states.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", page, re.MULTILINE)
     defaults = {field.name: field.default for field in fields(ProtocolConfig)}
-    settings = {"round_s", "commit_s", "ttl_s", "renew_s"}
+    settings = {"round_s", "mix_s", "commit_s", "ttl_s", "renew_s"}
     assert {name: float(value) for name, value in rows} == {
         name: value for name, value in defaults.items() if name.endswith("_s") and name not in settings
     }

@@ -33,6 +33,10 @@ def vectors() -> Vectors:
     return made
 
 
+def _never(*_: object) -> bool:
+    raise AssertionError("nothing arrives here")
+
+
 def sent_by(vectors: Vectors, effect: Effect) -> tuple[BlobHeader, bytes]:
     """The one blob that leaves the peer ``a`` for it."""
     sent: list[tuple[BlobHeader, bytes]] = []
@@ -42,7 +46,7 @@ def sent_by(vectors: Vectors, effect: Effect) -> tuple[BlobHeader, bytes]:
     )
     there, nothing = cast(Any, transport), cast(Any, SimpleNamespace())
     Performer(
-        "run", "a", vectors, nothing, there, nothing, nothing, Inbox(), nothing, lambda *_: True
+        "run", "a", vectors, nothing, there, nothing, nothing, Inbox(), nothing, _never, _never
     ).perform(effect)
     (blob,) = sent
     return blob
