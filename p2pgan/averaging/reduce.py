@@ -27,7 +27,7 @@ LARGEST = 1e30
 
 
 class Rejected(PeerFault):
-    """A contributor's slice cannot be aggregated; ``peer`` sent it."""
+    """A contributor's slice cannot be aggregated, or an owner's result not be used; ``peer`` sent it."""
 
     def __init__(self, peer: PeerId, reason: str) -> None:
         super().__init__(reason)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from p2pgan.averaging.digest import blob_digest
 from p2pgan.averaging.reduce import Rejected
-from p2pgan.errors import PeerFault, WeightsError
+from p2pgan.errors import WeightsError
 from p2pgan.failpoints import pass_by
 from p2pgan.journal import RoundLine
 from p2pgan.peer.database import Database
@@ -259,7 +259,8 @@ class Performer:
     def _build(self, e: BuildCandidate) -> None:
         try:
             digest = self._vectors.build(e)
-        except PeerFault as fault:
+        except Rejected as fault:
+            self.offences[fault.peer] += 1
             self._note("round", f"round {e.round}: a reduced shard is not valid: {fault}")
         else:
             told = (self._vectors.agreement, self._traffic.voted())

@@ -231,12 +231,15 @@ class Vectors:
         """What the weights would be after the round; its digest.
 
         Raises:
-            PeerFault: a result is not valid.
+            Rejected: names the owner whose result is not valid.
         """
         mean = torch.empty(self.layout.size, dtype=torch.float32)
         for index, shard in enumerate(effect.shards):
             payload = self._results[(effect.term, effect.round, effect.attempt, index, shard.owner)]
-            self.coding.decode_result(effect.codec, shard, payload, mean[shard.start : shard.stop])
+            try:
+                self.coding.decode_result(effect.codec, shard, payload, mean[shard.start : shard.stop])
+            except PeerFault as error:
+                raise Rejected(shard.owner, str(error)) from error
         base = self.base()
         candidate = self.outer.step(base.theta, base.state, mean, effect.round, base.images)
         self._candidates[(effect.term, effect.round, effect.attempt)] = candidate

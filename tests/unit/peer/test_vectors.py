@@ -178,6 +178,19 @@ def test_another_peer_cannot_put_its_bytes_in_the_place_of_an_owners_result() ->
     assert made.build(BuildCandidate(1, 1, 1, shards, "fp32")) == expected
 
 
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf])
+def test_a_result_that_is_not_finite_is_its_owners_fault(broken: float) -> None:
+    made = vectors()
+    shards = (Shard("a", 0, HALF), Shard("b", HALF, LAYOUT.size))
+    made.store_result((1, 1, 1, 0, "a"), codec("fp32").encode(torch.ones(HALF)))
+    made.store_result((1, 1, 1, 1, "b"), torch.full((LAYOUT.size - HALF,), broken).numpy().tobytes())
+
+    with pytest.raises(Rejected, match="not finite") as caught:
+        made.build(BuildCandidate(1, 1, 1, shards, "fp32"))
+
+    assert caught.value.peer == "b"
+
+
 def test_one_sender_can_store_only_so_much_until_rounds_are_over() -> None:
     made = vectors()
     vector = bytes(4 * LAYOUT.size)
