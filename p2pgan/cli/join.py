@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from socket import gethostname
 
+import typer
+
 from p2pgan.cli import options as o
 from p2pgan.cli.listing import print_lines
 from p2pgan.cli.warnings import warn_without_tls
@@ -11,6 +13,7 @@ from p2pgan.peer.options import JoinOptions
 
 
 def join(
+    context: typer.Context,
     rendezvous: o.Rendezvous,
     run: o.RunName = None,
     dataset: o.Dataset = None,
@@ -28,6 +31,7 @@ def join(
     threads: o.Threads = None,
     log: o.LogForm = "auto",
     track: o.Trackers = None,
+    show_config: o.ShowConfig = False,
     dry_run: o.DryRun = False,
     debug: o.Debug = False,
 ) -> None:
@@ -56,6 +60,9 @@ def join(
         log_format=log,
         trackers=tuple(track or ()),
     )
+    if show_config:
+        _show_config(context, options)
+        return
     warn_without_tls(rendezvous)
     if dry_run:
         from p2pgan.peer.dry_run import dry_run_join
@@ -65,3 +72,19 @@ def join(
     from p2pgan.peer.start import join as join_run
 
     join_run(options)
+
+
+def _show_config(context: typer.Context, options: JoinOptions) -> None:
+    """The configuration that the run was created with, and what this machine adds."""
+    from p2pgan.cli.overrides import Layer
+    from p2pgan.cli.shown import print_machine, print_run
+    from p2pgan.peer.config import stored_config
+    from p2pgan.rendezvous import open_rendezvous
+
+    with open_rendezvous(options.rendezvous, read_only=True) as database:
+        database.check_schema()
+        run = database.find_run(options.run)
+    config = stored_config(run.config).model_dump(mode="json")
+    print_run(config, [Layer(f"run {run.name}", config)])
+    typer.echo()
+    print_machine(context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import typer
@@ -18,18 +18,32 @@ DEFAULT = "default"
 _ABOUT_VALUES = {"config", "settings", "preset", "show_config", "dry_run", "debug"}
 """Parameters that say where values are, or what to do with them."""
 
+Origins = Mapping[str, tuple[object, str]]
+"""By a parameter's name: a value that neither flag nor variable said, and who did."""
 
-def print_config(context: typer.Context, said: Sequence[Layer]) -> None:
+
+def print_config(context: typer.Context, said: Sequence[Layer], elsewhere: Origins | None = None) -> None:
     """The run's configuration as a new run would have it, then what concerns this machine alone.
 
     Raises:
         ConfigError: the configuration is not valid.
     """
-    config = run_config(overlaid(said)).model_dump(mode="json")
-    lines = [(key, shown(value), _origin(key, said)) for key, value in leaves(config).items()]
-    print_lines(_columns([*lines, *_left_open(context)]))
+    print_run(run_config(overlaid(said)).model_dump(mode="json"), said, list(_left_open(context)))
     typer.echo()
-    print_lines(_columns(list(_of_this_machine(context))))
+    print_machine(context, elsewhere)
+
+
+def print_run(
+    config: Mapping[str, object], said: Sequence[Layer], more: Sequence[tuple[str, str, str]] = ()
+) -> None:
+    """A whole configuration, with whoever of ``said`` had the last word on each value."""
+    lines = [(key, shown(value), _origin(key, said)) for key, value in leaves(config).items()]
+    print_lines(_columns([*lines, *more]))
+
+
+def print_machine(context: typer.Context, elsewhere: Origins | None = None) -> None:
+    """What was said about this machine alone."""
+    print_lines(_columns(list(_of_this_machine(context, elsewhere or {}))))
 
 
 def _origin(key: str, said: Sequence[Layer]) -> str:
@@ -45,13 +59,18 @@ def _left_open(context: typer.Context) -> Iterator[tuple[str, str, str]]:
         yield "gan.microbatch", "the largest that fits", _said_by(context, "batch_size")
 
 
-def _of_this_machine(context: typer.Context) -> Iterator[tuple[str, str, str]]:
+def _of_this_machine(context: typer.Context, elsewhere: Origins) -> Iterator[tuple[str, str, str]]:
+    # Where no configuration is made, --dataset and --model say where this machine has the run's.
+    of_the_run = {*PARAMETERS.values(), "conditional"} if "settings" in context.params else set()
     for name, value in context.params.items():
-        if name in _ABOUT_VALUES or name in PARAMETERS.values() or name == "conditional":
+        if name in _ABOUT_VALUES or name in of_the_run:
             continue
+        origin = _said_by(context, name)
+        if origin == DEFAULT and name in elsewhere:
+            value, origin = elsewhere[name]
         plain = str(value) if isinstance(value, Path) else value
-        text = _place(value) if name == "rendezvous" else shown(plain)
-        yield _flag(name), text, _said_by(context, name)
+        text = _place(value) if name == "rendezvous" and value is not None else shown(plain)
+        yield _flag(context, name), text, origin
 
 
 def _place(rendezvous: object) -> str:
@@ -64,13 +83,15 @@ def _place(rendezvous: object) -> str:
 
 
 def _said_by(context: typer.Context, name: str) -> str:
+    flag = _flag(context, name)
     if by_flag(context, name):
-        return _flag(name)
-    return variable(_flag(name)) if by_environment(context, name) else DEFAULT
+        return flag
+    return variable(flag) if by_environment(context, name) else DEFAULT
 
 
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+def _flag(context: typer.Context, name: str) -> str:
+    """What people write for the parameter ``name``: ``--json`` for ``json_report``."""
+    return next(parameter.opts[0] for parameter in context.command.params if parameter.name == name)
 
 
 def _columns(rows: Sequence[tuple[str, str, str]]) -> Iterator[str]:

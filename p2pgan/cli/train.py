@@ -9,6 +9,7 @@ import typer
 
 from p2pgan.cli import options as o
 from p2pgan.cli.interrupt import asked_to_end
+from p2pgan.cli.listing import print_lines
 from p2pgan.cli.overrides import layers, overlaid
 from p2pgan.cli.sources import from_environment
 
@@ -49,6 +50,7 @@ def train(
     log: o.LogForm = "auto",
     track: o.Trackers = None,
     show_config: o.ShowConfig = False,
+    dry_run: o.DryRun = False,
     debug: o.Debug = False,
 ) -> None:
     """Train in one process, without a database, with the same trainer as the peers.
@@ -96,6 +98,12 @@ def train(
     check_trackers(track or ())
     run = run_config(overlaid(said))
     place, folder = pick_device(device), TrainingFolder(out, overwrite)
+    epochs_in_all = run.goal.epochs or USUAL_EPOCHS
+    if dry_run:
+        from p2pgan.peer.dry_run import dry_run_train
+
+        print_lines(dry_run_train(run, epochs_in_all, str(place), out))
+        return
     images = open_images(run.dataset, run.gan.model.resolution, data_root, download)
     gan = with_classes_of(run.gan, images) if conditional else run.gan
     if batch_size == o.AUTO:
@@ -106,7 +114,7 @@ def train(
             gan,
             images,
             folder,
-            epochs=run.goal.epochs or USUAL_EPOCHS,
+            epochs=epochs_in_all,
             device=place,
             callbacks=[Progress(told, f"training {run.dataset} into {out}")],
             stopping=asked.is_set,

@@ -22,14 +22,16 @@ def choose_scenario(
 ) -> Scenario:
     """The scenario ``wanted``, a shipped one's name or a file, with the flags on top.
 
-    Without one nothing happens to the peers. A flag for the length replaces the scenario's own.
+    Without one nothing happens to the peers. A flag for the length replaces the scenario's own. What
+    neither of them said is not among the ``model_fields_set``, but for the usual length.
 
     Raises:
         ConfigError: no such scenario, or it cannot happen as it was asked for.
     """
     if minutes is not None and not 0 < minutes < math.inf:
         raise ConfigError(f"--minutes {minutes:g} is no length for a lab; give a number above 0")
-    values = (_find(wanted) if wanted is not None else Scenario()).model_dump(exclude_none=True)
+    found = _find(wanted) if wanted is not None else Scenario()
+    values = found.model_dump(exclude_none=True, exclude_unset=True)
     if minutes is not None or versions is not None:
         values = {key: value for key, value in values.items() if key not in {"minutes", "versions"}}
     given = {"peers": peers, "minutes": minutes, "versions": versions}

@@ -40,7 +40,7 @@ def run_lab(
         DatasetError: there are no such images.
         P2pganError: the run did not begin, or the disk is full; no process is left.
     """
-    _check(options)
+    check_lab(options)
     try:
         return _run(options, view, interruptible)
     except OSError as error:
@@ -75,8 +75,8 @@ def _run(
         return collect(lab)
 
 
-def _check(options: LabOptions) -> None:
-    """Refuses what cannot go well before anything is made."""
+def check_lab(options: LabOptions) -> None:
+    """Refuses what cannot go well before anything is made. Raises what ``run_lab`` does."""
     if options.rendezvous is not None and options.scenario.moves_postgres:
         raise ConfigError("this scenario stops Postgres; leave --rendezvous out, for an embedded one")
     if options.scenario.moves_network:

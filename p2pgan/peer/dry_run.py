@@ -1,7 +1,8 @@
-"""What ``lead`` and ``join`` would do, for ``--dry-run``: nothing is written anywhere."""
+"""What ``lead``, ``join`` and ``train`` would do, for ``--dry-run``: nothing is written anywhere."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from socket import gethostname
 
 from p2pgan.errors import RunError
@@ -57,6 +58,26 @@ def dry_run_join(options: JoinOptions) -> list[str]:
     return [_resumed(run, config), *_of_peer(config, options), "train, and lead when the pen comes here"]
 
 
+def dry_run_train(config: RunConfig, epochs: int, device: str, out: Path) -> list[str]:
+    """What a training alone would do, line by line; ``out`` is known to be a folder that it may use.
+
+    Raises:
+        DatasetError: there are no such images.
+    """
+    check_dataset(config.dataset)
+    return [
+        f"read the images {config.dataset}",
+        f"train {nets_and_images(config)}, for {counted(epochs, 'epoch')} on {device}",
+        f"keep weights, samples and losses up to date in {out}",
+    ]
+
+
+def nets_and_images(config: RunConfig) -> str:
+    """What is trained on what."""
+    model = config.gan.model
+    return f"{model.name} at {model.resolution} px on {config.dataset}"
+
+
 def _check_classes(options: LeadOptions, config: RunConfig) -> None:
     if options.conditional and not config.gan.model.num_classes:
         raise RunError("the run was created without classes; leave --conditional out")
@@ -67,11 +88,11 @@ def _resumed(run: RunRow, config: RunConfig) -> str:
 
 
 def _described(config: RunConfig) -> str:
-    model, epochs, versions = config.gan.model, config.goal.epochs, config.goal.versions
+    epochs, versions = config.goal.epochs, config.goal.versions
     ends = [counted(epochs, "epoch")] if epochs else []
     ends += [counted(versions, "version")] if versions else []
     until = f"until {' or '.join(ends)}" if ends else "without an end"
-    return f"{model.name} at {model.resolution} px on {config.dataset}, {until}"
+    return f"{nets_and_images(config)}, {until}"
 
 
 def _of_peer(config: RunConfig, options: PeerOptions) -> list[str]:

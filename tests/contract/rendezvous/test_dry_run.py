@@ -1,4 +1,4 @@
-"""``lead --dry-run`` and ``join --dry-run``: what would happen on real servers, and does not."""
+"""``lead`` and ``join`` on real servers with ``--dry-run``, and ``--show-config`` of a run that is there."""
 
 from __future__ import annotations
 
@@ -73,6 +73,23 @@ def test_a_run_that_exists(
     first = "take part in the run faces at version 0: dcgan at 32 px on digits, without an end"
     assert dry_run(capsys, "lead", fresh_dsn)[0] == first
     assert dry_run(capsys, "join", fresh_dsn)[0] == first
+    assert faces.list_peers(faces.find_run("faces").id).peers == ()
+    assert not state.exists()
+
+
+def test_a_joiner_is_shown_what_the_run_has(
+    faces: Rendezvous, fresh_dsn: str, state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--dataset", "zip:faces.zip", "--threads", "1")
+    assert run(["join", "--rendezvous", fresh_dsn, "--show-config", *flags]) == 0
+    shown = capsys.readouterr().out
+    of_run, of_machine = shown.split("\n\n")
+    rows = [line.split() for line in of_run.splitlines()]
+    assert ["dataset", "'digits'", "run", "faces"] in rows
+    assert {tuple(row[-2:]) for row in rows} == {("run", "faces")}
+    rows = [line.split() for line in of_machine.splitlines()]
+    assert ["--dataset", "'zip:faces.zip'", "--dataset"] in rows
+    assert ["--model", "None", "default"] in rows
     assert faces.list_peers(faces.find_run("faces").id).peers == ()
     assert not state.exists()
 

@@ -61,6 +61,26 @@ def test_a_training_alone_shows_its_values_and_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_lab_tells_what_its_scenario_said(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ("--scenario", "partition", "--peers", "5", "--set", "commit_seconds=2", "--json", "r.json")
+    assert run(["lab", *flags, "--show-config"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["sync.round_seconds", "2.0", "scenario", "partition"] in rows
+    assert ["commit_seconds", "2.0", "--set"] in rows
+    assert ["--peers", "5", "--peers"] in rows
+    assert ["--minutes", "2.5", "scenario", "partition"] in rows
+    assert ["--json", "'r.json'", "--json"] in rows
+    assert ["--dashboard", "True", "default"] in rows
+    assert run(["lab", "--versions", "7", "--show-config"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["--peers", "3", "default"] in rows
+    assert ["--versions", "7", "--versions"] in rows
+
+
+def test_a_class_goes_by_the_name_of_its_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    assert config(capsys, "--class")["--class"] == ("True", "--class")
+
+
 def test_what_was_typed_goes_over_the_environment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
