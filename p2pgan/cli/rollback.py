@@ -23,7 +23,7 @@ def rollback(
     Nothing is taken back: the old weights become a new version, and images that were counted stay
     counted. Peers that train take them in within seconds; what they have learned since is lost.
 
-    Example: p2pgan rollback --rendezvous postgresql://me:secret@db.example.org/gan --to 40
+    Example: p2pgan rollback --rendezvous postgresql://me:secret@db.example.org/gan --to 50
     """
     from p2pgan.rendezvous import open_rendezvous
 

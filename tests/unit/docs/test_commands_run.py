@@ -1,68 +1,45 @@
-"""Every command in the documents can be given as it stands, or its block says why that was not tried.
+"""Every command in the documents can be given as it stands.
 
 Lines of ``p2pgan`` are parsed by the program, values included. Scripts are called only with flags that they
-have. Any other line must stand in a block with a comment above it: ``<!-- not run: why -->``.
+have. Any other line must be marked as not run; tests/integration/docs runs what is not marked.
 """
 
 from __future__ import annotations
 
 import ast
-import re
-import shlex
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import typer
 
 from p2pgan.cli.main import app
+from tests.documented import NOT_RUN, PAGES, ROOT, Command, commands
 
-ROOT = Path(__file__).parents[3]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(
-    r"(?:^ *<!-- not run: (?P<why>[^\n]+?) -->\n+)?^ *```(?P<language>\w*)\n(?P<text>.*?)^ *```$",
-    re.MULTILINE | re.DOTALL,
-)
-SHELLS = {"bash", "sh", "shell", "console"}
 PROGRAM: Any = typer.main.get_command(app)  # typer's own click has no types
 
 
-class Command(NamedTuple):
-    """A line of a block; ``tried`` is false where the block says that it is not run."""
-
-    words: list[str]
-    tried: bool
-
-
-def commands(page: Path) -> list[Command]:
-    """The lines of all blocks for a shell."""
-    found = []
-    for block in BLOCK.finditer(page.read_text(encoding="utf-8")):
-        if block["language"] in SHELLS:
-            lines = block["text"].replace("\\\n", " ").splitlines()
-            words = [shlex.split(line, comments=True) for line in lines]
-            found += [Command(line, block["why"] is None) for line in words if line]
-    return found
-
-
-def check(words: list[str]) -> None:
+def check(command: Command) -> None:
     """Raises AssertionError, or what the program says, for a command that cannot be given like this."""
-    match words:
-        case ["p2pgan", *arguments]:
-            parse(arguments)
-        case ["bash", "bootstrap/lab.sh", *arguments]:
-            parse(["lab", *arguments])
+    if (arguments := command.of_program) is not None:
+        parse(arguments)
+        return
+    match command.words:
         case ["bash", "bootstrap/test.sh", *arguments]:
             assert all((ROOT / a).exists() for a in arguments if not a.startswith("-"))
         case ["python", "-m", module, *arguments]:
-            check(["python", f"{module.replace('.', '/')}.py", *arguments])
+            check_script(f"{module.replace('.', '/')}.py", arguments)
         case ["python", script, *arguments]:
-            used = {a.partition("=")[0] for a in arguments if a.startswith("-")}
-            assert used - flags_of(ROOT / script) == set(), script
-        case ["mkdocs", "build", "--strict", "-f", "docs/site/mkdocs.yml"]:
-            pass  # as test_site does
-        case _:
-            pytest.fail(f"nothing tries {' '.join(words)!r}: write <!-- not run: why --> above its block")
+            check_script(script, arguments)
+    if command.how != NOT_RUN:
+        words = " ".join(command.words)
+        pytest.fail(f"nothing runs {words!r}: write <!-- not run: why --> above its block")
+
+
+def check_script(script: str, arguments: list[str]) -> None:
+    """Raises AssertionError for a flag that the script lacks."""
+    used = {a.partition("=")[0] for a in arguments if a.startswith("-")}
+    assert used - flags_of(ROOT / script) == set(), script
 
 
 def parse(arguments: list[str]) -> None:
@@ -90,14 +67,10 @@ def flags_of(script: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_command_can_be_given_or_says_why_it_was_not(
-    page: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_command_can_be_given(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("P2PGAN_RENDEZVOUS", "embedded:class")  # pages that say so leave the flag out
     for command in commands(page):
-        # What is not run because of its surroundings must still be a command of the program.
-        if command.tried or command.words[0] == "p2pgan":
-            check(command.words)
+        check(command)
 
 
 @pytest.mark.parametrize(
@@ -117,10 +90,10 @@ def test_a_wrong_command_is_found(line: str, tmp_path: Path) -> None:
     page.write_text(f"Text.\n\n```bash\n{line}   # a comment\n```\n")
     (command,) = commands(page)
     with pytest.raises((AssertionError, pytest.fail.Exception, typer.TyperException, OSError)):
-        check(command.words)
+        check(command)
 
 
 def test_a_marker_is_for_its_own_block_alone(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("<!-- not run: a reason -->\n```bash\nfirst\n```\n\nText.\n\n```bash\nsecond\n```\n")
-    assert commands(page) == [Command(["first"], False), Command(["second"], True)]
+    assert commands(page) == [Command(["first"], NOT_RUN), Command(["second"])]
