@@ -11,7 +11,7 @@ from p2pgan.lab.scenario import Scenario, parse_scenario, read_scenario
 
 USUAL_MINUTES = 3.0
 AFTERWARDS_S = 10.0
-"""A lab goes on for so long after its last fault, or nobody could see what followed."""
+"""A lab goes on for so long after its last fault is over, or nobody could see what followed."""
 
 
 def choose_scenario(
@@ -61,13 +61,13 @@ def _find(wanted: str) -> Scenario:
 
 
 def _refuse_too_short(scenario: Scenario) -> None:
-    timed = [(fault.at_s, fault) for fault in scenario.faults if fault.at_s is not None]
-    if scenario.minutes is not None and timed:
-        at_s, fault = max(timed, key=lambda pair: pair[0])
-        needed = (at_s + AFTERWARDS_S) / 60
+    ends = [((fault.at_s or 0.0) + fault.lasts_s, fault) for fault in scenario.faults]
+    if scenario.minutes is not None and ends:
+        end_s, fault = max(ends, key=lambda pair: pair[0])
+        needed = (end_s + AFTERWARDS_S) / 60
         if scenario.minutes < needed:
             raise ConfigError(
-                f"{scenario.minutes:g} min are too short for '{fault}' at {at_s:g} s; "
+                f"{scenario.minutes:g} min are too short for '{fault}' {fault.when}; "
                 f"give at least --minutes {math.ceil(needed * 10) / 10:g}"
             )
     counted = [(fault.at_version, fault) for fault in scenario.faults if fault.at_version is not None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from p2pgan.lab.fault import Fault
 from p2pgan.lab.lab import LabOptions
 from p2pgan.lab.run import check_lab
 from p2pgan.lab.scenario import Scenario
@@ -25,7 +24,7 @@ def dry_run_lab(options: LabOptions, trained: str) -> Iterator[str]:
     for name, seconds in scenario.clocks.items():
         yield f"have the clock of {name} {seconds:g} s fast"
     for fault in scenario.faults:
-        yield _happens(fault)
+        yield f"{fault} {fault.when}"
     if options.page is not None:
         yield "show the run live in a browser"
     yield f"leave a report, pictures and logs in {options.out}"
@@ -37,10 +36,3 @@ def _until(scenario: Scenario) -> str:
     ends += [f"until version {versions}"] if versions is not None else []
     ends += ["until the run has recovered from all faults"] if scenario.until_recovered else []
     return " or ".join(ends)
-
-
-def _happens(fault: Fault) -> str:
-    when = f"at {fault.at_s:g} s" if fault.at_s is not None else f"at version {fault.at_version}"
-    lasts = f", for {fault.for_s:g} s" if fault.for_s is not None else ""
-    again = f", {fault.repeat} times" if fault.repeat > 1 else ""
-    return f"{fault} {when}{lasts}{again}"

@@ -126,6 +126,20 @@ class Fault(BaseModel):
             return elapsed_s >= self.at_s
         return self.at_version is not None and committed_version >= self.at_version
 
+    @property
+    def lasts_s(self) -> float:
+        """The least time from its first beginning to its last end."""
+        once = self.for_s or 0.0
+        return (self.repeat - 1) * max(once, self.every_s or 0.0) + once
+
+    @property
+    def when(self) -> str:
+        """In words: its beginning, how long it lasts and how often."""
+        begins = f"at {self.at_s:g} s" if self.at_s is not None else f"at version {self.at_version}"
+        lasts = f", for {self.for_s:g} s" if self.for_s is not None else ""
+        again = f", {self.repeat} times" if self.repeat > 1 else ""
+        return f"{begins}{lasts}{again}"
+
     def __str__(self) -> str:
         words = [str(self.do)]
         if self.target is not None:

@@ -34,6 +34,15 @@ TABLE_HEAD = (
 )
 
 
+CHECKED = (
+    "Checked: no peer ended unasked, and no two minutes went without a version; versions follow on each "
+    "other without gap or fork; each image of a pass counts exactly once; what is marked as done is in "
+    "committed weights; the newest weights are stored undamaged; peers that applied the same round had the "
+    "same weights, and those that left in order the committed ones; whoever was there for the last minute "
+    "has images that count."
+)
+
+
 @dataclass(frozen=True)
 class Recovery:
     """A row of a table of scenarios."""
@@ -150,6 +159,8 @@ class LabReport:
             f"Command: `{self.command}`",
             "",
             f"Machine: {self.machine}",
+            "",
+            CHECKED,
             "",
             *_failures(self.failures),
             *_peers(self.peers),

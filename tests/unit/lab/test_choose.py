@@ -10,7 +10,8 @@ from p2pgan.lab.choose import choose_scenario, shipped_scenarios
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = [
-    "faces", "kill-leader", "late-joiner", "partition", "poison", "quick", "restart-everything", "selection",
+    "faces", "frozen-leader", "kill-leader", "late-joiner", "partition", "poison", "quick",
+    "restart-everything", "selection",
 ]  # fmt: skip
 
 
@@ -59,12 +60,14 @@ faults:
     [
         (
             {"wanted": "kill-leadr"},
-            "no scenario kill-leadr; name a YAML file, or one of faces, kill-leader, late",
+            "no scenario kill-leadr; name a YAML file, or one of faces, frozen-leader, kill",
         ),
         ({"minutes": 0}, "--minutes 0 is no length"),
         ({"minutes": -1}, "--minutes -1 is no length"),
         ({"minutes": float("inf")}, "--minutes inf is no length"),
         ({"wanted": "kill-leader", "minutes": 1}, "too short for 'join peer-5' at 110 s; .* --minutes 2"),
+        ({"wanted": "partition", "minutes": 1}, "'cut half' at 40 s, for 30 s; .* --minutes 1.4"),
+        ({"wanted": "freeze-leader", "minutes": 4}, "'stop leader' at version 3, for 12 s, 20 times; .* 4.2"),
         (
             {"wanted": "late-joiner", "peers": 4},
             "has peer-4 join, but with 4 peers it is there from the start",

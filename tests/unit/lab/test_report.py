@@ -47,6 +47,7 @@ def test_the_page_tells_peers_faults_and_picture() -> None:
     assert "| peer-1 | killed | 5 | 4,000 |" in page
     assert "| 30 s | kill leader (peer-1) | 5 | 1 | 7.5 s | 8.2 s |" in page
     assert "](generated.png)" in page
+    assert "each image of a pass counts exactly once" in page
     assert "Failures" not in page
 
 

@@ -12,7 +12,17 @@ SCENARIOS = Path(__file__).parents[3] / "scripts" / "labs"
 
 
 @pytest.mark.parametrize(
-    "name", ["quick", "kill-leader", "late-joiner", "restart-everything", "faces", "partition", "poison"]
+    "name",
+    [
+        "quick",
+        "kill-leader",
+        "frozen-leader",
+        "late-joiner",
+        "restart-everything",
+        "faces",
+        "partition",
+        "poison",
+    ],
 )
 def test_the_scenarios_that_come_with_p2pgan_are_valid(name: str) -> None:
     scenario = read_scenario(SCENARIOS / f"{name}.yaml")
