@@ -13,6 +13,7 @@ from psycopg import sql
 
 from p2pgan.cli.main import run
 from p2pgan.rendezvous import PeerStat, Rendezvous
+from p2pgan.rendezvous.checkup import Distance
 from p2pgan.rendezvous.dsn import redirected
 from p2pgan.rendezvous.migrations import packaged_migrations
 from p2pgan.transport.curve import load_keys
@@ -46,7 +47,8 @@ def test_a_run_that_can_be_joined(server: str, scene: Scene, capsys: pytest.Capt
 
 def test_images_of_another_run(server: str, scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     checks = report(server, capsys, "--run", scene.run.name, "--dataset", "digits", code=1)
-    assert f"not those of the run {scene.run.name}" in str(checks["dataset"]["text"])
+    text = str(checks["dataset"]["text"])
+    assert f"not those of the run {scene.run.name}" in text and "troubleshooting.md#other-images" in text
 
 
 def stay(server: str, scene: Scene) -> None:
@@ -111,7 +113,7 @@ def test_a_database_of_a_newer_release(
     with psycopg.connect(fresh_dsn, autocommit=True) as admin:
         admin.execute("insert into p2pgan.migrations (number, name) values (9999, 'later')")
     tables = report(fresh_dsn, capsys, code=1)["tables"]
-    assert "install the newer p2pgan" in str(tables["text"])
+    assert str(tables["text"]).endswith("install the newer p2pgan (troubleshooting.md#release)")
 
 
 def test_an_invited_login(alice: Guest, scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,6 +140,16 @@ def test_a_login_that_was_never_invited(
 def test_nobody_answers(server: str, capsys: pytest.CaptureFixture[str]) -> None:
     database = report(redirected(server, "127.0.0.1", 1), capsys, code=1)["database"]
     assert database["mark"] == "mend" and "cannot be reached" in str(database["text"])
+    assert "troubleshooting.md#database-port" in str(database["text"])
+
+
+def test_a_clock_that_is_wrong(
+    server: str, scene: Scene, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Rendezvous, "distance", lambda _: Distance(0.001, -3600.0))
+    clock = report(server, capsys, "--run", scene.run.name)["clock"]
+    assert clock["mark"] == "note" and "3600.000 s behind" in str(clock["text"])
+    assert str(clock["text"]).endswith("(troubleshooting.md#clock)")
 
 
 def test_no_embedded_database_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

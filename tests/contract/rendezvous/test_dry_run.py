@@ -94,6 +94,11 @@ def test_a_joiner_is_shown_what_the_run_has(
     assert not state.exists()
 
 
+def test_a_training_that_nobody_has_started(fresh_dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["join", "--rendezvous", fresh_dsn, "--bind", "127.0.0.1", "--dry-run"]) != 0
+    assert capsys.readouterr().err.endswith("(troubleshooting.md#not-started)\n")
+
+
 @pytest.mark.parametrize(
     ("command", "flags", "why"),
     [

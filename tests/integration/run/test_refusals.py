@@ -97,10 +97,16 @@ def corrupt_weights(place: Place) -> tuple[str, ...]:
 
 CASES: dict[str, tuple[Case, str]] = {
     "no DSN": (lambda p: join(p, dsn="a database, please"), "not a valid DSN: try postgresql://"),
-    "no such database": (lambda p: join(p, dsn=p.at(dbname="nowhere")), "no such database: create it"),
+    "no such database": (
+        lambda p: join(p, dsn=p.at(dbname="nowhere")),
+        "no such database: create it.*#database-name",
+    ),
     "no such user": (lambda p: join(p, dsn=p.at(user="nobody")), "wrong user or password"),
     "wrong password": (lambda p: join(p, dsn=p.at(password="guess")), "wrong user or password"),
-    "no schema": (lambda p: join(p, dsn=new_database(p, "empty")), "no p2pgan schema yet: `p2pgan lead`"),
+    "no schema": (
+        lambda p: join(p, dsn=new_database(p, "empty")),
+        "no p2pgan schema yet: `p2pgan lead`.*#not-started",
+    ),
     "newer schema": (newer_schema, "schema version 99 .* install the newer p2pgan"),
     "no such run": (lambda p: join(p, "--run", "other"), "no run named other: there is only"),
     "several runs": (several_runs, "2 active runs: choose one with --run: first, second"),
@@ -109,7 +115,10 @@ CASES: dict[str, tuple[Case, str]] = {
         "no folder at .*/none; check the path",
     ),
     "unknown images": (lambda p: join(p, "--dataset", "imagenet"), "imagenet"),
-    "other images": (lambda p: join(p, "--dataset", other_images(p)), "not the images of the run only: 3"),
+    "other images": (
+        lambda p: join(p, "--dataset", other_images(p)),
+        "not the images of the run only: 3 .*#other-images",
+    ),
     "corrupt weights": (corrupt_weights, "weights.safetensors"),
     "unknown setting": (
         lambda p: (p.dsn, "lead", "--run", "new", "--set", "gan.model.widht=8"),

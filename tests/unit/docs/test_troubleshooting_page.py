@@ -39,6 +39,12 @@ def test_every_trouble_is_told_somewhere() -> None:
     assert named == {trouble.name for trouble in Trouble}
 
 
+def test_the_anchor_of_every_trouble_is_seen_in_a_test() -> None:
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    unseen = {t.name for t in Trouble if f"#{t}" not in tests and f"Trouble.{t.name}" not in tests}
+    assert unseen == set()
+
+
 def _text(node: ast.JoinedStr | ast.Constant) -> str:
     """A string of the program with a gap for each value in it."""
     if isinstance(node, ast.Constant):

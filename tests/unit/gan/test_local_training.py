@@ -91,8 +91,9 @@ def test_a_diverged_training_stops(
 ):
     failed = StepStats(8, float("nan"), float("nan"), 0.5, 0.5, None, finite=False)
     monkeypatch.setattr(Trainer, "train_microbatch", lambda *_: failed)
-    with pytest.raises(WeightsError, match="diverged in unit 1"):
+    with pytest.raises(WeightsError, match="diverged in unit 1") as stopped:
         train(config, images, TrainingFolder(tmp_path), epochs=1)
+    assert stopped.value.told.endswith("(troubleshooting.md#nan)")
 
 
 def test_the_line_of_a_unit():

@@ -142,8 +142,9 @@ def test_out_of_memory_halves_what_is_on_the_device_and_not_the_step(config: Gan
 def test_not_even_one_image_fits(config: GanConfig, images: ImageSet):
     trainer = Trainer(config, images)
     run_out_of_memory_above(trainer, 0)
-    with pytest.raises(ConfigError, match="not even one image fits the memory of cpu"):
+    with pytest.raises(ConfigError, match="not even one image fits the memory of cpu") as refused:
         trainer.train_microbatch(0, 0, 8)
+    assert refused.value.told.endswith("(troubleshooting.md#memory)")
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(config: GanConfig, images: ImageSet):

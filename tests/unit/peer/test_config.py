@@ -46,8 +46,9 @@ def test_a_run_that_exists_keeps_its_configuration() -> None:
 
 
 def test_a_stored_configuration_of_another_release_is_refused() -> None:
-    with pytest.raises(ConfigError, match="another release"):
+    with pytest.raises(ConfigError, match="another release") as refused:
         stored_config({"novelty": 1})
+    assert refused.value.told.endswith("(troubleshooting.md#release)")
 
 
 def test_merge_goes_mapping_by_mapping() -> None:
