@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,6 +77,21 @@ def test_a_journal_with_anything_in_it(tmp_path: Path, capsys: pytest.CaptureFix
         file.execute("update events set at = 1e300")
     file.close()
     assert "images in - s" in lines(capsys, str(tmp_path))[0]
+
+
+def test_the_page_of_commands_knows_the_tables_and_asks_them(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "commands.md").read_text(encoding="utf-8")
+    section = re.split(r"^## ", page.partition("## p2pgan log\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    (query,) = re.findall(r"```sql\n(.*?)```", section, re.DOTALL)
+    # As datasette opens it: read only, with the file's own tables and keys.
+    written(tmp_path)
+    with closing(sqlite3.connect(f"file:{tmp_path}/journal.sqlite?mode=ro", uri=True)) as file:
+        tables = {name for (name,) in file.execute("select name from sqlite_master where type = 'table'")}
+        assert tables == set(re.findall(r"^\| `([a-z]+)` \|", section, re.MULTILINE))
+        for table in tables:
+            columns = file.execute("select name, pk from pragma_table_info(?)", [table]).fetchall()
+            assert columns[:3] == [("id", 1), ("at", 0), ("run", 0)]
+        assert file.execute(query).fetchall()[-1][:4] == ("2023-11-14 22:13:21", 2, 42, 1.312)
 
 
 def test_another_file_is_refused_and_nothing_is_changed(

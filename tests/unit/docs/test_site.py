@@ -83,6 +83,14 @@ def test_every_page_is_in_the_navigation() -> None:
     assert pages == set(_pages(nav)), "docs/site/mkdocs.yml lists all pages under nav"
 
 
+def test_the_quick_start_says_what_is_in_every_other_page() -> None:
+    text = (DOCS / "index.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"^\|.*$", text, re.MULTILINE))
+    named = {link for row in linked for link in re.findall(r"\]\(([\w/.]+\.md)\)", row)}
+    pages = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")}
+    assert pages - named - {"index.md"} == {f"decisions/{path.name}" for path in DOCS.glob("decisions/0*.md")}
+
+
 def test_every_decision_is_in_their_list() -> None:
     text = (DOCS / "decisions" / "index.md").read_text(encoding="utf-8")
     listed = re.findall(r"^- \[(.+)\]\((.+)\)$", text, re.MULTILINE)

@@ -9,9 +9,11 @@ from p2pgan.peer.facts import Bar, Swarm
 from p2pgan.peer.lending import Lending
 from p2pgan.peer.observer import Observer
 from p2pgan.peer.training import Progress
+from p2pgan.protocol.catchup import Fetch
 from p2pgan.protocol.config import ProtocolConfig
-from p2pgan.protocol.ids import Span
+from p2pgan.protocol.ids import CHUNK_BYTES, SnapshotManifest, Span
 from p2pgan.protocol.machine import Machine
+from p2pgan.protocol.messages import Welcome
 
 CONFIG = ProtocolConfig(images=100, unit_images=10, microbatch=1, vector_size=10, schema_hash="s")
 
@@ -66,6 +68,18 @@ def test_work_under_way_and_weights_that_go() -> None:
     assert (scene.swarm.doing, scene.swarm.leader, scene.swarm.leads) == ("training", "this peer", True)
     member.held = ()
     assert scene.observer.standing().bars[0].unit == "bytes", "what was dropped is not under way"
+
+
+def test_weights_that_come() -> None:
+    scene = Scene()
+    manifest = SnapshotManifest(7, "d" * 64, "s", 900, 2 * CHUNK_BYTES + 10, ("x", "y", "z"))
+    welcome = Welcome(run="gan", term=1, manifest=manifest, ledger=(), donors=())
+    scene.machine.catchup.fetch = fetch = Fetch(welcome, {}, [0, 2])
+    assert scene.observer.standing().bars == (Bar("↓ version 7", CHUNK_BYTES, 2 * CHUNK_BYTES + 10, "bytes"),)
+    assert scene.swarm.doing == "fetching weights"
+    fetch.missing.clear()
+    (bar,) = scene.observer.standing().bars
+    assert bar.done == bar.total, "the last chunk is a short one"
 
 
 def test_the_age_of_a_commit_counts_from_when_it_was_seen() -> None:
