@@ -37,6 +37,12 @@ def parses(arguments: list[str]) -> None:
     PROGRAM.commands[name].make_context(name, rest)
 
 
+def flags_by_variable() -> set[str]:
+    """The variables that stand for a flag of some command."""
+    params = [parameter for command in PROGRAM.commands.values() for parameter in command.params]
+    return {parameter.envvar for parameter in params if parameter.envvar}
+
+
 def compose() -> dict[str, Any]:
     parsed: dict[str, Any] = yaml.safe_load((BOOTSTRAP / "compose.yaml").read_text(encoding="utf-8"))
     return parsed
@@ -76,17 +82,10 @@ def test_its_services_are_commands_of_the_program_and_wait_for_the_database(
     postgres = services.pop("postgres")
     assert "pg_isready" in postgres["healthcheck"]["test"][1]
     assert postgres["volumes"][0].split(":")[0] in compose()["volumes"]
-    flags = {
-        variable
-        for command in PROGRAM.commands.values()
-        for parameter in command.params
-        for variable in [parameter.envvar]
-        if variable
-    }
     for service in services.values():
         assert service["depends_on"]["postgres"]["condition"] == "service_healthy"
         assert (BOOTSTRAP / service["build"]["context"] / service["build"]["dockerfile"]).exists()
-        assert set(service["environment"]) <= flags
+        assert set(service["environment"]) <= flags_by_variable()
         monkeypatch.setenv("P2PGAN_RENDEZVOUS", service["environment"]["P2PGAN_RENDEZVOUS"])
         parses(service["command"])
 
@@ -123,7 +122,9 @@ def test_the_unit_is_one_and_calls_the_program_rightly(
     text = (BOOTSTRAP / "p2pgan.service").read_text(encoding="utf-8")
     start = re.search(r"^ExecStart=(\S+) (.+)$", text, re.MULTILINE)
     assert start is not None
-    for name, value in re.findall(r"(P2PGAN_\w+)=(\S+)", text):
+    variables = dict(re.findall(r"\b(P2PGAN_\w+)=(\S+)", text))
+    assert variables.keys() <= flags_by_variable() | {"P2PGAN_STATE", "P2PGAN_CACHE"}
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
     parses(start[2].replace("%H", "host").split())
     if (verify := shutil.which("systemd-analyze")) is None:

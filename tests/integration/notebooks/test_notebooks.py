@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
+import typer
 from nbclient import NotebookClient
 from PIL import Image
+
+from p2pgan.cli.main import app
 
 ROOT = Path(__file__).parents[3]
 SMALL = ("--set", "gan.model.width=8", "--set", "sync.round_seconds=1", "--set", "commit_seconds=1")
@@ -79,6 +85,17 @@ def test_a_class_is_joined_and_a_lab_runs_in_a_notebook(surroundings: Path, clas
 def test_faces_walks_and_a_favourite(surroundings: Path) -> None:
     execute(ROOT / "docs" / "notebooks" / "demo.ipynb", surroundings, EPOCHS=0.3)
     assert Image.open(surroundings / "favourite.png").size == (32, 32)
+
+
+def test_what_the_notebook_suggests_to_say_are_flags() -> None:
+    notebook = nbformat.read(ROOT / "bootstrap" / "colab.ipynb", as_version=4)
+    source = next(cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))
+    suggested = dict(re.findall(r"^(\w+) = \[\]  # .* such as (\[.*\])$", source, re.MULTILINE))
+    program: Any = typer.main.get_command(app)  # typer's own click has no types
+    program.commands["join"].make_context(
+        "join", ["--rendezvous", "embedded:x", *ast.literal_eval(suggested["JOIN"])]
+    )
+    program.commands["lab"].make_context("lab", ast.literal_eval(suggested["SETTINGS"]))
 
 
 @pytest.mark.parametrize("path", ["bootstrap/colab.ipynb", "docs/notebooks/demo.ipynb"])

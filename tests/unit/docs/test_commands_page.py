@@ -23,6 +23,7 @@ FLAGS = {
     }
     for command in typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]  # a group has them
 }
+VARIABLE = re.compile(r"\bP2PGAN_[A-Z_]*[A-Z]\b")
 COMMON = {"--help", "-h", "--debug"}
 
 
@@ -57,6 +58,24 @@ def test_the_page_of_commands_names_every_flag(command: str) -> None:
         named |= set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", sections["Flags about the training"]))
     assert FLAGS[command] - COMMON - named == set()
     assert {flag for flag in named if flag.startswith("--")} - FLAGS[command] == set()
+
+
+def test_variables_in_documents_and_bootstrap_files_are_read_by_somebody() -> None:
+    """One of an older release would say nothing, and nobody would notice."""
+    readers = [
+        *(ROOT / "p2pgan").rglob("*.py"),
+        *(ROOT / "bootstrap").glob("*.sh"),
+        ROOT / "bootstrap/compose.yaml",
+    ]
+    known = set(VARIABLE.findall("".join(path.read_text(encoding="utf-8") for path in readers)))
+    known |= {
+        parameter.envvar
+        for command in typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]  # a group has them
+        for parameter in command.params
+        if parameter.envvar
+    }
+    told = [*PAGES, *(path for path in (ROOT / "bootstrap").iterdir() if path.is_file())]
+    assert {name for path in told for name in VARIABLE.findall(path.read_text(encoding="utf-8"))} <= known
 
 
 def test_the_page_of_commands_names_every_scenario_that_comes_with_the_program() -> None:
