@@ -35,7 +35,7 @@ def doctor(
 ) -> None:
     """Check this machine, and with a DSN the database: each line is ok, or says what to do.
 
-    With --dataset the images are looked at too. Give it what you would give to join. Nothing is
+    With --dataset the images are decoded and compared. Give it what you would give to join. Nothing is
     changed. The exit code is 1 if something must be mended before a peer can take part.
 
     Example: p2pgan doctor --rendezvous postgresql://me:secret@db.example.org/gan --dataset zip:faces.zip

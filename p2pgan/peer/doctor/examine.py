@@ -10,7 +10,7 @@ from pathlib import Path
 from p2pgan.errors import ConfigError, RendezvousUnavailable
 from p2pgan.peer.doctor.database import database_findings, find_run
 from p2pgan.peer.doctor.finding import Finding
-from p2pgan.peer.doctor.images import image_findings
+from p2pgan.peer.doctor.images import image_findings, place_findings
 from p2pgan.peer.doctor.machine import resource_findings, state_findings
 from p2pgan.peer.doctor.network import network_findings
 from p2pgan.peer.doctor.reach import reach_findings
@@ -28,7 +28,7 @@ class Patient:
     """A libpq DSN or ``embedded:PATH``; None leaves the database out."""
     run: str | None = None
     dataset: str | None = None
-    """None leaves the images out."""
+    """None: only whether there are images where the run says."""
     data_root: Path | None = None
     own_sharding: str | None = None
     """Where this machine has the run's own sharding."""
@@ -66,6 +66,8 @@ def examine(patient: Patient) -> Iterator[Finding]:
             yield from found
         if patient.dataset is not None:
             yield from image_findings(patient.dataset, patient.data_root, run, patient.own_sharding)
+        elif run is not None and run.state == "active":
+            yield from place_findings(patient.data_root, run)
 
 
 def _identity(folder: Path) -> PeerId | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from p2pgan.errors import Trouble, more_about
+from p2pgan.errors import DatasetError, Trouble, more_about
 from p2pgan.peer.config import RunConfig, stored_config
 from p2pgan.peer.doctor.finding import Finding, failing
 from p2pgan.protocol.texts import counted
@@ -36,4 +36,21 @@ def image_findings(
             text = f"{text}, not those of the run {run.name}, {theirs}: point --dataset to the same images"
             text = more_about(text, Trouble.IMAGES)
             findings.append(Finding("dataset", "mend", text, {**facts, "run": run.dataset}))
+    return findings
+
+
+def place_findings(data_root: Path | None, run: RunRow) -> list[Finding]:
+    """Whether the images lie where the run says; nothing is decoded."""
+    from p2pgan.gan.sources import open_source
+
+    findings: list[Finding] = []
+    with failing(findings, "dataset"):
+        spec = stored_config(run.config).dataset
+        try:
+            open_source(spec, data_root)
+        except DatasetError as error:
+            text = f"{error.told}; the run has them there, so say with --dataset where they are here"
+            return [Finding("dataset", "mend", text, {"compared": False})]
+        text = f"{spec} is here, as the run says; to have the images compared give --dataset {spec}"
+        findings.append(Finding("dataset", "ok", text, {"compared": False}))
     return findings

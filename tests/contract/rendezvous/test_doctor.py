@@ -51,6 +51,19 @@ def test_images_of_another_run(server: str, scene: Scene, capsys: pytest.Capture
     assert f"not those of the run {scene.run.name}" in text and "troubleshooting.md#other-images" in text
 
 
+def test_images_that_are_not_where_the_run_says(
+    server: str, scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checks = report(server, capsys, "--run", scene.run.name)
+    assert str(checks["dataset"]["text"]).startswith("digits is here, as the run says")
+    with psycopg.connect(server) as admin:
+        elsewhere = "update p2pgan.runs set config = config || %s where id = %s"
+        admin.execute(elsewhere, ['{"dataset": "zip:/teachers/faces.zip"}', scene.run.id])
+    checks = report(server, capsys, "--run", scene.run.name, code=1)
+    text = str(checks["dataset"]["text"])
+    assert checks["dataset"]["mark"] == "mend" and "/teachers/faces.zip" in text and "--dataset" in text
+
+
 def stay(server: str, scene: Scene) -> None:
     """However slow the machine is, nobody of the run counts as silent."""
     with psycopg.connect(server) as admin:

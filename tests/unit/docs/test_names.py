@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from collections.abc import Iterator
 from dataclasses import fields
@@ -69,6 +70,15 @@ def test_files_and_links_lead_somewhere(page: Path) -> None:
     missing = [name for name in files if not (ROOT / name).exists()]
     missing += [link for link in links if not (page.parent / link).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+def test_python_in_the_text_takes_from_the_package_what_is_there(page: Path) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    for node in [node for block in blocks for node in ast.walk(ast.parse(block))]:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "p2pgan":
+            module = importlib.import_module(node.module or "")
+            assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
 
 
 def test_the_fixed_times_are_those_of_the_protocol() -> None:
