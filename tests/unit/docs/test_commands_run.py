@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from p2pgan.cli.main import app
-from tests.documented import NOT_RUN, PAGES, ROOT, Command, commands
+from tests.documented import NOT_RUN, PAGES, ROOT, RUN, TRAININGS, Command, commands
 
 PROGRAM: Any = typer.main.get_command(app)  # typer's own click has no types
 
@@ -23,6 +23,9 @@ def check(command: Command) -> None:
     """Raises AssertionError, or what the program says, for a command that cannot be given like this."""
     if (arguments := command.of_program) is not None:
         parse(arguments)
+        ends = arguments[0] not in TRAININGS | {"dashboard"} and "--watch" not in arguments
+        if not ends and command.how == RUN:
+            pytest.fail(f"nothing ends {' '.join(arguments)!r}: write <!-- dry run: why --> above its block")
         return
     match command.words:
         case ["bash", "bootstrap/test.sh", *arguments]:
@@ -83,6 +86,8 @@ def test_every_command_can_be_given(page: Path, monkeypatch: pytest.MonkeyPatch)
         "python scripts/measure_scale.py --colour red",
         "python scripts/no_such_script.py",
         "rm -rf class",
+        "p2pgan join --rendezvous embedded:class",
+        "p2pgan status --rendezvous embedded:class --watch 5",
     ],
 )
 def test_a_wrong_command_is_found(line: str, tmp_path: Path) -> None:
