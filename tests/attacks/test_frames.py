@@ -86,7 +86,7 @@ def broken(draw: random.Random, data: bytes) -> bytes:
     return bytes(made)
 
 
-@settings(max_examples=240, derandomize=True, deadline=None, database=None)
+@settings(max_examples=240, derandomize=True, database=None)
 @given(seed=seeds)
 def test_six_thousand_broken_messages_are_refused_or_valid(seed: int) -> None:
     draw = random.Random(seed)
@@ -100,7 +100,7 @@ def test_six_thousand_broken_messages_are_refused_or_valid(seed: int) -> None:
             assert codec.decode(codec.encode(message)) == message
 
 
-@settings(max_examples=160, derandomize=True, deadline=None, database=None)
+@settings(max_examples=160, derandomize=True, database=None)
 @given(seed=seeds)
 def test_four_thousand_broken_bulk_frames_never_make_a_blob_that_was_not_sent(seed: int) -> None:
     """Blob headers sealed by a registered peer that means harm, and frames broken on the way."""

@@ -154,7 +154,6 @@ def test_any_order_of_calls(rendezvous: Rendezvous) -> None:
         settings=settings(
             max_examples=25,
             stateful_step_count=25,
-            deadline=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),
         ),

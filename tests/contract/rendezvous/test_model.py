@@ -296,7 +296,6 @@ def test_the_model_answers_as_the_database_does(rendezvous: Rendezvous, server: 
         settings=settings(
             max_examples=25,
             stateful_step_count=50,
-            deadline=None,
             derandomize=True,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         ),

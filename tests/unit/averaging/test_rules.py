@@ -117,7 +117,7 @@ def test_the_parts_of_a_vector_do_not_mix(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ROBUST)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_hostile_minority_does_not_carry_the_outcome_away(name: str, data: st.DataObject) -> None:
     honest, hostile = data.draw(mixed_groups(name))
@@ -143,7 +143,7 @@ def test_a_hostile_minority_does_not_carry_the_outcome_away(name: str, data: st.
 
 
 @pytest.mark.parametrize("name", BETWEEN_HONEST)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_each_coordinate_lies_between_honest_ones(name: str, data: st.DataObject) -> None:
     honest, hostile = data.draw(mixed_groups(name))
@@ -189,7 +189,7 @@ def test_an_independent_implementation_agrees(name: str, case: dict[str, list[li
     torch.testing.assert_close(combine(name, vectors), torch.tensor(case[name]), rtol=1e-4, atol=1e-5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     values=arrays(np.float32, (7, LENGTH), elements=honest_values),
     weights=st.lists(st.integers(1, 50), min_size=7, max_size=7),
