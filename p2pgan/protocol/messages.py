@@ -22,6 +22,8 @@ Rate = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
 MAX_MEMBERS = 4096
 MAX_SPANS = 65_536
 MAX_OFFENDERS = 16
+MOST_IMAGES = 64
+"""Images of a batch that is drawn for somebody else: as many as a leader draws to show a version."""
 
 
 class Phase(StrEnum):
@@ -198,6 +200,33 @@ class Handover(Message, frozen=True, kw_only=True, tag="handover"):
     """A hint to the successor named in the lease row: the pen is free for you."""
 
 
+class DrawRequest(Message, frozen=True, kw_only=True, tag="draw_request"):
+    """Asks a peer to draw one batch of an order; the images come as a blob."""
+
+    order: Count
+    """Drawn at random by who orders, so that no answer to another order is taken for one to this."""
+    version: Count
+    digest: Digest
+    """Of the averaged generator, float32 (P_G,)."""
+    seed: Count
+    label: Count | None = None
+    """Class of all images; None draws all classes in turn, if there are any."""
+    truncation: Annotated[float, msgspec.Meta(gt=0.0, le=1e9)] | None = None
+    first: Count
+    """Index of the batch's first image."""
+    images: Annotated[int, msgspec.Meta(ge=1, le=MOST_IMAGES)]
+
+
+class DrawRefused(Message, frozen=True, kw_only=True, tag="draw_refused"):
+    """A peer does not draw a batch that it was asked for."""
+
+    order: Count
+    first: Count
+    busy: bool
+    """Whether it may be asked again later; otherwise it draws nothing of this order."""
+    reason: Name
+
+
 AnyMessage = (
     Heartbeat
     | Plan
@@ -212,6 +241,8 @@ AnyMessage = (
     | Leaving
     | RunFinished
     | Handover
+    | DrawRequest
+    | DrawRefused
 )
 
 
@@ -222,6 +253,7 @@ class BlobKind(StrEnum):
     RESULT = "result"
     CHUNK = "chunk"
     DEVIATION = "deviation"
+    IMAGES = "images"
 
 
 class BlobHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,14 +263,16 @@ class BlobHeader(msgspec.Struct, frozen=True, kw_only=True):
     term: Count
     kind: BlobKind
     round: Count
-    """For a chunk: the snapshot's version. For a deviation: the version it is from."""
+    """For a chunk: the snapshot's version. For a deviation: the version it is from. For images: that of the
+    weights."""
     attempt: Count
-    """For a slice: the plan's ``first_attempt``. For a deviation: the step of mixing."""
+    """For a slice: the plan's ``first_attempt``. For a deviation: the step of mixing. For images: the order's
+    number."""
     index: Count
-    """Shard number, or chunk number."""
+    """Shard number, or chunk number, or the index of the first image."""
     codec: Annotated[str, msgspec.Meta(max_length=16)]
     length: Count
     """Payload bytes."""
     digest: Digest
-    """BLAKE3 of the payload, by which a chunk is known. Empty for slices and results: each frame is sealed,
+    """BLAKE3 of the payload, of chunks and images. Empty for slices and results: each frame is sealed,
     and what becomes of them has a digest that the members compare."""
