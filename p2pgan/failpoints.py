@@ -30,6 +30,7 @@ Moment = Literal[
     "staging",  # a commit is due, none of it has left
     "commit",  # the chunks are staged, the transaction has not begun
     "announce",  # the transaction is through, nobody knows
+    "drawing",  # images that somebody asked for are drawn, none has left
 ]
 
 

@@ -276,11 +276,20 @@ class Database:
 
     def _load(self, version: int) -> None:
         try:
-            manifest = self._db.read_manifest(self._run.id, version)
-            blob = b"".join(self._db.read_chunks(self._run.id, manifest.chunks))
-            self._inbox.put(SnapshotRead(self.decoded(manifest, blob)))
+            self._inbox.put(SnapshotRead(self.read_snapshot(version)))
         except WeightsError as error:
             self._inbox.put(SnapshotFailed(version, str(error)))
+
+    def read_snapshot(self, version: int) -> Snapshot:
+        """A committed version, at once: to be called from a thread that may wait for the rendezvous.
+
+        Raises:
+            WeightsError: it is not stored, or damaged.
+            RendezvousError: the rendezvous cannot be reached, or refuses.
+        """
+        manifest = self._db.read_manifest(self._run.id, version)
+        blob = b"".join(self._db.read_chunks(self._run.id, manifest.chunks))
+        return self.decoded(manifest, blob)
 
     def decoded(self, manifest: SnapshotManifest, blob: bytes) -> Snapshot:
         """The snapshot with these bytes. Raises WeightsError if they are not what the manifest names."""

@@ -14,6 +14,7 @@ from p2pgan.peer.vectors import Snapshot
 from p2pgan.protocol.effects import ShareDeviation
 from p2pgan.protocol.events import Event
 from p2pgan.protocol.ids import PeerId, Span
+from p2pgan.protocol.messages import DrawRequest
 from p2pgan.protocol.metrics import Losses
 from p2pgan.transport import Arrival, BlobArrived, MessageArrived
 
@@ -69,6 +70,26 @@ class SnapshotRead:
 
 
 @dataclass(frozen=True)
+class BatchDrawn:
+    """Images that ``sender`` asked for: uint8 ``(images, 3, H, W)``."""
+
+    sender: PeerId
+    request: DrawRequest
+    images: Tensor
+
+
+@dataclass(frozen=True)
+class BatchFailed:
+    """They could not be drawn."""
+
+    sender: PeerId
+    request: DrawRequest
+    busy: bool
+    """Whether it may go later."""
+    reason: str
+
+
+@dataclass(frozen=True)
 class ThreadDied:
     """A thread met a defect or an error nobody can mend; the peer ends with it."""
 
@@ -83,6 +104,8 @@ Item = (
     | ContributionReady
     | DeviationReady
     | SnapshotRead
+    | BatchDrawn
+    | BatchFailed
     | ThreadDied
 )
 

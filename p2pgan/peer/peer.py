@@ -9,8 +9,11 @@ from collections.abc import Callable, Mapping
 
 from p2pgan.failpoints import POISONED, poisons
 from p2pgan.journal import UnitLine
+from p2pgan.peer.answering import Answering
 from p2pgan.peer.database import Database
 from p2pgan.peer.inbox import (
+    BatchDrawn,
+    BatchFailed,
     ContributionReady,
     DeviationReady,
     Inbox,
@@ -40,7 +43,7 @@ from p2pgan.protocol.events import (
 )
 from p2pgan.protocol.ids import PeerId, VersionRecord
 from p2pgan.protocol.machine import Machine
-from p2pgan.protocol.messages import MAX_OFFENDERS
+from p2pgan.protocol.messages import MAX_OFFENDERS, DrawRequest
 from p2pgan.transport import BlobArrived, MessageArrived
 from p2pgan.transport import StrangerSeen as StrangerArrived
 
@@ -66,6 +69,7 @@ class Peer:
         inbox: Inbox,
         log: Log,
         observer: Observer,
+        answering: Answering,
         refused: Callable[[], Mapping[PeerId, int]],
         uplink: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
@@ -73,6 +77,7 @@ class Peer:
         self._machine, self._performer, self._vectors = machine, performer, vectors
         self._training, self._database, self._memory = training, database, memory
         self._inbox, self._log, self._observer, self._clock = inbox, log, observer, clock
+        self._answering = answering
         self._refused = refused
         """What the transport refused, by sender, as often as it did so far."""
         self._uplink = uplink
@@ -98,6 +103,7 @@ class Peer:
         """
         self._training.start()
         self._database.start()
+        self._answering.start()
         next_tick = self._clock()
         while self._performer.finished is None:
             now = self._clock()
@@ -112,10 +118,13 @@ class Peer:
             except queue.Empty:
                 continue
             self._take(item)
+        self._answering.leave()
         return self._performer.finished
 
     def _take(self, item: Item) -> None:
         match item:
+            case MessageArrived(sender, DrawRequest() as request):
+                self._answering.asked(sender, request)
             case MessageArrived(sender, message):
                 self._handle(Received(sender, message))
             case BlobArrived():
@@ -133,6 +142,10 @@ class Peer:
                 self._install(snapshot, ())
             case DeviationReady():
                 self._performer.mixer.shared(item)
+            case BatchDrawn():
+                self._answering.drawn(item)
+            case BatchFailed():
+                self._answering.failed(item)
             case ThreadDied(error):
                 raise error
             case _:

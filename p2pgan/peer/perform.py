@@ -269,7 +269,7 @@ class Performer:
     def blob_arrived(self, arrival: BlobArrived) -> None:
         """Store a bulk transfer that the state machine has a use for."""
         header, sender = arrival.header, arrival.sender
-        if header.run != self._run:
+        if header.run != self._run or header.kind is BlobKind.IMAGES:  # a peer orders none
             self.offences[sender] += 1
             return
         if header.kind is BlobKind.CHUNK:

@@ -31,11 +31,14 @@ from p2pgan.gan.scores.foreign import torchscript_extractor
 from p2pgan.gan.sharding import use_own_sharding
 from p2pgan.gan.trainer import Trainer
 from p2pgan.journal import Journal
+from p2pgan.peer.answering import SHARE, Answering, most_bytes
+from p2pgan.peer.averaged import AveragedGenerators
 from p2pgan.peer.blackboard import blackboard
 from p2pgan.peer.config import RunConfig
 from p2pgan.peer.database import Database
 from p2pgan.peer.departure import Departure
 from p2pgan.peer.device import pick_device
+from p2pgan.peer.drawer import Drawer
 from p2pgan.peer.identity import take_identity, unlike
 from p2pgan.peer.inbox import Inbox
 from p2pgan.peer.learning import Gradients, Moves
@@ -243,8 +246,7 @@ def _take_part(
             advertise_host=options.advertise,
             control_port=options.port,
             bulk_port=options.port + 1 if options.port else 0,
-            # Nothing longer is ever sent: two bytes for each element, all of them exactly beside it.
-            limits=BulkLimits(max_blob_bytes=max(CHUNK_BYTES, 6 * layout.size)),
+            limits=BulkLimits(max_blob_bytes=_longest_blob(layout, images.resolution)),
         )
         address = transport.start()
         stack.callback(transport.close)
@@ -269,6 +271,11 @@ def _take_part(
             raise
         _say_goodbye(place, keys.public, log)
         return reason
+
+
+def _longest_blob(layout: Layout, resolution: int) -> int:
+    """Nothing longer is ever sent: of a vector two bytes for each element, all of them exactly beside it."""
+    return max(CHUNK_BYTES, 6 * layout.size, most_bytes(resolution))
 
 
 def _run_peer(place: _Place, means: _Means, options: PeerOptions, trains: bool, departure: Departure) -> str:
@@ -306,8 +313,12 @@ def _run_peer(place: _Place, means: _Means, options: PeerOptions, trains: bool, 
             machine.member.accepts, machine.mixing.accepts,
         )  # fmt: skip
         observer = Observer(means.registration.name, machine, training, database, performer.lending)
+        generators = AveragedGenerators(config.gan, means.device, lambda v: database.read_snapshot(v).ema)
+        drawer = Drawer(inbox, SHARE)
+        stack.callback(drawer.end, END_S)
+        answering = Answering(run.name, vectors, generators, drawer, means.transport)
         peer = Peer(
-            machine, performer, vectors, training, database, memory, inbox, log, observer,
+            machine, performer, vectors, training, database, memory, inbox, log, observer, answering,
             means.transport.offences, means.transport.uplink,
         )  # fmt: skip
         _restore(peer, database, means.journal, run, log)

@@ -138,6 +138,12 @@ class Vectors:
             self._lent[version, digest] = self.clock()
         return found
 
+    def averaged(self, version: int) -> Tensor | None:
+        """The averaged generator of a version that is kept: float32 (P_G,)."""
+        kept = (snapshot for key, snapshot in reversed(self._snapshots.items()) if key[0] == version)
+        found = next(kept, None)
+        return None if found is None else found.ema
+
     def _drop_old_snapshots(self) -> None:
         """What others fetch stays until they have it, or no joiner could keep up with short rounds."""
         now = self.clock()

@@ -7,7 +7,7 @@ ledger leads back to the committed ones; whoever cannot show that is passed over
 from __future__ import annotations
 
 from p2pgan.protocol.catchup import PATIENCE_S, CatchUp
-from p2pgan.protocol.core import Core
+from p2pgan.protocol.core import Core, PeerView
 from p2pgan.protocol.effects import ReadProgress
 from p2pgan.protocol.events import ProgressRead
 from p2pgan.protocol.ids import PeerId
@@ -91,12 +91,16 @@ class Gathering:
         if core.peers_read_at < self._since:
             return False  # the table as it was before this term may call somebody gone who is back
         alive = core.alive()
-        # Who is heard counts, even if the table as it was read last calls it gone. Who hung up does not, even
-        # if the table does not know yet: it is most likely the leader that this one comes after.
-        there = {p for p, v in core.peers.items() if not v.info.gone and v.link_ended_at is None}
+        there = {p for p, view in core.peers.items() if self._is_there(view)}
+        # Who is heard counts, even if the table as it was read last calls it gone.
         expected = there | set(alive)
         reported = {p for p in alive if (beat := core.peers[p].beat) is not None and beat.term == core.term}
         return expected <= reported
+
+    def _is_there(self, view: PeerView) -> bool:
+        """Who hung up is not, even if the table does not know yet: it is most likely the leader that this one
+        comes after. Who cannot lead only orders images, and never reports."""
+        return not view.info.gone and view.link_ended_at is None and view.info.can_lead
 
     def _settle(self, progress: ProgressRead) -> bool:
         core = self._core
