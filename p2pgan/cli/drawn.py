@@ -70,6 +70,9 @@ class Drawn:
     generator: Generator
     origin: str
     """Version, run and images, for people; empty if a weights file does not tell."""
+    run: str | None = None
+    version: int = 0
+    """Of the run, if it is drawn from one."""
 
 
 def drawn_from(context: typer.Context, drawing: Drawing) -> Drawn:
@@ -130,7 +133,8 @@ def _from_run(drawing: Drawing, rendezvous: str) -> Drawn:
     origin = f"version {stored.version} of {stored.run}, {stored.images:,} images"
     if stored.version == 0:
         origin += ": nothing has been learned yet"
-    return Drawn(_generator(drawing, stored.config, stored.ema), origin)
+    generator = _generator(drawing, stored.config, stored.ema)
+    return Drawn(generator, origin, stored.run, stored.version)
 
 
 def _generator(drawing: Drawing, config: GanConfig, vector: Tensor) -> Generator:

@@ -12,7 +12,8 @@ import typer
 
 from p2pgan.cli import options as o
 from p2pgan.cli.bar import shown_progress
-from p2pgan.cli.drawn import Drawing, Version, Weights, drawn_from
+from p2pgan.cli.drawn import Drawing, Drawn, Version, Weights, drawn_from
+from p2pgan.cli.filled import Helpers, Peers, fill_folder, helpers_of
 from p2pgan.errors import ConfigError
 from p2pgan.protocol.texts import printable
 
@@ -27,8 +28,6 @@ MAX_ANIMATED = 20_000
 """Images in all frames of an animation together; of 64 px they then take 250 MB."""
 MAX_HISTORY = 200
 """Versions that a history shows; more are thinned out."""
-PROGRESS_FROM = 200
-"""Fewer single images are there before anybody wonders."""
 FRAMES_FROM = 20
 WALK_MS, HISTORY_MS = 80, 500
 """How long a frame stays."""
@@ -127,6 +126,13 @@ def generate(
         ),
     ] = 64,
     device: o.Device = "auto",
+    peers: Annotated[
+        Peers | None,
+        typer.Option("--peers", help="Have the peers of the run that are here draw as well."),
+    ] = None,
+    bind: o.Bind = None,
+    advertise: o.Advertise = None,
+    port: o.Port = 0,
     debug: o.Debug = False,
 ) -> None:
     """Draw new images from a run's last committed weights, a weights file or a published generator.
@@ -134,20 +140,27 @@ def generate(
     The same seed and version give the same bytes on the same machine. A folder of single images that was
     left unfinished is filled up: what is there is kept if it is of the same weights and seed.
 
+    With --peers all the peers of the run draw beside this machine, which they must be able to dial, as in
+    join. Should any of them die, others draw its images.
+
     Example: p2pgan generate --rendezvous postgresql://me:secret@db.example.org/gan -n 64 --out faces.png
+    Example: p2pgan generate --rendezvous DSN -n 50000 --peers all --out single-images
     """
     kind = _kind(out, show)
     count = number or _USUAL_NUMBER.get(kind, 8)
     _check(kind, count, frames, label)
     wish = _Wish(count, frames or _USUAL_FRAMES.get(kind, 1), seed, label, truncation)
     drawing = Drawing(rendezvous, weights, run, version, model, device, batch_size)
+    helpers = None
+    if peers is not None:
+        helpers = helpers_of(drawing, seed, kind is Show.IMAGES, bind, advertise, port)
     if kind is Show.HISTORY:
         typer.echo(f"{out}: {_write_history(drawing, wish, out)}")
         return
     drawn = drawn_from(context, drawing)
     notes = [printable(drawn.origin)]
     if kind is Show.IMAGES:
-        notes.append(_fill(drawn.generator, drawn.origin, wish, out))
+        notes.append(_fill(drawn, wish, out, helpers))
     elif kind is Show.WALK:
         _write_walk(drawn.generator, wish, out)
     else:
@@ -218,17 +231,11 @@ def _write_walk(generator: Generator, wish: _Wish, out: Path) -> None:
     write_animation(shown_progress(pictures, "drawing", wish.frames, FRAMES_FROM), out, WALK_MS)
 
 
-def _fill(generator: Generator, origin: str, wish: _Wish, folder: Path) -> str:
-    """Draws and writes the images that are not there, a few at a time; says so if some were."""
-    from p2pgan.gan.order import fill, missing, order_of
+def _fill(drawn: Drawn, wish: _Wish, folder: Path, helpers: Helpers | None) -> str:
+    from p2pgan.gan.order import order_of
 
-    order = order_of(generator, wish.count, wish.seed, wish.label, wish.truncation)
-    indices = missing(folder, order, wish.count)
-    paths = fill(folder, order, generator, indices, origin)
-    for _ in shown_progress(paths, "drawing", len(indices), PROGRESS_FROM):
-        pass
-    kept = wish.count - len(indices)
-    return f"{kept:,} of {wish.count:,} images were there" if kept else ""
+    order = order_of(drawn.generator, wish.count, wish.seed, wish.label, wish.truncation)
+    return fill_folder(drawn, order, wish.count, folder, helpers)
 
 
 def _write_history(drawing: Drawing, wish: _Wish, out: Path) -> str:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from p2pgan.errors import ConfigError
 from p2pgan.gan.output import not_written, write_whole
@@ -62,23 +64,37 @@ def missing(folder: Path, order: Order, count: int) -> list[int]:
         raise not_written(folder, error) from error
 
 
-def fill(
-    folder: Path, order: Order, generator: Generator, indices: Sequence[int], origin: str
-) -> Iterator[Path]:
-    """Draws and writes the images at ``indices``, and yields the path of each once it is there.
+Batches = Iterator[tuple[int, Tensor]]
+"""Index of the first image, and images: uint8 ``(n, 3, H, W)``."""
+Draw = Callable[[Sequence[int]], Batches]
+"""Draws the whole batches that begin at these indices, in any order."""
 
-    Each is the same to the bit as if all had been drawn at once: whole batches are drawn for it.
+
+def drawn_here(generator: Generator, order: Order) -> Draw:
+    """This machine draws all, in their order."""
+
+    def draw(firsts: Sequence[int]) -> Batches:
+        for first in firsts:
+            yield first, generator.batch(first, order.seed, order.label, order.truncation)
+
+    return draw
+
+
+def fill(
+    folder: Path, order: Order, batch_size: int, indices: Sequence[int], origin: str, draw: Draw
+) -> Iterator[Path]:
+    """Has the images at ``indices`` drawn, writes them, and yields the path of each once it is there.
+
+    Whole batches are drawn for them, so that each is the same as if all had been drawn at once.
     Raises ConfigError if one cannot be written.
     """
     facts = {"order": asdict(order), "origin": origin}
     write_whole(folder / FILE, json.dumps(facts, indent=2).encode() + b"\n")
-    size = generator.batch_size
     wanted: dict[int, list[int]] = {}
     for index in indices:
-        wanted.setdefault(index - index % size, []).append(index)
-    for first, members in wanted.items():
-        images = generator.batch(first, order.seed, order.label, order.truncation)
-        for index in members:
+        wanted.setdefault(index - index % batch_size, []).append(index)
+    for first, images in draw(list(wanted)):
+        for index in wanted[first]:
             path = folder / _name(order, index)
             write_whole(path, picture_png(images[index - first]))
             yield path

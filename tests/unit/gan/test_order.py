@@ -11,7 +11,7 @@ import pytest
 from p2pgan.errors import ConfigError
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet
-from p2pgan.gan.order import FILE, fill, missing, order_of
+from p2pgan.gan.order import FILE, drawn_here, fill, missing, order_of
 from p2pgan.gan.sampling import Generator
 from p2pgan.gan.trainer import Trainer
 
@@ -24,7 +24,8 @@ def generator(config: GanConfig, images: ImageSet) -> Generator:
 
 def _fill(generator: Generator, folder: Path, count: int, most: int | None = None) -> list[str]:
     order = order_of(generator, count, 3, None, None)
-    paths = fill(folder, order, generator, missing(folder, order, count), "version 4 of class, 90 images")
+    indices, draw = missing(folder, order, count), drawn_here(generator, order)
+    paths = fill(folder, order, generator.batch_size, indices, "version 4 of class, 90 images", draw)
     return [path.name for path in islice(paths, most)]
 
 
@@ -53,7 +54,8 @@ def test_more_may_be_ordered_later(generator: Generator, tmp_path: Path) -> None
 def test_more_than_a_million_have_longer_names(generator: Generator, tmp_path: Path) -> None:
     """More than fit into memory: nothing is drawn before the last batch is written."""
     order = order_of(generator, 5_000_000, 3, None, None)
-    assert [path.name for path in islice(fill(tmp_path, order, generator, range(5_000_000), ""), 2)] == [
+    draw = drawn_here(generator, order)
+    assert [path.name for path in islice(fill(tmp_path, order, 8, range(5_000_000), "", draw), 2)] == [
         "0000000.png",
         "0000001.png",
     ]
