@@ -17,6 +17,8 @@ from p2pgan.transport import Transport
 
 SHARE = 0.25
 """Of its time a peer draws for others, at most."""
+MOST_UNTAKEN_BYTES = 16 << 20
+"""Of images that were drawn for somebody who does not take them; nothing more is drawn for it meanwhile."""
 PIXELS = "rgb8"
 """How images travel: uint8, image by image, channel by channel, row by row."""
 
@@ -49,7 +51,10 @@ class Answering:
         """Draw a batch for ``sender`` when it is its turn, or say that there is no room for it."""
         if request.run != self._run or self._under_way == (sender, request):
             return
-        full = self._requests.add(sender, request)
+        if self._transport.bytes_held(sender) > MOST_UNTAKEN_BYTES:
+            full: str | None = "what was drawn for you is not taken yet"
+        else:
+            full = self._requests.add(sender, request)
         if full is not None:
             self._refuse(sender, request, full, busy=True)
         self._go_on()

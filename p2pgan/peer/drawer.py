@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from p2pgan.errors import P2pganError, RendezvousUnavailable
+from p2pgan.errors import RendezvousError, RendezvousUnavailable, UserError
 from p2pgan.gan.memory import is_out_of_memory
 from p2pgan.gan.sampling import Generator
 from p2pgan.peer.inbox import BatchDrawn, BatchFailed, Inbox, ThreadDied
@@ -16,7 +16,7 @@ from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.messages import DrawRequest
 
 Source = Callable[[], Generator]
-"""Called on the thread; raises P2pganError if there are no such weights here."""
+"""Called on the thread; raises UserError or RendezvousError if there are no such weights here."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _drawn(job: _Job) -> BatchDrawn | BatchFailed:
         images = generator.batch(request.first, request.seed, request.label, request.truncation)
     except RendezvousUnavailable as error:
         return BatchFailed(job.sender, request, True, str(error))
-    except P2pganError as error:
+    except (UserError, RendezvousError) as error:
         return BatchFailed(job.sender, request, False, str(error))
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):

@@ -69,16 +69,15 @@ class Orderer:
         generator: Generator,
         wanted: Wanted,
         tell: Callable[[str], None],
-        share: float = 1.0,
     ) -> None:
-        """``tell`` gets lines for people; this machine draws for ``share`` of the time."""
+        """``tell`` gets lines for people."""
         self._presence, self._generator, self._wanted, self._tell = presence, generator, wanted, tell
         self.drawn: Counter[PeerId | None] = Counter()
         """Batches that were kept, by who drew them; None is this machine."""
         self.names: dict[PeerId, str] = {}
         self._number = secrets.randbits(62)
         self._resolution = generator.config.model.resolution
-        self._drawer = Drawer(presence.inbox, share)
+        self._drawer = Drawer(presence.inbox)
         self._line = Line("rendezvous", presence.inbox)
         self._reading, self._next_read = False, 0.0
         self._trial: Tensor | None = None

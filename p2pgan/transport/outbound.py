@@ -93,6 +93,11 @@ class Outbound:
         self._waiting.append(blob)
         self._bytes += size
 
+    @property
+    def bytes_held(self) -> int:
+        """Payload bytes that wait, travel, or are not acknowledged."""
+        return self._bytes
+
     def _not_acknowledged(self) -> Iterator[Blob]:
         yield from self._waiting
         if self._current is not None:

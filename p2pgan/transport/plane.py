@@ -141,6 +141,11 @@ class Plane:
         else:
             link.outbound.put(Blob(header, payload), time.monotonic())
 
+    def bytes_held(self, peer: PeerId) -> int:
+        """Payload bytes kept for a peer; may be called from any thread."""
+        link = self._links.get(peer)
+        return 0 if link is None else link.outbound.bytes_held
+
     # One turn of the loop.
 
     def _serve(self, ready: Mapping[object, int]) -> None:

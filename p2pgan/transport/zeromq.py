@@ -120,6 +120,10 @@ class Transport:
         """How often each peer sent what no peer may send and was refused; nobody who sent nothing of it."""
         return dict(self._started().offences.copy())
 
+    def bytes_held(self, peer: PeerId) -> int:
+        """Payload bytes on their way to ``peer``, until it has acknowledged them."""
+        return self._started().bytes_held(peer)
+
     def uplink(self) -> float:
         """Bytes per second that this peer could send of late, to all together; 0 before it was measured."""
         return self._started().meter.bytes_per_s

@@ -27,6 +27,8 @@ from p2pgan.protocol.messages import (
     BlobKind,
     ChunkMissing,
     ContributionRejected,
+    DrawRefused,
+    DrawRequest,
     Handover,
     Heartbeat,
     Member,
@@ -87,6 +89,8 @@ def drawn(draw: random.Random, term: int) -> AnyMessage:
             ContributionRejected(**of, round=number, attempt=number, peer="a", reason="no"),
             Handover(**of),
             RunFinished(**of),
+            DrawRequest(**of, order=number, version=number, digest=digest, seed=1, first=number, images=64),
+            DrawRefused(**of, order=number, first=number, busy=False, reason="no"),
         ]
     )  # fmt: skip
 
@@ -122,13 +126,14 @@ def blob(payload: bytes, **changes: object) -> BlobArrived:
     return BlobArrived("mallory", BlobHeader(**{**facts, **changes}), memoryview(bytearray(payload)))
 
 
-def test_blobs_of_another_run_are_offences_and_stale_ones_are_passed_over() -> None:
+def test_blobs_that_nobody_can_want_are_offences_and_stale_ones_are_passed_over() -> None:
     made, vectors, inbox = performer(accepts=False)
     made.blob_arrived(blob(b"x" * 8, run="other"))
-    assert made.offences == {"mallory": 1}
+    made.blob_arrived(blob(b"x" * 8, kind=BlobKind.IMAGES))
+    assert made.offences == {"mallory": 2}
     for kind in (BlobKind.SLICE, BlobKind.RESULT, BlobKind.CHUNK, BlobKind.DEVIATION):
         made.blob_arrived(blob(b"x" * 8, kind=kind, term=0, round=0))
-    assert made.offences == {"mallory": 1}, "whoever is late means no harm"
+    assert made.offences == {"mallory": 2}, "whoever is late means no harm"
     assert vectors.stored_bytes("mallory") == 0
     assert inbox.empty()
 
