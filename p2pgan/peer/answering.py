@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from functools import partial
 
 from p2pgan.averaging.digest import blob_digest
@@ -19,6 +21,8 @@ SHARE = 0.25
 """Of its time a peer draws for others, at most."""
 MOST_UNTAKEN_BYTES = 16 << 20
 """Of images that were drawn for somebody who does not take them; nothing more is drawn for it meanwhile."""
+TELL_S = 60.0
+"""Between two lines about the same one who asks."""
 PIXELS = "rgb8"
 """How images travel: uint8, image by image, channel by channel, row by row."""
 
@@ -37,8 +41,18 @@ class Answering:
     """Used by the peer's loop alone; the drawing itself is on a thread."""
 
     def __init__(
-        self, run: str, vectors: Vectors, generators: AveragedGenerators, drawer: Drawer, transport: Transport
+        self,
+        run: str,
+        vectors: Vectors,
+        generators: AveragedGenerators,
+        drawer: Drawer,
+        transport: Transport,
+        tell: Callable[[PeerId], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """``tell`` notes for people that images are drawn for somebody."""
+        self._tell, self._clock = tell, clock
+        self._told: dict[PeerId, float] = {}
         self._run, self._vectors, self._generators = run, vectors, generators
         self._drawer, self._transport = drawer, transport
         self._requests = Requests()
@@ -97,8 +111,15 @@ class Answering:
         if self._under_way is None and (waiting := self._requests.next()) is not None:
             self._under_way = waiting
             sender, request = waiting
+            self._tell_now_and_then(sender)
             ema = self._vectors.averaged(request.version)
             self._drawer.draw(sender, request, partial(self._generators.of, request, ema))
+
+    def _tell_now_and_then(self, sender: PeerId) -> None:
+        now = self._clock()
+        if now - self._told.get(sender, -TELL_S) >= TELL_S:
+            self._told[sender] = now
+            self._tell(sender)
 
     def _refuse(self, sender: PeerId, request: DrawRequest, reason: str, busy: bool) -> None:
         refused = DrawRefused(

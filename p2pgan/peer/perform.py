@@ -161,6 +161,10 @@ class Performer:
         if collapsed:
             self._database.find_way_back()
 
+    def note_order(self, name: str) -> None:
+        """Somebody has this peer draw: for this machine, not for everyone."""
+        self._note("order", f"draws images for {name}")
+
     def _note(self, kind: str, text: str) -> None:
         self._log.note(kind, text)
         self._memory.add_event(kind, text)

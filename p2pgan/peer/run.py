@@ -316,7 +316,10 @@ def _run_peer(place: _Place, means: _Means, options: PeerOptions, trains: bool, 
         generators = AveragedGenerators(config.gan, means.device, lambda v: database.read_snapshot(v).ema)
         drawer = Drawer(inbox, SHARE)
         stack.callback(drawer.end, END_S)
-        answering = Answering(run.name, vectors, generators, drawer, means.transport)
+        answering = Answering(
+            run.name, vectors, generators, drawer, means.transport,
+            lambda who: performer.note_order(machine.core.name(who)),
+        )  # fmt: skip
         peer = Peer(
             machine, performer, vectors, training, database, memory, inbox, log, observer, answering,
             means.transport.offences, means.transport.uplink,

@@ -105,12 +105,40 @@ def test_images_of_another_training_are_not_mixed_in(
         ("x.gif", ["--as", "history"], "a weights file has no history"),
         ("x.png", ["--device", "cuda:99"], "the device cuda:99 cannot be used here"),
         ("x.png", ["--as", "film"], "--as"),
+        ("x", ["--peers", "all"], "say which with --rendezvous DSN"),
+        ("x", ["--peers", "some"], "--peers"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(
     out: str, more: list[str], line: str, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _generate(weights, tmp_path / out, *more) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.count("\n")) == ("", 1)
+    assert line in shown.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("out", "more", "line"),
+    [
+        ("x.png", [], "--peers is for single images: give --out a folder"),
+        ("x", ["--batch-size", "65"], "peers draw at most 64 images at once"),
+        ("x", ["--seed", str(2**62 + 1)], "more than peers take"),
+    ],
+)
+def test_what_peers_cannot_draw_is_refused_before_anybody_is_asked(
+    out: str, more: list[str], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "--rendezvous",
+        f"embedded:{tmp_path / 'none'}",
+        "--peers",
+        "all",
+        "--out",
+        str(tmp_path / out),
+    ]
+    assert main.run(["generate", *arguments, *more]) == 2
     shown = capsys.readouterr()
     assert (shown.out, shown.err.count("\n")) == ("", 1)
     assert line in shown.err

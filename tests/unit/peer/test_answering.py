@@ -75,7 +75,9 @@ class Scene:
         self.now = 0.0
         self.drawer = Drawer(self.inbox)
         generators = AveragedGenerators(GAN, CPU, self._load, lambda: self.now)
-        self.answering = Answering("run", vectors, generators, self.drawer, cast(Any, self.wire))
+        self.told: list[PeerId] = []
+        wire, tell = cast(Any, self.wire), self.told.append
+        self.answering = Answering("run", vectors, generators, self.drawer, wire, tell, lambda: self.now)
 
     def _load(self, version: int) -> torch.Tensor:
         self.loads.append(version)
@@ -136,6 +138,14 @@ def test_who_does_not_take_what_was_drawn_gets_no_more(scene: Scene, vectors: Ve
     scene.answering.asked("eve", request(vectors))
     assert scene.why() == [("eve", True, "what was drawn for you is not taken yet")]
     assert scene.wire.blobs == []
+
+
+def test_it_says_for_whom_it_draws_once_a_minute(scene: Scene, vectors: Vectors) -> None:
+    for at, sender in ((0.0, "ann"), (1.0, "ann"), (2.0, "bob"), (61.0, "ann")):
+        scene.now = at
+        scene.answering.asked(sender, request(vectors))
+        scene.go_on()
+    assert scene.told == ["ann", "bob", "ann"]
 
 
 def test_other_weights_are_refused(scene: Scene, vectors: Vectors) -> None:

@@ -89,7 +89,7 @@ class Helper:
         vectors = cast(Any, SimpleNamespace(averaged=lambda _version: EMA))
         self._drawer = Drawer(self.inbox)
         generators = AveragedGenerators(GAN, torch.device("cpu"), lambda _version: EMA)
-        self.answering = Answering("run", vectors, generators, self._drawer, self.transport)
+        self.answering = Answering("run", vectors, generators, self._drawer, self.transport, str)
 
     def know(self, who: Keys, address: PeerAddress) -> None:
         self.orders = who.public
