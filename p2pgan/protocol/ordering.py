@@ -194,7 +194,7 @@ class Ordering:
     def _put_back(self, batch: int) -> None:
         """Somebody else is to draw it, unless somebody does."""
         elsewhere = batch == self._here or any(batch in h.out for h in self._helpers.values())
-        if batch in self._left and batch != self._trial and not elsewhere:
+        if batch in self._left and not elsewhere:
             self._todo.appendleft(batch)
 
     # -- what is to be done ------------------------------------------------------------------

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import queue
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from p2pgan.peer.options import JoinOptions
 from p2pgan.peer.orderer import Orderer, Wanted
 from p2pgan.peer.presence import presence
 from p2pgan.peer.stored import read_generator
-from p2pgan.rendezvous import EmbeddedPostgres
+from p2pgan.protocol.messages import DrawRefused, DrawRequest
+from p2pgan.rendezvous import EmbeddedPostgres, PeerRegistration, RunRow
+from p2pgan.transport import Arrival, MessageArrived, PeerAddress, Transport, new_keys
 from tests.integration.run.processes import DEADLINE_S, start_command
 from tests.integration.run.swarm import Swarm
 
@@ -36,6 +40,14 @@ class Patient(Generator):
         return super().batch(first, *more, **named)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Who orders keeps its key there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("P2PGAN_STATE", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def swarm(postgres: EmbeddedPostgres, swarms: Callable[[EmbeddedPostgres], Swarm]) -> Swarm:
     made = swarms(postgres)
@@ -47,7 +59,7 @@ def swarm(postgres: EmbeddedPostgres, swarms: Callable[[EmbeddedPostgres], Swarm
 
 def generate(swarm: Swarm, out: Path, *more: str) -> str:
     """What the command says on stdout."""
-    listen = ["--bind", "127.0.0.1", "--advertise", "127.0.0.1"]
+    listen = ["--bind", "127.0.0.1"]
     command = start_command(swarm.dsn, "generate", "--run", swarm.run, "--out", str(out), *listen, *more)
     said, complaint = command.communicate(timeout=300)
     assert command.returncode == 0, complaint
@@ -58,10 +70,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("*.png")}
 
 
-def test_the_death_of_a_peer_in_the_middle_changes_no_image(
-    swarm: Swarm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("P2PGAN_STATE", str(tmp_path))
+def test_the_death_of_a_peer_in_the_middle_changes_no_image(swarm: Swarm) -> None:
     stored = read_generator(swarm.dsn, swarm.run)
     generator = Patient(stored.config, stored.ema)
     firsts = [generator.batch_size * number for number in range(BATCHES)]
@@ -103,6 +112,59 @@ def test_a_folder_is_filled_by_peers_as_by_one_machine(swarm: Swarm, tmp_path: P
         (tmp_path / "spread" / f"{number:06d}.png").unlink()
     assert "133 of 200 images were there" in generate(swarm, tmp_path / "spread", *wish, "--peers", "all")
     assert content(tmp_path / "spread") == content(tmp_path / "alone")
+
+
+def test_an_order_that_is_interrupted_leaves_and_is_gone_on_with(swarm: Swarm, tmp_path: Path) -> None:
+    out = tmp_path / "spread"
+    wish = ["--seed", "6", "--version", "0", "--peers", "all", "--batch-size", "16"]
+    arguments = ["generate", "--run", swarm.run, "--out", str(out), "--bind", "127.0.0.1", *wish]
+    command = start_command(swarm.dsn, *arguments, "-n", "100000")
+    swarm.until(lambda: len(list(out.glob("*.png"))) >= 32, "the first images")
+    command.send_signal(signal.SIGINT)
+    command.communicate(timeout=DEADLINE_S)
+    assert command.returncode == 130
+    (row,) = [
+        p for p in swarm.database.list_peers(swarm.run_id).peers if not p.can_lead and p.name != "orders"
+    ]
+    assert (row.state, row.name.endswith("-orders")) == ("left", True)
+    kept = sum((out / f"{number:06d}.png").exists() for number in range(100))
+    assert f"{kept} of 100 images were there" in generate(swarm, out, *wish, "-n", "100")
+
+
+def test_a_flood_of_orders_does_not_stop_the_training(swarm: Swarm) -> None:
+    """Whoever is registered may ask for anything, as fast as it can."""
+    arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+    keys, run = new_keys(), swarm.database.find_run(swarm.run)
+    with Transport(keys, deliver=arrivals.put) as transport:
+        listens = transport.start()
+        places = (listens.control, listens.bulk)
+        swarm.database.register_peer(run.id, PeerRegistration(keys.public, "eve", "cpu", *places, False))
+        here = [p for p in swarm.database.list_peers(run.id).peers if p.present and p.can_lead]
+        transport.set_peers({p.id: PeerAddress(p.control_address, p.bulk_address) for p in here})
+        numbers = itertools.count()
+
+        def flooded() -> bool:
+            for number in itertools.islice(numbers, 100):
+                for peer in here:
+                    transport.send(peer.id, request(run, number))
+            return swarm.committed >= target
+
+        target = swarm.committed + 3
+        swarm.until(flooded, f"version {target}")
+        refused = 0
+        while not arrivals.empty():
+            arrival = arrivals.get()
+            if isinstance(arrival, MessageArrived) and isinstance(arrival.message, DrawRefused):
+                refused += 1
+        assert refused > 0, "no peer was flooded"
+    swarm.database.set_peer_state(run.id, keys.public, "left")
+    assert swarm.problems() == []
+
+
+def request(run: RunRow, number: int) -> DrawRequest:
+    return DrawRequest(
+        run=run.name, term=0, order=number, version=number % 50, digest="ab" * 32, seed=1, first=0, images=64
+    )
 
 
 def test_when_no_peer_lives_this_machine_draws_all(swarm: Swarm, tmp_path: Path) -> None:

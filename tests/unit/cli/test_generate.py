@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -64,6 +65,19 @@ def test_truncation_changes_images_more_the_nearer_it_is_to_0(weights: Path) -> 
     free = generator.sample(16).float()
     changes = [(generator.sample(16, truncation=x) - free).abs().mean() for x in (9.0, 2.0, 0.5)]
     assert changes[0] < 1 < changes[1] < changes[2]
+
+
+def test_truncation_class_and_batch_size_reach_the_images(conditional: Path, tmp_path: Path) -> None:
+    flags = ["-n", "6", "--truncation", "0.5", "--class", "3", "--batch-size", "4"]
+    assert _generate(conditional, tmp_path / "single", *flags) == 0
+    generator = p2pgan.load_generator(conditional, device="cpu")
+    wanted = generator.sample(6, label=3, truncation=0.5)
+    for index in range(6):
+        with Image.open(tmp_path / "single" / f"{index:06d}.png") as picture:
+            found = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+        assert (found.short() - wanted[index].short()).abs().max() <= 1
+    assert not torch.equal(wanted, generator.sample(6, label=3))
+    assert not torch.equal(wanted, generator.sample(6, truncation=0.5))
 
 
 def test_a_folder_is_filled_up_and_says_what_was_there(

@@ -338,6 +338,17 @@ def test_a_new_leader_waits_for_who_is_silent_but_not_for_who_hung_up(hung_up: b
     assert driver.machine.leadership.role is Role.LEADING
 
 
+def test_a_new_leader_does_not_wait_for_who_only_orders_images() -> None:
+    driver = Driver(others=())
+    driver.give(PeersRead(1, (PeerInfo("a", True, False), PeerInfo("orders", False, False))))
+    driver.follow("a")
+    driver.give(LeaseAcquired(2), after=1.0)
+    driver.give(PeersRead(2, (PeerInfo("a", True, False), PeerInfo("orders", False, False))))
+    driver.give(ProgressRead(2, 0, BASE, ()))
+    driver.tick(0.25)
+    assert driver.machine.leadership.role is Role.LEADING
+
+
 def test_who_slept_with_the_pen_does_not_go_on_from_what_a_later_term_committed() -> None:
     driver = Driver(others=("b",))
     driver.follow("b", version=2, digest="v2")

@@ -180,6 +180,14 @@ def test_in_the_end_this_machine_draws_what_others_are_slow_with() -> None:
     assert ordering.finished
 
 
+def test_what_is_drawn_here_meanwhile_is_not_handed_on() -> None:
+    ordering, _ = tried(4)
+    assert ordering.handle(2.0, Drawn(1)) == [Keep(1, None), DrawHere(2, "out for longest")]
+    told = Tell("ada draws nothing: too short")
+    assert ordering.handle(2.0, Wrong("A", "too short")) == [told, Ask("B", 3, "next")]
+    assert ordering.handle(2.5, Answered("B", 3)) == [Keep(3, "B")]
+
+
 def test_nothing_ordered_is_done_at_once() -> None:
     assert Ordering([]).finished
 
