@@ -26,6 +26,7 @@ from p2pgan.protocol.draws import (
     DrawHere,
     Drawn,
     Event,
+    HungUp,
     Keep,
     Looked,
     PeersSeen,
@@ -33,7 +34,7 @@ from p2pgan.protocol.draws import (
     Tell,
     Wrong,
 )
-from p2pgan.protocol.events import DatabaseFailed, PeersRead
+from p2pgan.protocol.events import DatabaseFailed, LinkEnded, PeersRead
 from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.messages import BlobKind, DrawRefused, DrawRequest
 from p2pgan.protocol.ordering import Ordering
@@ -152,6 +153,8 @@ class Orderer:
                 yield from self._blob_arrived(item, trial)
             case MessageArrived(sender, DrawRefused() as refused) if refused.order == self._number:
                 yield Refused(sender, refused.first, refused.busy, refused.reason), None
+            case LinkEnded(peer):
+                yield HungUp(peer), None
             case PeersRead():
                 self._reading = False
                 yield PeersSeen(self._names_of(item)), None

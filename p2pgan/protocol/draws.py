@@ -50,13 +50,20 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class HungUp:
+    """The connection to a peer ended."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True)
 class Drawn:
     """This machine drew a batch."""
 
     batch: int
 
 
-Event = Looked | PeersSeen | Answered | Wrong | Refused | Drawn
+Event = Looked | PeersSeen | Answered | Wrong | Refused | HungUp | Drawn
 
 
 @dataclass(frozen=True)

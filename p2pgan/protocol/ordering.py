@@ -24,6 +24,7 @@ from p2pgan.protocol.draws import (
     Drawn,
     Effect,
     Event,
+    HungUp,
     Keep,
     Looked,
     PeersSeen,
@@ -112,6 +113,8 @@ class Ordering:
                 self._leave_out(peer, reason)
             case Refused():
                 self._refused(event)
+            case HungUp(peer):
+                self._hung_up(peer)
             case Drawn(batch):
                 self._here = None
                 self._keep(batch, None)
@@ -174,10 +177,19 @@ class Ordering:
     def _notice_silence(self) -> None:
         for helper in self._helpers.values():
             if helper.out and helper.waited(self._now) > helper.patience_s:
-                if not helper.silent:
-                    self._tell(f"{helper.name} does not answer: others draw its images")
-                helper.silent, helper.rests_until = True, self._now + SILENT_S
-                self._take_back(helper)
+                self._do_without(helper, "does not answer")
+
+    def _hung_up(self, peer: PeerId) -> None:
+        helper = self._helpers.get(peer)
+        if helper is not None and helper.out:
+            self._do_without(helper, "hung up")
+
+    def _do_without(self, helper: _Helper, reason: str) -> None:
+        """For a while, and then it is asked again."""
+        if not helper.silent:
+            self._tell(f"{helper.name} {reason}: others draw its images")
+        helper.silent, helper.rests_until = True, self._now + SILENT_S
+        self._take_back(helper)
 
     def _leave_out(self, peer: PeerId, reason: str) -> None:
         helper = self._helpers.get(peer)

@@ -16,6 +16,7 @@ from p2pgan.protocol.draws import (
     Drawn,
     Effect,
     Event,
+    HungUp,
     Keep,
     Looked,
     PeersSeen,
@@ -121,6 +122,16 @@ def test_a_silent_peer_hands_its_batches_on_and_is_asked_again() -> None:
     assert ordering.handle(late, Answered("B", 6)) == [Keep(6, "B"), Ask("B", 2, "next")]
     asked_again = ordering.handle(late + SILENT_S, Looked())
     assert Ask("A", 3, "next") in asked_again or Ask("A", 2, "next") in asked_again
+
+
+def test_a_peer_that_hangs_up_hands_its_batches_on_at_once() -> None:
+    ordering, _ = tried()
+    assert ordering.handle(2.0, HungUp("A")) == [Tell("ada hung up: others draw its images")]
+    assert ordering.handle(2.0, Answered("B", 4)) == [Keep(4, "B"), Ask("B", 2, "next")]
+    assert ordering.handle(2.0, HungUp("A")) == []
+    assert ordering.handle(2.0, HungUp("nobody")) == []
+    again = ordering.handle(2.0 + SILENT_S, Looked())
+    assert [e.peer for e in again if isinstance(e, Ask)] == ["A", "A"]
 
 
 def test_what_comes_late_after_all_is_not_drawn_again() -> None:
@@ -243,7 +254,11 @@ class World:
 
     def _asked(self, peer: str, batch: int) -> None:
         takes = self.random.expovariate(1 / self.pace[peer])
-        if self.now + takes > self.dies_at[peer] or self.random.random() < 0.05:  # dead, or lost on the way
+        if self.random.random() < 0.05:  # lost on the way
+            return
+        if self.now + takes > self.dies_at[peer]:
+            if self.random.random() < 0.5:
+                self._come(max(0.0, self.dies_at[peer] - self.now), HungUp(peer))
             return
         fate = self.random.random()
         if fate < 0.1:
