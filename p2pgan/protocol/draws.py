@@ -51,7 +51,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class HungUp:
-    """The connection to a peer ended."""
+    """The connection to a peer ended; it may come back."""
 
     peer: PeerId
 

@@ -41,6 +41,8 @@ FIRST_S = 30.0
 """So long a peer may take to connect, and to load the weights."""
 PATIENCE_S = 10.0
 """So long it may say nothing later, or four times as long as it ever did before it answered."""
+HUNG_UP_S = 2.0
+"""So long it may say nothing after its connection ended."""
 BUSY_S = 3.0
 """A peer that is busy is asked again after so long."""
 SILENT_S = 30.0
@@ -62,12 +64,17 @@ class _Helper:
     slowest_s: float = 0.0
     rests_until: float = 0.0
     silent: bool = False
+    hung_up_at: float | None = None
+    """When its connection ended, if nothing came since. Before it was ever heard, one may end at any time."""
     refused_for: str = ""
     """Why it draws nothing of this order."""
 
     def waited(self, now: float) -> float:
         """So long nothing came of what was asked for."""
         return now - max(self.heard_at, min(self.out.values(), default=now))
+
+    def hung_up(self, now: float) -> bool:
+        return self.hung_up_at is not None and now - self.hung_up_at > HUNG_UP_S
 
     @property
     def patience_s(self) -> float:
@@ -172,23 +179,25 @@ class Ordering:
 
     def _heard(self, helper: _Helper, batch: int) -> None:
         helper.out.pop(batch, None)
-        helper.heard_at, helper.silent = self._now, False
+        helper.heard_at, helper.silent, helper.hung_up_at = self._now, False, None
 
     def _notice_silence(self) -> None:
         for helper in self._helpers.values():
-            if helper.out and helper.waited(self._now) > helper.patience_s:
+            if helper.out and helper.hung_up(self._now):
+                self._do_without(helper, "hung up")
+            elif helper.out and helper.waited(self._now) > helper.patience_s:
                 self._do_without(helper, "does not answer")
 
     def _hung_up(self, peer: PeerId) -> None:
         helper = self._helpers.get(peer)
-        if helper is not None and helper.out:
-            self._do_without(helper, "hung up")
+        if helper is not None and helper.tried and helper.hung_up_at is None:
+            helper.hung_up_at = self._now
 
     def _do_without(self, helper: _Helper, reason: str) -> None:
         """For a while, and then it is asked again."""
         if not helper.silent:
             self._tell(f"{helper.name} {reason}: others draw its images")
-        helper.silent, helper.rests_until = True, self._now + SILENT_S
+        helper.silent, helper.hung_up_at, helper.rests_until = True, None, self._now + SILENT_S
         self._take_back(helper)
 
     def _leave_out(self, peer: PeerId, reason: str) -> None:

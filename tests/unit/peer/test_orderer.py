@@ -188,7 +188,6 @@ def test_the_images_of_several_are_those_of_one(scene: Scene) -> None:
     drew = scene.order(lambda orderer: len(orderer.drawn) == 3)
     assert set(drew) == {"", "ada", "ben"}
     assert sum(drew.values()) == BATCHES
-    assert scene.told == []
 
 
 def test_a_peer_that_dies_costs_no_image(scene: Scene) -> None:
@@ -248,7 +247,7 @@ def test_an_answer_to_an_earlier_order_is_passed_over(scene: Scene) -> None:
 
     scene.peer("eve", twice)
     scene.order(lambda orderer: len(orderer.drawn) == 2)
-    assert scene.told == []
+    assert not any("draws nothing" in text for text in scene.told)
 
 
 def test_other_orders_in_the_table_are_not_asked(scene: Scene) -> None:

@@ -24,7 +24,7 @@ from p2pgan.protocol.draws import (
     Tell,
     Wrong,
 )
-from p2pgan.protocol.ordering import BUSY_S, FIRST_S, PATIENCE_S, SILENT_S, Ordering
+from p2pgan.protocol.ordering import BUSY_S, FIRST_S, HUNG_UP_S, PATIENCE_S, SILENT_S, Ordering
 
 TWO = {"A": "ada", "B": "ben"}
 
@@ -124,14 +124,28 @@ def test_a_silent_peer_hands_its_batches_on_and_is_asked_again() -> None:
     assert Ask("A", 3, "next") in asked_again or Ask("A", 2, "next") in asked_again
 
 
-def test_a_peer_that_hangs_up_hands_its_batches_on_at_once() -> None:
+def test_a_peer_that_hangs_up_hands_its_batches_on_soon() -> None:
     ordering, _ = tried()
-    assert ordering.handle(2.0, HungUp("A")) == [Tell("ada hung up: others draw its images")]
-    assert ordering.handle(2.0, Answered("B", 4)) == [Keep(4, "B"), Ask("B", 2, "next")]
-    assert ordering.handle(2.0, HungUp("A")) == []
-    assert ordering.handle(2.0, HungUp("nobody")) == []
-    again = ordering.handle(2.0 + SILENT_S, Looked())
+    assert ordering.handle(2.0, HungUp("A")) == ordering.handle(2.0, HungUp("nobody")) == []
+    assert ordering.handle(3.0, HungUp("A")) == []
+    late = 2.1 + HUNG_UP_S
+    assert ordering.handle(late, Looked()) == [Tell("ada hung up: others draw its images")]
+    assert ordering.handle(late, Answered("B", 4)) == [Keep(4, "B"), Ask("B", 2, "next")]
+    again = ordering.handle(late + SILENT_S, Looked())
     assert [e.peer for e in again if isinstance(e, Ask)] == ["A", "A"]
+
+
+def test_a_connection_that_comes_back_is_no_loss() -> None:
+    ordering, _ = tried()
+    ordering.handle(2.0, HungUp("A"))
+    assert ordering.handle(3.0, Answered("A", 2)) == [Keep(2, "A"), Ask("A", 6, "next")]
+    assert ordering.handle(2.1 + HUNG_UP_S, Looked()) == []
+
+
+def test_who_was_never_heard_cannot_have_hung_up() -> None:
+    ordering, _ = begun()
+    ordering.handle(1.0, HungUp("A"))
+    assert ordering.handle(2.0 + HUNG_UP_S, Looked()) == []
 
 
 def test_what_comes_late_after_all_is_not_drawn_again() -> None:
