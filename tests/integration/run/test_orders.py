@@ -119,9 +119,13 @@ def test_an_order_that_is_interrupted_leaves_and_is_gone_on_with(swarm: Swarm, t
     wish = ["--seed", "6", "--version", "0", "--peers", "all", "--batch-size", "16"]
     arguments = ["generate", "--run", swarm.run, "--out", str(out), "--bind", "127.0.0.1", *wish]
     command = start_command(swarm.dsn, *arguments, "-n", "100000")
-    swarm.until(lambda: len(list(out.glob("*.png"))) >= 32, "the first images")
-    command.send_signal(signal.SIGINT)
-    command.communicate(timeout=DEADLINE_S)
+    try:
+        swarm.until(lambda: len(list(out.glob("*.png"))) >= 32, "the first images")
+        command.send_signal(signal.SIGINT)
+        command.communicate(timeout=DEADLINE_S)
+    finally:
+        command.kill()
+        command.communicate()
     assert command.returncode == 130
     (row,) = [
         p for p in swarm.database.list_peers(swarm.run_id).peers if not p.can_lead and p.name != "orders"
