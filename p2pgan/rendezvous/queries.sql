@@ -389,22 +389,30 @@ order by version
 select png from samples where run_id = %(run_id)s and version = %(version)s
 
 -- name: curves
+-- Speed is that of a version and those just before it: what was trained ahead counts in the next version alone,
+-- which is then over in no time, and after a slow one, as at a handover, a single version's ratio is far off.
 with part as (
     select greatest(%(first)s::bigint, 1) as first, least(%(last)s::bigint, version) as last
     from runs where id = %(run_id)s
+), rounds as (
+    select t.*, sum(t.images) over lately as lately_images, sum(t.seconds) over lately as lately_s
+    from part, metrics t
+    where t.run_id = %(run_id)s and t.version between part.first - %(together)s + 1 and part.last
+    window lately as (order by t.version rows between %(together)s - 1 preceding and current row)
 ), buckets as (
-    select max(t.version) as version, count(*) as rounds, sum(t.images) as images, sum(t.seconds) as seconds,
+    select max(t.version) as version, count(*) as rounds, sum(t.seconds) as seconds,
+           sum(t.lately_images) as lately_images, sum(t.lately_s) as lately_s,
            avg(t.loss_g) as loss_g, avg(t.loss_d) as loss_d, avg(t.d_real) as d_real, avg(t.d_fake) as d_fake,
            avg(t.sign_real) as sign_real, avg(t.sign_held_out) as sign_held_out, avg(t.r1) as r1,
            avg(t.grad_g) as grad_g, avg(t.grad_d) as grad_d, avg(t.diversity) as diversity,
            avg(t.cosine) as cosine, avg(t.drift) as drift,
            avg(t.bytes_sent) as bytes_sent, avg(t.bytes_received) as bytes_received
-    from part, metrics t
-    where t.run_id = %(run_id)s and t.version between part.first and part.last
+    from part, rounds t
+    where t.version >= part.first
     group by (t.version - part.first) * %(points)s / (part.last - part.first + 1)
 )
 select b.version, extract(epoch from m.committed_at)::float8 as at, b.loss_g::float8, b.loss_d::float8,
-       b.d_real::float8, b.d_fake::float8, (b.images / nullif(b.seconds, 0))::float8 as images_per_s,
+       b.d_real::float8, b.d_fake::float8, (b.lately_images / nullif(b.lately_s, 0))::float8 as images_per_s,
        (b.seconds / b.rounds)::float8 as round_s, b.sign_real::float8, b.sign_held_out::float8, b.r1::float8,
        b.grad_g::float8, b.grad_d::float8, b.diversity::float8, b.cosine::float8, b.drift::float8,
        b.bytes_sent, b.bytes_received

@@ -15,6 +15,9 @@ from p2pgan.rendezvous.calls import Calls
 RECENT = 100
 """Versions over which shares of the work are counted."""
 
+TOGETHER = 5
+"""Versions over which a speed is taken: it is no speed over one, for which others trained before it began."""
+
 
 class Overview(TypedDict):
     """What a page shows of a run beside its status; times in seconds since 1970."""
@@ -63,6 +66,7 @@ class CurvePoint:
     d_real: float | None
     d_fake: float | None
     images_per_s: float | None
+    """Over ``TOGETHER`` versions."""
     round_s: float | None
     sign_real: float | None
     sign_held_out: float | None
@@ -173,7 +177,7 @@ class ViewCalls(Calls):
 
     def curves(self, run_id: int, first: int, last: int, points: int) -> tuple[CurvePoint, ...]:
         """How the rounds from version ``first`` to ``last`` went, in about ``points`` parts."""
-        part = {"run_id": run_id, "first": first, "last": last, "points": points}
+        part = {"run_id": run_id, "first": first, "last": last, "points": points, "together": TOGETHER}
         with self._line.call() as session:
             return tuple(session.rows("curves", part, class_row(CurvePoint)))
 

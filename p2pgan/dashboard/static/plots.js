@@ -12,7 +12,7 @@ export const PROGRESS = [
   { title: "Score", lines: [["fid", "FID", "--g"], ["floor", "floor", "--soft"]], rows: "scores", mean: true, zero: true, steep: true,
     about: "How far drawn images are from real ones. Lower is better; real images among themselves reach the floor." },
   { title: "Images per second", lines: [["images_per_s", "images/s", "--speed"]], zero: true,
-    about: "Images that were trained for a version, by its time: of all peers together, or of one." },
+    about: "Of all peers together: the images of five versions by their time, since what is trained ahead counts in the next. Of one: as timed." },
   { title: "Seconds per round", lines: [["round_s", "round", "--round"]], zero: true, mean: true,
     about: "From one version to the next: training, then averaging." },
   { title: "Bytes per round", lines: [["bytes_sent", "sent", "--g"], ["bytes_received", "received", "--real"]], zero: true, said: bytes,

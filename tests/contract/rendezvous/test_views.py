@@ -34,13 +34,41 @@ def test_curves_are_means_over_images_and_only_of_what_is_committed(scene: Scene
     points = db.curves(run, 0, 100, 500)
     assert [(p.version, p.loss_g, p.images_per_s, p.round_s) for p in points] == [
         (1, 5.0, 150.0, 2.0),
-        (2, None, 50.0, 2.0),
+        (2, None, 100.0, 2.0),
     ]
     assert points[0].loss_d == pytest.approx(0.5) and points[0].d_real == pytest.approx(0.8)
     of_peers = [(p.peer, p.version, p.loss_g, p.images_per_s) for p in db.peer_curves(run, "AB", 0, 9, 500)]
     assert of_peers == [("A", 1, 3.0, 10.0), ("A", 2, None, 10.0), ("B", 1, 6.0, 10.0)]
     assert [p.version for p in db.curves(run, 2, 100, 500)] == [2]
     assert db.curves(run, 5, 3, 500) == ()
+
+
+def test_a_speed_is_no_spike_where_a_version_is_over_in_no_time(scene: Scene) -> None:
+    """As at a handover: few are in the long first round, what others trained then is in the second."""
+    db, run = scene.rendezvous, scene.run.id
+    seconds = {
+        (0, 100): 2.0,
+        (100, 200): 2.0,
+        (200, 300): 2.0,
+        (300, 410): 6.0,
+        (410, 600): 0.02,
+        (600, 710): 2.0,
+    }
+    for begin, end in seconds:
+        scene.record(("A", Span(0, begin // UNIT, begin, end)))
+    assert scene.commit(*scene.records).committed
+    told = [
+        RoundMetric(version, took, {"A": PeerMetric(50.0, None)})
+        for version, took in enumerate(seconds.values(), 1)
+    ]
+    db.write_metrics(run, "A", told)
+    speeds = {p.version: p.images_per_s for p in db.curves(run, 0, 100, 500)}
+    assert speeds[5] == pytest.approx(600 / 12.02)
+    assert all(speed is not None and 30 < speed < 55 for speed in speeds.values())
+    closer = {p.version: p.images_per_s for p in db.curves(run, 5, 6, 500)}
+    assert closer == {5: speeds[5], 6: speeds[6]}, "a closer look shows the same"
+    (whole,) = db.curves(run, 0, 100, 1)
+    assert whole.images_per_s is not None and 30 < whole.images_per_s < 55
 
 
 def test_signals_are_means_over_those_who_told_them(scene: Scene) -> None:
