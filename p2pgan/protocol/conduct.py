@@ -291,7 +291,7 @@ class Conductor:
 
     def _metric(self, peer: PeerId) -> PeerMetric:
         """A contributor's speed, and what it told with its vote."""
-        speed = self.planner.pace.speed(peer)
+        speed = self.planner.pace.believed(peer)
         if peer == self._core.me:
             return PeerMetric(speed, self._mine.losses, self._mine.traffic)
         view = self._core.peers.get(peer)

@@ -188,7 +188,8 @@ class Leading:
             return
         self._next_rollup = core.now + core.config.rollup_s
         alive = set(core.alive())
-        speed, why, offences = conductor.planner.pace.speed, conductor.planner.standing.why, self._offences()
+        speed, why = conductor.planner.pace.believed, conductor.planner.standing.why
+        offences = self._offences()
         mine = PeerStat(
             core.me, True, speed(core.me), core.version, core.digest, "", offences[core.me],
             conductor.spans_of(core.me), any(conductor.reaches(p) for p in alive),

@@ -132,7 +132,7 @@ class PeerMetric(msgspec.Struct, frozen=True):
     """One contributor's part in a version."""
 
     images_per_s: float
-    """As the leader measured it."""
+    """As the leader measured it, or as the peer says while this leader has not timed it."""
     losses: Losses | None
     """As the peer told it; None if it did not."""
     traffic: Traffic | None = None

@@ -36,6 +36,10 @@ class Pace:
         """As measured over the last rounds; 0 if unknown."""
         return self._speeds.get(peer, 0.0)
 
+    def believed(self, peer: PeerId) -> float:
+        """As measured; of whom this leader has not timed yet, what the peer says; 0 if it has not trained."""
+        return self.speed(peer) or self._told(peer)
+
     def expected_s(self, plan: Plan) -> float:
         """How long the training of a round should take: as set, or as the slowest one is known to need."""
         config = self._core.config
@@ -55,7 +59,7 @@ class Pace:
         config = self._core.config
         if config.local_steps is not None:
             return config.local_steps * config.microbatch
-        speed, previous = self._speeds.get(peer) or self._told(peer), self._previous.get(peer, 0)
+        speed, previous = self.believed(peer), self._previous.get(peer, 0)
         return work_images(speed, config.round_s, config.microbatch, previous, most)
 
     # -- when it was done --------------------------------------------------------------------
@@ -96,5 +100,7 @@ class Pace:
 
     def _told(self, peer: PeerId) -> float:
         """What a peer says of itself; 0 if it has not trained yet."""
-        beat = self._core.peers[peer].beat if peer != self._core.me else None
-        return beat.images_per_s if beat is not None else self._mine.images_per_s
+        if peer == self._core.me:
+            return self._mine.images_per_s
+        view = self._core.peers.get(peer)
+        return view.beat.images_per_s if view is not None and view.beat is not None else 0.0

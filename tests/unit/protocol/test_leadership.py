@@ -244,6 +244,14 @@ def test_the_leader_adds_up_what_all_have_refused() -> None:
     assert {s.peer: s.offences for s in driver.of(RollUp)[-1].stats} == {"a": 1, "b": 0, "c": 7}
 
 
+def test_whom_a_new_leader_has_not_timed_is_as_fast_as_it_says() -> None:
+    driver = Driver()
+    driver.lead("b", "c")
+    driver.beat("b", images_per_s=40.0)
+    driver.tick(5.0)
+    assert {s.peer: s.images_per_s for s in driver.of(RollUp)[-1].stats} == {"a": 0.0, "b": 40.0, "c": 0.0}
+
+
 def test_a_follower_tells_its_leader_what_it_has_refused() -> None:
     driver = Driver()
     driver.follow("b")
