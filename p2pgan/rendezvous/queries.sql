@@ -261,8 +261,7 @@ select json_build_object(
     'digest', r.digest,
     'term', l.term,
     'leader', case when l.expires_at > clock_timestamp() and r.state = 'active' then l.holder end,
-    'epoch', coalesce((select min(epoch) from units where run_id = r.id and state <> 'done'),
-                      (select max(epoch) + 1 from units where run_id = r.id), 0),
+    'epoch', now.epoch,
     'images', r.images,
     'images_per_s', coalesce((select sum(pace) from shown where live), 0),
     'last_commit_age_s',
@@ -271,12 +270,14 @@ select json_build_object(
     'units', (select json_build_object(
                   'open', count(*) filter (where state <> 'done' and not leased),
                   'leased', count(*) filter (where state <> 'done' and leased),
-                  'done', count(*) filter (where state = 'done'))
+                  -- All epochs before are done, and have the same units: a long history is not counted anew.
+                  'done', count(*) filter (where state = 'done')
+                          + now.epoch::bigint * ((r.image_count + r.unit_images - 1) / r.unit_images))
               from (select state, state = 'leased' and lease_expires_at > clock_timestamp()
                                   -- The next leader hands out anew what an earlier one had handed out.
                                   and leased_term = l.term and l.holder is not null
                                   and l.expires_at > clock_timestamp() and r.state = 'active' as leased
-                    from units where run_id = r.id) as u),
+                    from units where run_id = r.id and epoch >= now.epoch) as u),
     'peers', coalesce((select json_agg(json_build_object(
                   'id', id, 'name', name, 'state', state, 'device', device,
                   'images_per_s', case when live then pace else 0 end, 'last_seen_s', last_seen_s,
@@ -313,7 +314,10 @@ select json_build_object(
                         from (select * from scores where run_id = r.id and fid is not null
                               order by version desc limit 100) as s), '[]'::json)
 ) as status
-from runs r join leases l on l.run_id = r.id
+from runs r join leases l on l.run_id = r.id cross join lateral (
+    select coalesce((select min(epoch) from units where run_id = r.id and state <> 'done'),
+                    (select max(epoch) + 1 from units where run_id = r.id), 0) as epoch
+) as now
 where r.id = %(run_id)s
 
 -- name: count_handed_out_again
@@ -394,35 +398,37 @@ select png from samples where run_id = %(run_id)s and version = %(version)s
 with part as (
     select greatest(%(first)s::bigint, 1) as first, least(%(last)s::bigint, version) as last
     from runs where id = %(run_id)s
-), rounds as (
-    select t.*, sum(t.images) over lately as lately_images, sum(t.seconds) over lately as lately_s
-    from part, metrics t
-    where t.run_id = %(run_id)s and t.version between part.first - %(together)s + 1 and part.last
-    window lately as (order by t.version rows between %(together)s - 1 preceding and current row)
 ), buckets as (
-    select max(t.version) as version, count(*) as rounds, sum(t.seconds) as seconds,
-           sum(t.lately_images) as lately_images, sum(t.lately_s) as lately_s,
+    select max(t.version) as version, count(*) as rounds, sum(t.images) as images, sum(t.seconds) as seconds,
            avg(t.loss_g) as loss_g, avg(t.loss_d) as loss_d, avg(t.d_real) as d_real, avg(t.d_fake) as d_fake,
            avg(t.sign_real) as sign_real, avg(t.sign_held_out) as sign_held_out, avg(t.r1) as r1,
            avg(t.grad_g) as grad_g, avg(t.grad_d) as grad_d, avg(t.diversity) as diversity,
            avg(t.cosine) as cosine, avg(t.drift) as drift,
            avg(t.bytes_sent) as bytes_sent, avg(t.bytes_received) as bytes_received
-    from part, rounds t
-    where t.version >= part.first
-    group by (t.version - part.first) * %(points)s / (part.last - part.first + 1)
+    from part, metrics t
+    where t.run_id = %(run_id)s and t.version between part.first - %(together)s + 1 and part.last
+    -- Those before the first count for its speed alone.
+    group by case when t.version < part.first then t.version - part.first
+                  else (t.version - part.first) * %(points)s / (part.last - part.first + 1) end
+), paced as (
+    select *, sum(images) over lately / nullif(sum(seconds) over lately, 0) as images_per_s
+    from buckets window lately as (order by version range between %(together)s - 1 preceding and current row)
 )
 select b.version, extract(epoch from m.committed_at)::float8 as at, b.loss_g::float8, b.loss_d::float8,
-       b.d_real::float8, b.d_fake::float8, (b.lately_images / nullif(b.lately_s, 0))::float8 as images_per_s,
+       b.d_real::float8, b.d_fake::float8, b.images_per_s::float8,
        (b.seconds / b.rounds)::float8 as round_s, b.sign_real::float8, b.sign_held_out::float8, b.r1::float8,
        b.grad_g::float8, b.grad_d::float8, b.diversity::float8, b.cosine::float8, b.drift::float8,
        b.bytes_sent, b.bytes_received
-from buckets b join manifests m on m.run_id = %(run_id)s and m.version = b.version
+from part, paced b join manifests m on m.run_id = %(run_id)s and m.version = b.version
+where b.version >= part.first
 order by b.version
 
 -- name: peer_curves
+-- Of a long part some versions stand for all, always the same: each peer has as many rows as the run has versions.
 with part as (
-    select greatest(%(first)s::bigint, 1) as first, least(%(last)s::bigint, version) as last
-    from runs where id = %(run_id)s
+    select first, last, greatest(1, (last - first + 1) / (%(points)s * %(examples)s)) as stride
+    from (select greatest(%(first)s::bigint, 1) as first, least(%(last)s::bigint, version) as last
+          from runs where id = %(run_id)s) as whole
 )
 select t.peer, max(t.version) as version, avg(t.loss_g)::float8 as loss_g, avg(t.loss_d)::float8 as loss_d,
        avg(t.d_real)::float8 as d_real, avg(t.d_fake)::float8 as d_fake,
@@ -433,6 +439,7 @@ select t.peer, max(t.version) as version, avg(t.loss_g)::float8 as loss_g, avg(t
        avg(t.bytes_sent)::float8 as bytes_sent, avg(t.bytes_received)::float8 as bytes_received
 from part, peer_metrics t
 where t.run_id = %(run_id)s and t.peer = any(%(peers)s) and t.version between part.first and part.last
+  and t.version %% part.stride = 0
 group by t.peer, (t.version - part.first) * %(points)s / (part.last - part.first + 1)
 order by t.peer, 2
 
@@ -500,7 +507,12 @@ order by e.id desc
 limit %(most)s
 
 -- name: event_kinds
-select kind from events where run_id = %(run_id)s group by kind order by count(*) desc limit 30
+-- Of late; and of marks, of which there are few, for longer.
+select kind
+from ((select kind from events where run_id = %(run_id)s order by id desc limit %(recent)s)
+      union all
+      (select kind from events where run_id = %(run_id)s and version is not null order by id desc limit %(recent)s)) as e
+group by kind order by count(*) desc limit 30
 
 -- name: peer_facts
 select json_build_object(

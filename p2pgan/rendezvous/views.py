@@ -18,6 +18,12 @@ RECENT = 100
 TOGETHER = 5
 """Versions over which a speed is taken: it is no speed over one, for which others trained before it began."""
 
+EXAMPLES = 8
+"""So many versions at least stand for a point in a peer's curve, or all there are."""
+
+RECENT_EVENTS = 10_000
+"""Among which kinds of events are looked for."""
+
 
 class Overview(TypedDict):
     """What a page shows of a run beside its status; times in seconds since 1970."""
@@ -185,9 +191,10 @@ class ViewCalls(Calls):
         self, run_id: int, peers: Sequence[PeerId], first: int, last: int, points: int
     ) -> tuple[PeerPoint, ...]:
         """The same as each of ``peers`` told it, one peer after the other."""
-        part = {"run_id": run_id, "peers": list(peers), "first": first, "last": last, "points": points}
+        part = {"run_id": run_id, "first": first, "last": last, "points": points}
+        whose = {"peers": list(peers), "examples": EXAMPLES}
         with self._line.call() as session:
-            return tuple(session.rows("peer_curves", part, class_row(PeerPoint)))
+            return tuple(session.rows("peer_curves", part | whose, class_row(PeerPoint)))
 
     def score_curve(self, run_id: int, first: int, last: int, points: int) -> tuple[ScorePoint, ...]:
         """The scores between these versions that compare with the newest one, in about ``points`` parts."""
@@ -235,9 +242,10 @@ class ViewCalls(Calls):
             return tuple(session.rows("events_page", parameters, class_row(PageEvent)))
 
     def event_kinds(self, run_id: int) -> tuple[str, ...]:
-        """The kinds of events there are, the most frequent first."""
+        """The kinds of the newest events and of the newest marks, the most frequent first."""
         with self._line.call() as session:
-            return tuple(session.rows("event_kinds", {"run_id": run_id}, scalar_row))
+            parameters = {"run_id": run_id, "recent": RECENT_EVENTS}
+            return tuple(session.rows("event_kinds", parameters, scalar_row))
 
     def peer_facts(self, run_id: int, peer: PeerId) -> PeerFacts:
         """Raises RunError if the run has no such peer."""

@@ -63,7 +63,8 @@ export function curves(run, only = null) {
   }
 
   const read = paced(async () => {
-    const width = Math.max(200, Math.round(node.clientWidth / 2));
+    // Rounded, so that windows of different widths ask the same, and the database once.
+    const width = Math.max(200, 100 * Math.ceil(node.clientWidth / 200));
     const first = part.recent ? Math.max(0, head - part.recent) : part.first;
     told = await ask(`/api/runs/${run}/curves`, { first, last: part.last, points: Math.min(1000, width), peer: [...picked] });
     draw();

@@ -14,7 +14,6 @@ export function peerPage(run, id) {
   const heard = events(run, id);
   const values = new Map();
   const node = el("div", { class: "page one" }, el("div", { class: "who" }, mark, name, badge, el("code", {}, id)), facts, drawn.node, drawn.health, heard.node);
-  let told = null;
   let version = null;
   let named = () => {};
 
@@ -28,11 +27,11 @@ export function peerPage(run, id) {
   }
 
   const read = paced(async () => {
-    told = await ask(`/api/runs/${run}/peer`, { id });
+    const told = await ask(`/api/runs/${run}/peer`, { id });
     fact("Images counted", brief(told.images));
     fact("Versions", `${count(told.versions)} with it, ${count(told.versions_led)} led`);
     fact("First joined", clock(told.joined_at));
-  }, 2000);
+  }, 10_000); // they are counted over the whole history
 
   return {
     node,

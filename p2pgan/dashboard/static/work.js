@@ -1,6 +1,6 @@
 // The units of the current epoch as a field of cells.
 
-import { card, count, el, say } from "./dom.js";
+import { card, count, counted, el, say } from "./dom.js";
 import { ask, paced } from "./live.js";
 
 export function work(run) {
@@ -29,7 +29,8 @@ export function work(run) {
       if (cell.title !== title) cell.title = title;
     });
     const open = all - done - leased;
-    say(head, all ? `Epoch ${count(of)}: ${count(done)} of ${count(all)} units done` : `Epoch ${count(of)} begins`);
+    const before = `${counted(of, "epoch")} done`;
+    say(head, all ? `${before}; of epoch ${count(of)}, ${count(done)} of ${counted(all, "unit")}` : `${before}; epoch ${count(of)} begins`);
     bar.value = all ? done / all : 0;
     field.setAttribute("aria-label", `Epoch ${of}: ${done} units done, ${leased} handed out, ${open} open`);
   }, 1500);

@@ -89,6 +89,20 @@ def test_who_is_set_aside_shows_until_the_leader_says_otherwise(scene: Scene) ->
         assert reasons() == {"A": "", "B": shown}
 
 
+def test_units_of_epochs_that_are_done_count_as_done(scene: Scene) -> None:
+    rendezvous, run = scene.rendezvous, scene.run.id
+    whole = [Span(0, 0, 0, 300), Span(0, 1, 300, 600), Span(0, 2, 600, 900), Span(0, 3, 900, 1000)]
+    scene.record(*(("A", span) for span in whole))
+    assert scene.commit(*scene.records).committed
+    assert rendezvous.status(run)["epoch"] == 1
+    assert rendezvous.status(run)["units"] == {"open": 0, "leased": 0, "done": 4}
+    assert rendezvous.claim_units(run, 1, "A", [(1, 0, 0, UNIT), (1, 1, UNIT, 2 * UNIT)], 3600)
+    assert rendezvous.status(run)["units"] == {"open": 2, "leased": 2, "done": 4}
+    scene.record(("B", Span(1, 1, 300, 600)))
+    assert scene.commit(scene.records[-1]).committed
+    assert rendezvous.status(run)["units"] == {"open": 2, "leased": 1, "done": 5}
+
+
 def test_nobody_leads_once_the_lease_ran_out(scene: Scene) -> None:
     assert scene.rendezvous.renew_lease(scene.run.id, "A", 1, 0) is not None
     assert scene.rendezvous.status(scene.run.id)["leader"] is None
