@@ -84,7 +84,7 @@ def test_the_slider_changes_the_picture_and_keys_move_it(watched: Watched, swarm
     page.keyboard.press("Home")
     first = picture.get_attribute("data-version")
     assert int(first or 0) < newest
-    page.wait_for_function("document.querySelector('img.faces').complete")
+    page.wait_for_function("() => document.querySelector('img.faces').complete")
     assert page.evaluate("document.querySelector('img.faces').naturalWidth") > 64
     page.keyboard.press("ArrowRight")
     assert picture.get_attribute("data-version") != first
@@ -97,7 +97,7 @@ def test_a_closer_look_at_curves_asks_for_that_part(watched: Watched, swarm: Swa
     page = watched.open()
     canvas = page.locator(".u-over").first
     canvas.wait_for()
-    page.wait_for_function("document.querySelector('.legend').textContent.includes('G ')")
+    page.wait_for_function("() => document.querySelector('.legend').textContent.includes('G ')")
     with page.expect_request(lambda request: "/curves" in request.url and "peer=" in request.url):
         page.locator(".peers-drawn button", has_text="two").click()
     page.locator(".peers-drawn button[aria-pressed=true]", has_text="two").wait_for()

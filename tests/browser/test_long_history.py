@@ -94,7 +94,7 @@ def test_who_looks_closer_gets_single_versions_and_no_more_elements(page: Page) 
     page.locator("button[aria-pressed=true]", has_text="Last 100").wait_for()
     page.locator("h2", has_text="Events").scroll_into_view_if_needed()
     page.get_by_role("button", name="Older").click()
-    page.wait_for_function("document.querySelectorAll('.events li').length === 400")
+    page.wait_for_function("() => document.querySelectorAll('.events li').length === 400")
     assert elements(page) < before + 200 * 8
 
 
