@@ -36,7 +36,9 @@ def page(watched: Watched, history: int) -> Page:
     page.locator("img.faces:not([hidden])").wait_for()
     page.locator(".cell.leased").first.wait_for()
     page.locator(".events li").first.wait_for()
-    assert page.locator("table.peers tbody tr").count() == PEERS
+    assert page.locator("table.peers tbody th a").all_inner_texts() == [
+        f"peer {n}" for n in range(1, PEERS + 1)
+    ]
     return page
 
 
@@ -100,9 +102,10 @@ def test_who_looks_closer_gets_single_versions_and_no_more_elements(page: Page) 
 
 def test_the_curves_of_six_peers_are_bounded_as_well(page: Page) -> None:
     chips = page.locator(".peers-drawn button")
-    for _ in range(5):
-        chips.locator(":scope[aria-pressed=false]").first.click()
-    told = curves(page, lambda: page.get_by_role("button", name="peer 2", exact=True).click())
+    assert chips.all_inner_texts()[:11] == [f"peer {number}" for number in range(1, 12)]
+    for number in range(5):
+        chips.nth(number).click()
+    told = curves(page, lambda: page.get_by_role("button", name="peer 6", exact=True).click())
     assert page.locator(".peers-drawn button:disabled").count() == PEERS - 6
     assert 0 < len(told["peers"]["version"]) <= 6 * MOST_POINTS
     page.locator("figure[aria-label^='Losses:'][data-lines='14']").wait_for()

@@ -1,7 +1,7 @@
 // Curves over versions, with marks of what happened. The database thins them out; zooming asks anew.
 
 import uPlot from "./vendor/uplot/uPlot.esm.js";
-import { card, count, el, fine, isHere, say } from "./dom.js";
+import { card, count, el, fine, inOrder, isHere, say } from "./dom.js";
 import { KINDS } from "./events.js";
 import { ask, paced } from "./live.js";
 import { colour, drawMarks } from "./marks.js";
@@ -232,7 +232,7 @@ export function curves(run, only = null) {
     health,
     show({ status, overview }) {
       const drawable = (peer) => isHere(peer) || peer.id in overview.shares || picked.has(peer.id);
-      names = new Map(status.peers.filter(drawable).map((peer) => [peer.id, peer.name]));
+      names = new Map(inOrder(status.peers.filter(drawable)).map((peer) => [peer.id, peer.name]));
       if (only === null) chipsOf(names);
       const now = `${status.committed_version} ${overview.newest_mark}`;
       if (now === seen) return;

@@ -75,6 +75,10 @@ export function clock(at) {
 
 export const isHere = (peer) => ["joining", "active"].includes(peer.state) && peer.last_seen_s < 15;
 
+// Who is here first; peer-2 before peer-10.
+const { compare } = new Intl.Collator("en", { numeric: true });
+export const inOrder = (peers) => [...peers].sort((a, b) => isHere(b) - isHere(a) || compare(a.name, b.name) || (a.id < b.id ? -1 : 1));
+
 export function stateOf(peer) {
   if (peer.set_aside) return "set aside";
   if (["joining", "active"].includes(peer.state) && !isHere(peer)) return "silent";

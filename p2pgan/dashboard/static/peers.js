@@ -1,6 +1,6 @@
 // Who takes part: one row each, kept in place so that focus and selection stay.
 
-import { ago, brief, bytes, card, count, counted, el, isHere, pen, say, short, stateOf } from "./dom.js";
+import { ago, brief, bytes, card, count, counted, el, inOrder, isHere, pen, say, short, stateOf } from "./dom.js";
 
 const COLUMNS = ["Peer", "State", "Images/s", "Share", "Bytes per round", "In hand", "Reached", "Last sign", "Version", "Device"];
 const FEW = 12;
@@ -76,7 +76,7 @@ export function peers(run) {
     const hide = status.peers.length > FEW && !everyone.checked;
     choice.hidden = status.peers.length <= FEW || gone.length === 0;
     say(choice.lastChild, `also the ${count(gone.length)} who are not here`);
-    const listed = hide ? status.peers.filter(isHere) : status.peers;
+    const listed = inOrder(hide ? status.peers.filter(isHere) : status.peers);
     const fastest = Math.max(1e-9, ...status.peers.map((peer) => peer.images_per_s));
     const all = Object.values(overview.shares).reduce((sum, images) => sum + images, 0);
     const ids = new Set(listed.map((peer) => peer.id));
