@@ -429,18 +429,22 @@ with part as (
     select first, last, greatest(1, (last - first + 1) / (%(points)s * %(examples)s)) as stride
     from (select greatest(%(first)s::bigint, 1) as first, least(%(last)s::bigint, version) as last
           from runs where id = %(run_id)s) as whole
+), told as (
+    select t.*, (t.version - part.first) * %(points)s / (part.last - part.first + 1) as bucket
+    from part, peer_metrics t
+    where t.run_id = %(run_id)s and t.peer = any(%(peers)s) and t.version between part.first and part.last
+      and t.version %% part.stride = 0
 )
-select t.peer, max(t.version) as version, avg(t.loss_g)::float8 as loss_g, avg(t.loss_d)::float8 as loss_d,
-       avg(t.d_real)::float8 as d_real, avg(t.d_fake)::float8 as d_fake,
+-- A point is at the last version of its part of the history, as in the curve of all, whether the peer was in it or not.
+select t.peer, part.first + ((t.bucket + 1) * (part.last - part.first + 1) - 1) / %(points)s as version,
+       avg(t.loss_g)::float8 as loss_g, avg(t.loss_d)::float8 as loss_d, avg(t.d_real)::float8 as d_real, avg(t.d_fake)::float8 as d_fake,
        avg(nullif(t.images_per_s, 0))::float8 as images_per_s,
        avg(t.sign_real)::float8 as sign_real, avg(t.sign_held_out)::float8 as sign_held_out,
        avg(t.r1)::float8 as r1, avg(t.grad_g)::float8 as grad_g, avg(t.grad_d)::float8 as grad_d,
        avg(t.diversity)::float8 as diversity, avg(t.cosine)::float8 as cosine, avg(t.drift)::float8 as drift,
        avg(t.bytes_sent)::float8 as bytes_sent, avg(t.bytes_received)::float8 as bytes_received
-from part, peer_metrics t
-where t.run_id = %(run_id)s and t.peer = any(%(peers)s) and t.version between part.first and part.last
-  and t.version %% part.stride = 0
-group by t.peer, (t.version - part.first) * %(points)s / (part.last - part.first + 1)
+from part, told t
+group by t.peer, t.bucket, part.first, part.last
 order by t.peer, 2
 
 -- name: score_curve

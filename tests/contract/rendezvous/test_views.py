@@ -283,6 +283,7 @@ def test_a_long_history_is_thinned_out_by_the_database(fresh: Rendezvous, fresh_
     assert len(fresh.curves(run, 40_000, 40_099, 600)) == 100
     ours = fresh.peer_curves(run, ["peer-1", "peer-2"], 0, 100_000, 600)
     assert len(ours) == 1200
+    assert [p.version for p in ours if p.peer == "peer-2"] == [p.version for p in points]
     marks = fresh.marks(run, 0, 100_000, 200)
     assert len(marks) <= 202 and sum(m.number for m in marks) == 5203
     versions = fresh.sample_versions(run, 500)
