@@ -437,7 +437,8 @@ with part as (
 )
 -- A point is at the last version of its part of the history, as in the curve of all, whether the peer was in it or not.
 select t.peer, part.first + ((t.bucket + 1) * (part.last - part.first + 1) - 1) / %(points)s as version,
-       avg(t.loss_g)::float8 as loss_g, avg(t.loss_d)::float8 as loss_d, avg(t.d_real)::float8 as d_real, avg(t.d_fake)::float8 as d_fake,
+       avg(t.loss_g)::float8 as loss_g, avg(t.loss_d)::float8 as loss_d,
+       avg(t.d_real)::float8 as d_real, avg(t.d_fake)::float8 as d_fake,
        avg(nullif(t.images_per_s, 0))::float8 as images_per_s,
        avg(t.sign_real)::float8 as sign_real, avg(t.sign_held_out)::float8 as sign_held_out,
        avg(t.r1)::float8 as r1, avg(t.grad_g)::float8 as grad_g, avg(t.grad_d)::float8 as grad_d,
