@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 
 import zmq
+from zmq.utils.monitor import parse_monitor_message
 
 from p2pgan.protocol.ids import PeerId
 from p2pgan.transport import sockets
@@ -56,6 +57,8 @@ class Link:
         self._tally = tally
         self._waiting: deque[bytes] = deque()
         self._bulk: Socket | None = None
+        self._connected = False
+        """Whether the present control connection got through its handshake."""
         self._dial_control()
         self._moved_at = now
         """When libzmq last took a message, or had none to take."""
@@ -142,11 +145,15 @@ class Link:
         self._close_control(linger_ms)
 
     def control_ended(self) -> bool:
-        """Whether a control connection to the peer has ended; to be called when its monitor is readable."""
+        """Whether a control connection to the peer has ended; to be called when its monitor is readable.
+
+        One that was refused, or not answered in time, was none.
+        """
         ended = False
         while self.control_monitor.poll(0):
-            self.control_monitor.recv_multipart()
-            ended = True
+            news = parse_monitor_message(self.control_monitor.recv_multipart())["event"]
+            ended |= self._connected and news == zmq.EVENT_DISCONNECTED
+            self._connected = news == zmq.EVENT_HANDSHAKE_SUCCEEDED
         return ended
 
     def _redial_control(self, now: float) -> None:
@@ -156,9 +163,10 @@ class Link:
         self.flush(now)
 
     def _dial_control(self) -> None:
-        self.control = sockets.control_dealer(self._context, self._keys, self.peer, self.address.control)
-        self.control_monitor: Socket = self.control.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        """Readable when a control connection to this peer has ended; libzmq dials again by itself."""
+        self.control = sockets.control_dealer(self._context, self._keys, self.peer)
+        self.control_monitor = sockets.connect_control(self.control, self.address.control)
+        """Readable when there is news of a connection; libzmq dials again by itself."""
+        self._connected = False
         self._poller.register(self.control_monitor, zmq.POLLIN)
 
     def _close_control(self, linger_ms: int) -> None:

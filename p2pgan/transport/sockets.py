@@ -68,7 +68,7 @@ def control_router(context: zmq.Context[Socket], keys: Keys) -> Socket:
     return socket
 
 
-def control_dealer(context: zmq.Context[Socket], keys: Keys, peer: PeerId, endpoint: str) -> Socket:
+def control_dealer(context: zmq.Context[Socket], keys: Keys, peer: PeerId) -> Socket:
     """Sends messages to one peer, and to nobody who does not hold that peer's secret key."""
     socket = context.socket(zmq.DEALER)
     socket.curve_serverkey = peer.encode("ascii")
@@ -84,8 +84,14 @@ def control_dealer(context: zmq.Context[Socket], keys: Keys, peer: PeerId, endpo
     socket.set(zmq.HANDSHAKE_IVL, 2000)
     _only_sends(socket)
     _notice_dead_connections(socket, within_s=5)
-    _connect(socket, endpoint)
     return socket
+
+
+def connect_control(socket: Socket, endpoint: str) -> Socket:
+    """Dial ``endpoint`` and return the monitor that tells when a connection is made and when it has ended."""
+    monitor: Socket = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
+    _connect(socket, endpoint)
+    return monitor
 
 
 def bulk_router(context: zmq.Context[Socket]) -> Socket:

@@ -143,6 +143,16 @@ def test_a_connection_that_ended_is_told_at_once_and_made_again(party: MakeParty
     assert again.next_message().message == note(2)
 
 
+def test_a_connection_that_was_refused_has_not_ended(party: MakeParty) -> None:
+    a, b = party(), party()
+    a.know(b)
+    a.transport.send(b.id, note(1))
+    b.wait_for_count(Tally.STRANGER_DENIED, at_least=2)
+    b.know(a)
+    assert b.next_message().message == note(1)
+    assert a.arrivals.empty()
+
+
 def test_a_peer_that_comes_back_at_another_address_is_dialled_there(party: MakeParty) -> None:
     a, b = party(), party()
     a.know(b)
