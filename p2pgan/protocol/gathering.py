@@ -15,6 +15,8 @@ from p2pgan.protocol.member import Member
 from p2pgan.protocol.messages import SnapshotRequest, Welcome
 
 RETRY_S = 1.0
+HUNG_UP_S = 10.0
+"""Longer ago it says nothing: who is back speaks to leaders alone, and this peer was none."""
 ANSWER_S = 5.0
 """A peer ahead of the new leader has so long to answer with a Welcome."""
 
@@ -98,9 +100,11 @@ class Gathering:
         return expected <= reported
 
     def _is_there(self, view: PeerView) -> bool:
-        """Who hung up is not, even if the table does not know yet: it is most likely the leader that this one
-        comes after. Who cannot lead only orders images, and never reports."""
-        return not view.info.gone and view.link_ended_at is None and view.info.can_lead
+        """Who hung up of late is not, even if the table does not know yet: it is most likely the leader that
+        this one comes after. Who cannot lead only orders images, and never reports."""
+        ended = view.link_ended_at
+        hung_up = ended is not None and self._core.now - ended <= HUNG_UP_S
+        return not view.info.gone and not hung_up and view.info.can_lead
 
     def _settle(self, progress: ProgressRead) -> bool:
         core = self._core

@@ -25,6 +25,8 @@ EXCHANGE_ROOM = 2
 """An exchange may take so many times as long as its slowest member sends."""
 LONGEST_EXCHANGE = 4
 """In usual bounds: what a peer says of its line must not hold all others up for long."""
+FIRST_REST = 2
+"""In usual bounds: so long a leader that trains alone goes on before it waits for a peer again."""
 DONORS = 4
 """Peers named to a joiner."""
 
@@ -44,6 +46,14 @@ class Amendment:
     """The leader becomes the owner of all shards."""
 
 
+@dataclass(frozen=True)
+class _Patience:
+    """A peer is waited for until then, and not for so long after that."""
+
+    until: float
+    rest_s: float
+
+
 class Planner:
     """Makes plans out of the pool of work, the peers present and their measured speeds."""
 
@@ -57,8 +67,8 @@ class Planner:
         self.pace = Pace(core, mine)
         self._bandwidth = Bandwidth(core)
         self._last_members: frozenset[PeerId] = frozenset()
-        self._awaited_until: dict[PeerId, float] = {}
-        """How long a leader that is alone waits for a peer on its way to the current weights."""
+        self._awaited: dict[PeerId, _Patience] = {}
+        """With each peer that was on its way to the weights of a leader that trains alone."""
         self._welcome_again: dict[PeerId, float] = {}
         """Until when a peer's answer to its Welcome is awaited."""
         self._attempt = 0
@@ -75,14 +85,14 @@ class Planner:
         self._last_members = frozenset()
         # Who contributed under other leaders shows in the ledger alone.
         for contribution in (c for r in core.ledger for c in r.contributions):
-            self._awaited_until.pop(contribution.peer, None)
+            self._awaited.pop(contribution.peer, None)
         self._attempt = 0
 
     def committed(self, plan: Plan) -> None:
         """The plan's round has become a version: its work is done."""
         for member in plan.contributors:
             self.pool.done(member.peer)
-            self._awaited_until.pop(member.peer, None)
+            self._awaited.pop(member.peer, None)
         self.standing.counted(m.peer for m in plan.contributors)
         self._last_members = frozenset(m.peer for m in plan.members)
         self._attempt = 0
@@ -143,15 +153,22 @@ class Planner:
 
         With other contributors a round takes as long as sending takes. Alone, over a slow line, a leader
         could make versions faster than it sends them, and nobody would ever catch up. Each peer is waited for
-        as long as an exchange may take, then not again before it has contributed.
+        as long as an exchange may take, then not for twice as long, and so on with rests that double until it
+        has contributed.
         """
         if any(self._trains(peer) for peer in current):
             return False
-        now, until = self._core.now, self._core.now + self._core.config.exchange_s
+        now, longest = self._core.now, self._core.config.exchange_s
         waits = False
         for peer in present:
             if peer in self._last_members and self._trains(peer) and not self._asks_for_weights(peer):
-                waits |= now < self._awaited_until.setdefault(peer, until)
+                patience = self._awaited.get(peer)
+                if patience is None:
+                    patience = _Patience(now + longest, FIRST_REST * longest)
+                elif now >= patience.until + patience.rest_s:
+                    patience = _Patience(now + longest, 2 * patience.rest_s)
+                self._awaited[peer] = patience
+                waits |= now < patience.until
         return waits
 
     def catches_up(self, peer: PeerId) -> bool:

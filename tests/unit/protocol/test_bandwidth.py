@@ -129,4 +129,4 @@ def test_who_arrives_is_no_longer_waited_for() -> None:
     vote(driver, "b", plan, "v1")
     assert driver.machine.core.version == 1
     assert {m.peer for m in plan_of(driver).contributors} == {"a", "b"}
-    assert conductor.planner._awaited_until == {}
+    assert conductor.planner._awaited == {}

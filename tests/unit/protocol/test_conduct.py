@@ -320,19 +320,23 @@ def test_a_new_leader_reads_who_is_there_before_its_first_plan() -> None:
     assert member is not None and member.contributes
 
 
-@pytest.mark.parametrize("hung_up", [True, False])
-def test_a_new_leader_waits_for_who_is_silent_but_not_for_who_hung_up(hung_up: bool) -> None:
+@pytest.mark.parametrize(
+    ("hung_up", "ago", "waits"), [(True, 5.0, False), (True, 15.0, True), (False, 5.0, True)]
+)
+def test_a_new_leader_waits_for_who_is_silent_but_not_for_who_hung_up_of_late(
+    hung_up: bool, ago: float, waits: bool
+) -> None:
     driver = Driver(others=("b", "c"), silence_s=2.5, gather_s=1.5)
     driver.follow("c")
     driver.beat("b")
     if hung_up:
         driver.give(LinkEnded("c"))
-    driver.tick(5.0)
+    driver.tick(ago)
     driver.give(LeaseAcquired(2))
     driver.give(PeersRead(1, (PeerInfo("b", True, False), PeerInfo("c", True, False))))
     driver.give(ProgressRead(2, 0, BASE, ()))
     driver.beat("b")
-    assert (driver.machine.leadership.role is Role.LEADING) == hung_up
+    assert (driver.machine.leadership.role is Role.GATHERING) == waits
 
     driver.tick(1.6)
     assert driver.machine.leadership.role is Role.LEADING
