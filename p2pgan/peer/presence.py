@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from p2pgan.errors import RendezvousUnavailable
 from p2pgan.peer.identity import take_identity
 from p2pgan.peer.inbox import Inbox
+from p2pgan.peer.listening import transport_of
 from p2pgan.peer.options import JoinOptions
 from p2pgan.protocol.ids import PeerId
 from p2pgan.rendezvous import PeerRegistration, Rendezvous, RunRow
-from p2pgan.transport import BulkLimits, Transport, load_keys
+from p2pgan.transport import Transport, load_keys
 
 DEVICE = "order"
 """Stands where a peer's device is: the table tells by it why this one never trains."""
@@ -47,15 +48,7 @@ def presence(
         options, folder = take_identity(options, named=False)
         stack.callback(folder.release)
         keys, inbox = load_keys(folder.path), Inbox()
-        transport = Transport(
-            keys,
-            deliver=inbox.deliver,
-            bind_host=options.bind_host,
-            advertise_host=options.advertise,
-            control_port=options.port,
-            bulk_port=options.port + 1 if options.port else 0,
-            limits=BulkLimits(max_blob_bytes=longest),
-        )
+        transport = transport_of(options, keys, inbox, longest)
         address = transport.start()
         stack.callback(transport.close)
         registration = PeerRegistration(

@@ -42,6 +42,7 @@ from p2pgan.peer.drawer import Drawer
 from p2pgan.peer.identity import take_identity, unlike
 from p2pgan.peer.inbox import Inbox
 from p2pgan.peer.learning import Gradients, Moves
+from p2pgan.peer.listening import transport_of
 from p2pgan.peer.log import Log
 from p2pgan.peer.meeting import FIRST_RUN, Meeting, dataset_of
 from p2pgan.peer.memory import Memory
@@ -58,7 +59,7 @@ from p2pgan.protocol.ids import CHUNK_BYTES, PeerId
 from p2pgan.protocol.machine import Machine
 from p2pgan.protocol.texts import SHORT_ID, counted
 from p2pgan.rendezvous import Dataset, PeerRegistration, Rendezvous, RunRow
-from p2pgan.transport import BulkLimits, Transport, load_keys
+from p2pgan.transport import Transport, load_keys
 
 BUILTIN = "builtin"
 END_S = 5.0
@@ -239,15 +240,7 @@ def _take_part(
         inbox = Inbox()
         if journal.notice is not None:
             log.note("journal", journal.notice)
-        transport = Transport(
-            keys,
-            deliver=inbox.deliver,
-            bind_host=options.bind_host,
-            advertise_host=options.advertise,
-            control_port=options.port,
-            bulk_port=options.port + 1 if options.port else 0,
-            limits=BulkLimits(max_blob_bytes=_longest_blob(layout, images.resolution)),
-        )
+        transport = transport_of(options, keys, inbox, _longest_blob(layout, images.resolution))
         address = transport.start()
         stack.callback(transport.close)
         others = {p.name for p in place.rendezvous.list_peers(run.id).peers if p.id != keys.public}
