@@ -72,7 +72,7 @@ class Peer:
         unused: Any = SimpleNamespace()
         self._performer = Performer(
             RUN, self.me, self._vectors, unused, self.transport, unused, unused, self.inbox, unused,
-            lambda _term, _number: True,
+            lambda _term, _number: True, lambda _header: False,
         )  # fmt: skip
         self._votes: dict[str, str] = {}
         self.digest = ""
