@@ -188,7 +188,9 @@ class Database:
     def _read_progress(self) -> None:
         progress = self._db.read_progress(self._run.id)
         epochs = tuple(EpochDone(e.epoch, e.done) for e in progress.epochs)
-        self._inbox.put(ProgressRead(progress.term, progress.version, progress.digest, epochs))
+        self._inbox.put(
+            ProgressRead(progress.term, progress.version, progress.digest, epochs, progress.made_in)
+        )
 
     def _claim_units(self, effect: ClaimUnits) -> None:
         units = [(u.epoch, u.unit, u.start, u.stop) for u in effect.units]

@@ -151,11 +151,15 @@ class Core:
     def uncommitted(self) -> tuple[VersionRecord, ...]:
         return tuple(r for r in self.ledger if r.version > self.committed_version)
 
-    def extends(self, version: int, digest: str) -> bool:
-        """Whether the current weights come from committed (``version``, ``digest``) by the ledger."""
+    def extends(self, version: int, digest: str, made_in: int) -> bool:
+        """Whether the current weights come from committed (``version``, ``digest``) by the ledger.
+
+        The same training gives the same weights in a later term ``made_in``; what followed on them
+        before it was given up then.
+        """
         if not self.has_weights or self.version < version:
             return False
         if self.version == version:
             return self.digest == digest
         following = self.record_of(version + 1)
-        return following is not None and following.parent_digest == digest
+        return following is not None and following.parent_digest == digest and following.term >= made_in

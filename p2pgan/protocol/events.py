@@ -147,6 +147,8 @@ class ProgressRead:
     version: int
     digest: str
     epochs: tuple[EpochDone, ...]
+    made_in: int = 0
+    """Term of the round that made the version; 0 for version 0."""
 
 
 @dataclass(frozen=True)

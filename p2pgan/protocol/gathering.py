@@ -21,7 +21,7 @@ ANSWER_S = 5.0
 """A peer ahead of the new leader has so long to answer with a Welcome."""
 
 
-def leads_back(message: Welcome, to_version: int, to_digest: str) -> bool:
+def leads_back(message: Welcome, progress: ProgressRead) -> bool:
     """Whether the ledger is an unbroken chain from the committed version to the offered one."""
     ledger, offered = message.ledger, message.manifest
     if not ledger or (ledger[-1].version, ledger[-1].digest) != (offered.version, offered.digest):
@@ -29,7 +29,10 @@ def leads_back(message: Welcome, to_version: int, to_digest: str) -> bool:
     for before, after in zip(ledger, ledger[1:], strict=False):
         if after.version != before.version + 1 or after.parent_digest != before.digest:
             return False
-    return any(r.version == to_version + 1 and r.parent_digest == to_digest for r in ledger)
+        if after.term < before.term:
+            return False
+    following = (r for r in ledger if r.version == progress.version + 1)
+    return any(r.parent_digest == progress.digest and r.term >= progress.made_in for r in following)
 
 
 class Gathering:
@@ -113,10 +116,10 @@ class Gathering:
             for p, report in self._reports().items()
             if p not in self._passed_over and report[0] > max(core.version, progress.version)
         }
-        mine_stands = core.extends(progress.version, progress.digest)
+        mine_stands = core.extends(progress.version, progress.digest, progress.made_in)
         if self._catchup.busy:
             return self._watch()
-        if ahead and mine_stands and self._apply_known(ahead):
+        if ahead and mine_stands and self._apply_known(ahead, progress):
             return False
         if ahead:
             self._ask(max(ahead, key=lambda p: (ahead[p], p)))
@@ -126,10 +129,13 @@ class Gathering:
         self._catchup.load_committed(progress.version)
         return False
 
-    def _apply_known(self, ahead: dict[PeerId, tuple[int, str]]) -> bool:
+    def _apply_known(self, ahead: dict[PeerId, tuple[int, str]], progress: ProgressRead) -> bool:
         """Another peer has applied the round this one only verified: the same bytes, so apply them."""
         core, candidate = self._core, self._member.candidate
         if candidate is None or candidate.plan.base_digest != core.digest:
+            return False
+        newest = core.record_of(core.version) if core.version > progress.version else None
+        if candidate.plan.term < (progress.made_in if newest is None else newest.term):
             return False
         if (candidate.plan.round, candidate.digest) not in ahead.values():
             return False
@@ -166,7 +172,7 @@ class Gathering:
         progress = self.progress
         if progress is None or self._asked is None or self._asked[0] != sender:
             return
-        if leads_back(message, progress.version, progress.digest):
+        if leads_back(message, progress):
             self._catchup.welcome(sender, message)
         else:
             self._pass_over(sender, "its ledger does not lead back to the committed version")

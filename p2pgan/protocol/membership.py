@@ -75,7 +75,7 @@ class Membership:
     def link_ended(self, peer: PeerId) -> None:
         """A sign that it is gone, unless its word still comes over the connection that it dialled itself."""
         view = self._core.peers.get(peer)
-        if view is not None and view.link_ended_at is None:
+        if view is not None:
             view.link_ended_at = self._core.now
 
     def heard(self, sender: PeerId, beat: Heartbeat | None) -> None:

@@ -151,6 +151,8 @@ class Progress:
     """Of the pen at that moment."""
     version: int
     digest: Digest
+    made_in: int
+    """Term of that version's round; 0 for the weights that a run begins with."""
     images: int
     epochs: tuple[EpochProgress, ...]
 

@@ -38,7 +38,9 @@ class WeightCalls(Calls):
         epochs = [
             EpochProgress(row["epoch"], _spans(row["done"])) for row in rows if row["epoch"] is not None
         ]
-        return Progress(head["term"], head["version"], head["digest"], head["images"], tuple(epochs))
+        return Progress(
+            head["term"], head["version"], head["digest"], head["made_in"], head["images"], tuple(epochs)
+        )
 
     def claim_units(
         self, run_id: int, term: int, peer: PeerId, units: Sequence[tuple[int, int, int, int]], lease_s: float

@@ -178,7 +178,8 @@ class ModelRendezvous:
         incomplete = (epoch for epoch, done in self._done.items() if done != whole)
         first = next(incomplete, len(self._done) - 1)
         named = [EpochDone(epoch, tuple(done)) for epoch, done in self._done.items() if epoch >= first]
-        return ProgressRead(self.term, self.version, self.digest, tuple(named))
+        made_in = self.history[-1].term if self.history else 0
+        return ProgressRead(self.term, self.version, self.digest, tuple(named), made_in)
 
     def commit(
         self, peer: PeerId, term: int, records: tuple[VersionRecord, ...]

@@ -46,7 +46,8 @@ def commit_on_any_parent(patch: pytest.MonkeyPatch) -> None:
         return refused, fresh
 
     patch.setattr(ModelRendezvous, "commit", careless)
-    patch.setattr("p2pgan.protocol.core.Core.extends", lambda self, version, digest: self.has_weights)
+    anything = "p2pgan.protocol.core.Core.extends"
+    patch.setattr(anything, lambda self, version, digest, made_in: self.has_weights)
 
 
 def forget_uncommitted_spans(patch: pytest.MonkeyPatch) -> None:

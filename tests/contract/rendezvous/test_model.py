@@ -244,6 +244,7 @@ class SideBySide(RuleBasedStateMachine):
     def progress_is_equal(self) -> None:
         real, model = self.rendezvous.read_progress(self.run), self.model.progress()
         assert (real.term, real.version, real.digest) == (model.term, model.version, model.digest)
+        assert real.made_in == model.made_in
         assert real.images == self.model.images
         assert [(e.epoch, e.done) for e in real.epochs] == [(e.epoch, e.ranges) for e in model.epochs]
 

@@ -35,7 +35,7 @@ def test_old_weights_become_a_new_version(two: Scene) -> None:
     assert (history[2].digest, history[2].parent_digest) == (before[0].digest, before[1].digest)
     assert (history[2].images, history[2].contributions, history[2].term) == (200, (), 2)
     head = db.read_progress(run)
-    assert (head.version, head.digest, head.images) == (3, before[0].digest, 200)
+    assert (head.version, head.digest, head.made_in, head.images) == (3, before[0].digest, 2, 200)
     assert head.epochs[0].done == ((0, 200),)
     assert db.read_manifest(run).chunks == db.read_manifest(run, 1).chunks
     (mark,) = db.events_page(run, 9, kind="rollback")
