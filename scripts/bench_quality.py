@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet, open_images
+from p2pgan.gan.presets import preset_values
 from p2pgan.gan.sampling import Generator, write_grid
 from p2pgan.gan.scores.builtin import builtin_extractor
 from p2pgan.gan.scores.score import Reference
@@ -74,10 +75,9 @@ def main() -> None:
 
 
 def _run(arm: Arm, seed: int, images: ImageSet, reference: Reference, chosen: argparse.Namespace) -> Result:
-    values = {"model": {"width": chosen.width, "latent_dim": 32}, "microbatch": chosen.batch, "seed": seed}
-    config = GanConfig.model_validate(values)
+    config, steps = _training(arm, seed, chosen)
     began = time.perf_counter()
-    swarm = Swarm(arm, config, images, chosen.steps)
+    swarm = Swarm(arm, config, images, steps)
     fids: list[float] = []
     for share in swarm.rounds():
         if share * LOOKS >= len(fids) + 1:
@@ -86,6 +86,18 @@ def _run(arm: Arm, seed: int, images: ImageSet, reference: Reference, chosen: ar
         name = "".join(letter if letter.isalnum() else "-" for letter in arm.name)
         write_grid(Generator(swarm.config, swarm.ema).sample(36), chosen.out / f"{name}.png")
     return Result(arm.name, seed, tuple(fids), swarm.images, swarm.rejected, time.perf_counter() - began)
+
+
+def _training(arm: Arm, seed: int, chosen: argparse.Namespace) -> tuple[GanConfig, int]:
+    """Settings of each peer, and its steps."""
+    if arm.preset is None:
+        model = {"width": chosen.width, "latent_dim": 32}
+        values = {"model": model, "microbatch": chosen.batch, "seed": seed}
+        return GanConfig.model_validate(values), chosen.steps
+    preset = preset_values(arm.preset)
+    values = {**preset, "model": {**preset["model"], "width": chosen.width}, "seed": seed}
+    config = GanConfig.model_validate(values)
+    return config, chosen.steps * chosen.batch * CLEAN.peers // config.step_images
 
 
 def _fid(reference: Reference, generator: Generator, count: int) -> float:

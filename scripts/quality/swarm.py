@@ -1,30 +1,33 @@
 """Peers of a run in one process, one after the other: the same averaging, without sockets and clocks.
 
-Trainers are the real ones, and so are the codec, the rule by which deltas become one, the outer step
-and the averaged generator. What a real run has besides, and this has not: training goes on while vectors
-travel, rounds are cut by time, and peers work at the same time. So a bench is fair and repeatable.
+Trainers are the real ones, and so are codecs with what they keep for the next round, the rule by which
+deltas become one, the outer step and the averaged generator. What a real run has besides, and this has not:
+training goes on while vectors travel, rounds are cut by time, and peers work at the same time. So a bench is
+fair and repeatable.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from p2pgan.averaging.codec import codec
 from p2pgan.averaging.reduce import Rejected, aggregate
 from p2pgan.averaging.rules import rule
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet
 from p2pgan.gan.ema import ema_update, half_life_at
 from p2pgan.gan.trainer import Trainer
+from p2pgan.peer.coding import Coding
 from p2pgan.peer.config import run_config
 from p2pgan.peer.learning import Gradients
 from p2pgan.peer.outer import outer_of
-from p2pgan.protocol.ids import PeerId
+from p2pgan.protocol.effects import Reduce, SendSlice
+from p2pgan.protocol.ids import PeerId, VersionRecord
+from p2pgan.protocol.messages import Shard
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Arm:
     averaged: Literal["G and D", "D"] = "G and D"
     ema: Literal["per round", "per step of a peer"] = "per round"
     wire: str = "fp16"
+    preset: str | None = None
+    """Its nets, loss and rates in place of the bench's, for as many images as four peers see."""
     bad: bool = False
     """A control that must come out worse than the clean arm."""
 
@@ -59,6 +64,7 @@ ONE, FOUR_TIMES = Arm("one peer, batch b", peers=1, wire="fp32"), Arm("one peer,
 CLEAN = Arm("deltas, H = 20")
 GRADIENTS = Arm("gradients", every=1, sync="gradients")
 AT_THE_END = Arm("control: averaged once, at the end", every=0, bad=True)
+PRESETS = tuple(Arm(f"preset {name}", peers=1, preset=name, wire="fp32") for name in ("classic", "p2p"))
 ARMS = (
     ONE,
     FOUR_TIMES,
@@ -69,12 +75,14 @@ ARMS = (
     Arm("deltas, H = 100", every=100),
     Arm("speeds 1:1:2:4", speeds=(1, 1, 2, 4)),
     Arm("own classes each", by_class=True),
+    Arm("int8 wire", wire="int8"),
     Arm("leader killed half-way", dies=0.5),
     Arm("a peer sends NaN from a quarter on", spoils=0.25),
     Arm("a peer joins half-way", joins=0.5),
     AT_THE_END,
     Arm("control: D averaged, G not", averaged="D", bad=True),
     Arm("control: EMA per step of one peer", ema="per step of a peer", bad=True),
+    *PRESETS,
 )
 
 
@@ -117,6 +125,8 @@ class Swarm:
         self._work = [Work(part.count, self.config.step_images) if arm.by_class else shared for part in parts]
         self.layout = self.trainers[0].layout
         self._g = self.layout.slice_of("G")
+        self._whole = Shard(_name(0), 0, self.layout.size)
+        self._coding = [Coding(self.layout) for _ in self.trainers]
         self.theta = self.trainers[0].theta()
         self._bases = [self.theta] * arm.peers
         run = run_config({"gan": self.config.model_dump(), "sync": {"mode": arm.sync}})
@@ -185,8 +195,13 @@ class Swarm:
     def _sent(self, peer: int, vector: Tensor, share: float) -> Tensor:
         if self.arm.spoils is not None and share >= self.arm.spoils and peer == self.arm.peers - 1:
             return torch.full_like(vector, torch.nan)
-        wire = codec(self.arm.wire)
-        return wire.decode(wire.encode(vector), len(vector))
+        effect = SendSlice(1, self._version + 1, 1, 0, self._whole, self.arm.wire)
+        return self._received(self._coding[peer].slice(effect, vector))
+
+    def _received(self, payload: memoryview) -> Tensor:
+        vector = torch.empty(self.layout.size)
+        self._coding[0].decode_result(self.arm.wire, self._whole, payload, vector)
+        return vector
 
     def _apply(self, sent: dict[PeerId, Tensor], weights: dict[PeerId, int]) -> None:
         """As owners and members do it; who sends what is not valid is left out, as the leader does."""
@@ -200,8 +215,15 @@ class Swarm:
                 sent = {peer: vector for peer, vector in sent.items() if peer != rejected.peer}
                 weights = {peer: weight for peer, weight in weights.items() if peer in sent}
         self._version += 1
-        self.theta, self._state = self._outer.step(self.theta, self._state, mean, self._version, self.images)
+        reduce = Reduce(1, self._version, 1, 1, 0, self._whole, self.arm.wire, tuple(weights.items()))
+        result = self._received(self._coding[0].result(reduce, mean))
+        self.theta, self._state = self._outer.step(
+            self.theta, self._state, result, self._version, self.images
+        )
         self.images += sum(weights.values())
+        record = VersionRecord(self._version, "", "", 1, 1, _name(0), self.images, ())
+        for peer, coding in enumerate(self._coding):
+            coding.settle(record, 1, _name(peer) in weights)
         self._bases = [self._base(peer) for peer in range(self.arm.peers)]
         if self.arm.ema == "per round":
             self._move_ema(self.theta, sum(weights.values()))
@@ -216,11 +238,6 @@ class Swarm:
     def _move_ema(self, theta: Tensor, images: int) -> None:
         half_life = half_life_at(max(self.images, images), self.config.ema_half_life_images)
         ema_update(self.ema, theta[self._g], images, half_life)
-
-
-def with_wire(arm: Arm, wire: str) -> Arm:
-    """The arm over another wire."""
-    return replace(arm, name=f"{arm.name}, {wire} wire", wire=wire)
 
 
 def _by_class(images: ImageSet, peers: int) -> list[ImageSet]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import replace
 from typing import Literal
 
@@ -13,8 +14,8 @@ from p2pgan.averaging.finite import is_finite
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet
 from p2pgan.gan.trainer import Trainer
-from scripts.bench_quality import Result, gap_closed, table
-from scripts.quality.swarm import ARMS, CLEAN, FOUR_TIMES, ONE, Arm, Swarm, Work
+from scripts.bench_quality import Result, _training, gap_closed, table
+from scripts.quality.swarm import ARMS, CLEAN, FOUR_TIMES, ONE, PRESETS, Arm, Swarm, Work
 
 CONFIG = GanConfig.model_validate({"model": {"width": 8, "latent_dim": 8}, "microbatch": 2})
 
@@ -113,6 +114,27 @@ def test_without_averaging_g_each_peer_keeps_its_own(images: ImageSet) -> None:
     critics = [base[swarm.layout.slice_of("D")] for base in swarm._bases]
     assert not torch.equal(generators[0], generators[1])
     assert torch.equal(critics[0], critics[1])
+
+
+def test_what_eight_bits_lose_comes_with_the_next_round(
+    images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, step = 40, torch.randn(Trainer(CONFIG, images).layout.size) * 1e-3
+    monkeypatch.setattr(Swarm, "_train", lambda _swarm, _peer, _steps: step)
+    swarm = Swarm(Arm("", every=1, wire="int8"), CONFIG, images, rounds)
+    began = swarm.theta
+    list(swarm.rounds())
+    lost = (swarm.theta - began - rounds * step).abs().max()
+    assert 0 < lost < 3 * step.abs().max() / 127, "two residuals, not one for each round"
+
+
+def test_a_preset_sees_as_many_images_as_four_peers() -> None:
+    told = argparse.Namespace(width=8, batch=8, steps=400)
+    config, steps = _training(CLEAN, 1, told)
+    assert (config.microbatch, steps) == (8, 400)
+    for arm in PRESETS:
+        config, steps = _training(arm, 1, told)
+        assert steps * config.step_images == 4 * 400 * 8
 
 
 def test_the_gap_closed_is_of_the_same_seed() -> None:
