@@ -134,6 +134,11 @@ class LossConfig(_Frozen):
         16,
         description="R1 and R2 are computed on every such step of an epoch, and weigh as much more.",
     )
+    d_steps: Annotated[int, Field(ge=1, le=64)] = Field(
+        1,
+        description="Steps of the discriminator for each of the generator, counted within an epoch; 5 where "
+        "wgan-gp was published.",
+    )
     gp_weight: Annotated[float, Field(ge=0.0, le=1e4)] = Field(
         10.0, description="wgan-gp: weight of the gradient penalty between real and drawn images."
     )

@@ -60,6 +60,8 @@ class Judgement:
 
     loss: float
     """Without penalties."""
+    loss_g: float
+    """What G's loss is on the same images."""
     d_real: float
     d_fake: float
     sign: float
@@ -87,15 +89,15 @@ class Passes:
         """Gives memory back that a pass has kept for the next."""
         self._drawn = None
 
-    def discriminator(self, batch: Batch, most: int, lazy: bool) -> Judgement:
-        """Adds up D's gradients; ``lazy`` says that R1 and R2 are due.
+    def discriminator(self, batch: Batch, most: int, lazy: bool, with_g: bool = True) -> Judgement:
+        """Adds up D's gradients; ``lazy`` says that R1 and R2 are due, ``with_g`` that G's pass follows.
 
-        Images drawn in one part are kept for the generator's pass: the generator runs forward once.
+        Then images drawn in one part are kept for it: the generator runs forward once.
         """
         self.forget()
         seen: list[Tensor] = []
         for part in batch.parts(most):
-            whole = part is batch
+            whole = with_g and part is batch
             with torch.set_grad_enabled(whole), self._precision.lowered():
                 fake = run_network(self._g, part.latents, part.labels)
             if whole:
@@ -104,9 +106,9 @@ class Passes:
             weight = len(part) / len(batch)
             (total * (weight * self._precision.scale)).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             seen.append(figures * weight)
-        loss, d_real, d_fake, sign, r1, r2 = torch.stack(seen).sum(dim=0).tolist()
+        loss, loss_g, d_real, d_fake, sign, r1, r2 = torch.stack(seen).sum(dim=0).tolist()
         with_r1, with_r2 = lazy and self._config.r1_gamma > 0, lazy and self._config.r2_gamma > 0
-        return Judgement(loss, d_real, d_fake, sign, r1 if with_r1 else None, r2 if with_r2 else None)
+        return Judgement(loss, loss_g, d_real, d_fake, sign, r1 if with_r1 else None, r2 if with_r2 else None)
 
     def generator(self, batch: Batch, most: int) -> float:
         """Adds up G's gradients; its loss."""
@@ -160,7 +162,9 @@ class Passes:
             total = total + gradient_penalty(logits, mixed) * config.gp_weight
         with torch.no_grad():
             sign = (real_logits - fake_logits if self._loss.relative else real_logits).sign().mean()
-            figures = [loss, real_logits.sigmoid().mean(), fake_logits.sigmoid().mean(), sign, r1, r2]
+            loss_g = self._loss.generator(fake_logits, real_logits)
+            d_real, d_fake = real_logits.sigmoid().mean(), fake_logits.sigmoid().mean()
+            figures = [loss, loss_g, d_real, d_fake, sign, r1, r2]
             return total, torch.stack([figure.detach() for figure in figures])
 
     def _judged(self, images: Tensor, part: Batch, row: int) -> Tensor:

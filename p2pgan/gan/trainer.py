@@ -45,6 +45,7 @@ class StepStats:
 
     images: int
     loss_g: float
+    """Where the generator made no step, on the images drawn for the discriminator."""
     loss_d: float
     """Without penalties."""
     d_real: float
@@ -60,7 +61,7 @@ class StepStats:
     sign_real: float = 0.0
     """Mean sign of D on real images, of the difference to drawn ones for relative losses."""
     grad_g: float = 0.0
-    """Norm of the generator's gradient."""
+    """Norm of the generator's gradient, of the last one where it made no step."""
     grad_d: float = 0.0
     """Norm of the discriminator's gradient, penalties included."""
 
@@ -73,6 +74,15 @@ class Look:
     """Root mean square difference of two images out of a fixed batch of drawn ones, in [-1, 1] pixels."""
     sign_held_out: float | None
     """Mean sign of D on images it never trains on; None if none are held out."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    batch: Batch
+    lazy: bool
+    """R1 and R2 are due."""
+    with_g: bool
+    """The generator's step is."""
 
 
 class Trainer:
@@ -108,6 +118,8 @@ class Trainer:
         settings = config.optimizer
         self._adam_g = FlatAdam(self._theta[g], gradient[g], settings, settings.lr_g)
         self._adam_d = FlatAdam(self._theta[d], gradient[d], settings, settings.lr_d)
+        self._grad_g = 0.0
+        """Norm of the generator's last gradient."""
         self._precision = Precision(config.precision, self.device)
         self._augment = Augment(config.augment)
         self._passes = Passes(
@@ -158,11 +170,13 @@ class Trainer:
     def train_microbatch(self, epoch: int, start: int, stop: int) -> StepStats:
         """One step of each network on the images at positions ``[start, stop)`` of an epoch.
 
+        The generator makes one in every ``loss.d_steps`` only, by their place in the epoch.
+
         They pass through the networks ``device_batch`` at a time; where the device's memory runs out,
         that is halved. Raises ConfigError if not even one image fits.
         """
         with self._lock:
-            return self._train(*self._next_step(epoch, start, stop), self._descend)
+            return self._train(self._next_step(epoch, start, stop), self._descend)
 
     def gradients(self, epoch: int, start: int, stop: int, weight: float) -> tuple[Tensor, StepStats]:
         """Both networks' gradients on the images at ``[start, stop)`` of an epoch, times ``weight``.
@@ -171,7 +185,7 @@ class Trainer:
         others and applied together. A gradient that is not finite counts as none. float32 (P,), CPU.
         """
         with self._lock:
-            stats = self._train(*self._next_step(epoch, start, stop), self._count)
+            stats = self._train(self._next_step(epoch, start, stop), self._count)
             return (self._gradient * weight).to("cpu"), stats
 
     def look(self) -> Look:
@@ -196,14 +210,15 @@ class Trainer:
             logits = logits - run_network(self._discriminator, fake, labels).mean()
         return logits.sign().mean().item()
 
-    def _next_step(self, epoch: int, start: int, stop: int) -> tuple[Batch, bool]:
-        """What a step is made from, and whether R1 is due."""
+    def _next_step(self, epoch: int, start: int, stop: int) -> _Step:
+        """What a step is made from, and what is due in it."""
         if not 0 <= start < stop <= self.images.count:
             raise InternalError(f"positions [{start}, {stop}) are not within {self.images.count} images")
         batch = self._batch(epoch, start, stop)
         for layer in self._spectral:
             layer.advance()
-        return batch, (start // self.config.step_images) % self.config.loss.r1_every == 0
+        number, loss = start // self.config.step_images, self.config.loss
+        return _Step(batch, number % loss.r1_every == 0, (number + 1) % loss.d_steps == 0)
 
     def _batch(self, epoch: int, start: int, stop: int) -> Batch:
         seed, count = self.config.seed, stop - start
@@ -229,18 +244,21 @@ class Trainer:
         if not is_finite:
             adam.clear()
 
-    def _train(self, batch: Batch, lazy: bool, use: Callable[[FlatAdam, bool], None]) -> StepStats:
-        """The gradients of D and then of G; ``use`` is called with each once it is there."""
+    def _train(self, step: _Step, use: Callable[[FlatAdam, bool], None]) -> StepStats:
+        """The gradients of D and then of G, if it is due; ``use`` is called with each once it is there."""
+        batch = step.batch
         judged, grad_d = self._differentiate(
-            self._adam_d, lambda: self._passes.discriminator(batch, self.device_batch, lazy)
+            self._adam_d, lambda: self._passes.discriminator(batch, self.device_batch, step.lazy, step.with_g)
         )
         d_is_finite = math.isfinite(judged.loss) and math.isfinite(grad_d)
         use(self._adam_d, d_is_finite)
-        loss_g, grad_g = self._differentiate(
-            self._adam_g, lambda: self._passes.generator(batch, self.device_batch)
-        )
-        g_is_finite = math.isfinite(loss_g) and math.isfinite(grad_g)
-        use(self._adam_g, g_is_finite)
+        loss_g, g_is_finite = judged.loss_g, True
+        if step.with_g:
+            loss_g, self._grad_g = self._differentiate(
+                self._adam_g, lambda: self._passes.generator(batch, self.device_batch)
+            )
+            g_is_finite = math.isfinite(loss_g) and math.isfinite(self._grad_g)
+            use(self._adam_g, g_is_finite)
         if d_is_finite and g_is_finite:
             self._precision.step_was_sound()
             self._augment.follow(judged.sign, len(batch))
@@ -254,7 +272,7 @@ class Trainer:
             finite=d_is_finite and g_is_finite,
             r2=judged.r2,
             sign_real=judged.sign,
-            grad_g=grad_g,
+            grad_g=self._grad_g,
             grad_d=grad_d,
         )
 

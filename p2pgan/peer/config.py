@@ -100,6 +100,15 @@ class RunConfig(_Frozen):
     )
     goal: GoalConfig = Field(default_factory=GoalConfig)
 
+    @model_validator(mode="after")
+    def _gradients_are_of_both_networks(self) -> Self:
+        if self.sync.mode == "gradients" and self.gan.loss.d_steps > 1:
+            raise ValueError(
+                "with sync.mode gradients every version is a step of both networks; "
+                "set gan.loss.d_steps=1, or sync.mode=deltas"
+            )
+        return self
+
 
 def run_config(requested: Nested) -> RunConfig:
     """Defaults overlaid with ``requested``, nested keys of RunConfig.

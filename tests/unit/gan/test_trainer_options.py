@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -244,3 +245,26 @@ def test_presets_train(name: str, images: ImageSet):
     stats: StepStats = Trainer(config, images).train_microbatch(0, 0, 16)
     assert stats.finite
     assert (stats.r2 is not None) == (name == "modern")
+
+
+def test_g_makes_every_other_step_by_its_place_in_the_epoch(config: GanConfig, images: ImageSet):
+    trainer = Trainer(with_settings(config, loss={"d_steps": 2}), images)
+    g, d = trainer.layout.slice_of("G"), trainer.layout.slice_of("D")
+    norms = []
+    for start, due in ((8, True), (0, False), (16, False), (24, True), (32, False)):
+        before = trainer.theta()
+        stats = trainer.train_microbatch(0, start, start + 8)
+        after = trainer.theta()
+        assert (not torch.equal(before[g], after[g])) is due
+        assert not torch.equal(before[d], after[d])
+        assert stats.finite and math.isfinite(stats.loss_g)
+        norms.append(stats.grad_g)
+    assert norms[0] == norms[1] == norms[2] > 0
+    assert norms[3] == norms[4] != norms[0]
+
+
+def test_what_g_shows_without_a_step_is_its_loss_on_what_was_drawn_for_d(config: GanConfig, images: ImageSet):
+    still = {**config.model_dump(), "optimizer": {"lr_d": 1e-12}}
+    both = Trainer(GanConfig.model_validate(still), images)
+    alone = Trainer(GanConfig.model_validate({**still, "loss": {"d_steps": 2}}), images)
+    assert alone.train_microbatch(0, 0, 8).loss_g == pytest.approx(both.train_microbatch(0, 0, 8).loss_g)

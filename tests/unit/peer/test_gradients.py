@@ -184,6 +184,12 @@ def test_gradients_that_are_not_finite_count_as_none() -> None:
     assert share[peer.trainer.layout.slice_of("D")].abs().max() == 0
 
 
+def test_more_steps_of_d_are_refused_with_gradients() -> None:
+    with pytest.raises(ConfigError, match=r"set gan\.loss\.d_steps=1"):
+        run_config({"sync": {"mode": "gradients"}, "gan": {"loss": {"d_steps": 5}}})
+    assert run_config({"sync": {"mode": "gossip"}, "gan": {"loss": {"d_steps": 5}}}).gan.loss.d_steps == 5
+
+
 def test_an_outer_step_of_deltas_is_refused_with_gradients() -> None:
     with pytest.raises(ConfigError, match="alpha and momentum are not for gradients"):
         run_config({"sync": {"mode": "gradients", "momentum": 0.9}})
