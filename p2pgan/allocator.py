@@ -1,7 +1,9 @@
 """glibc's allocator, told to keep the memory that a training asks for again at each step.
 
 By default glibc takes each large tensor from the kernel and gives it back when it is freed. The kernel
-clears every page of it anew at each step. docs/performance.md says what that costs here.
+clears every page of it anew at each step. What is kept falls to pieces in time, between which small things
+live, so that ever more is taken: now and then all that is free is given back after all.
+docs/performance.md says what either costs here.
 """
 
 from __future__ import annotations
@@ -24,12 +26,22 @@ def keep_freed_memory() -> str | None:
 
     Where the C library is another than glibc, or its own variables are set, nothing is done.
     """
-    if platform.libc_ver()[0] != "glibc" or _said_by_user():
+    if not _may_decide():
         return None
     mallopt = ctypes.CDLL(None).mallopt
     if not (mallopt(_MMAP_THRESHOLD, LARGEST_FROM_HEAP) and mallopt(_TRIM_THRESHOLD, NEVER_TRIM)):
         return None
     return "freed memory is kept for the next step (mallopt); MALLOC_TRIM_THRESHOLD_ in the environment wins"
+
+
+def give_freed_memory_back() -> None:
+    """Give the kernel all pages back that are free, also between others; takes up to a tenth of a second."""
+    if _may_decide():
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _may_decide() -> bool:
+    return platform.libc_ver()[0] == "glibc" and not _said_by_user()
 
 
 def _said_by_user() -> bool:

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from p2pgan.allocator import give_freed_memory_back
 from p2pgan.failpoints import POISONED, poisons
 from p2pgan.journal import UnitLine
 from p2pgan.peer.answering import Answering
@@ -49,6 +50,8 @@ from p2pgan.transport import StrangerSeen as StrangerArrived
 
 TICK_S = 0.1
 COUNT_EVERY_S = 1.0
+GIVE_BACK_EVERY_S = 30.0
+"""Between two times at which memory that is free goes back: what is kept grows by some megabytes a second."""
 WORTH_TELLING = 0.25
 """By so much the bandwidth must have changed."""
 MOST_BYTES_PER_S = 1e9
@@ -85,6 +88,7 @@ class Peer:
         self._told_uplink = 0.0
         self._offences: Counter[PeerId] = Counter()
         self._next_count = 0.0
+        self._next_give_back = 0.0
         self._worries = Worries(machine, log.note)
 
     def leave(self) -> None:
@@ -166,6 +170,9 @@ class Peer:
         if now < self._next_count:
             return
         self._next_count = now + COUNT_EVERY_S
+        if now >= self._next_give_back:
+            self._next_give_back = now + GIVE_BACK_EVERY_S
+            give_freed_memory_back()
         self._worries.look(now)
         counts = Counter(self._refused()) + self._performer.offences + self._inbox.floods
         if counts != self._offences:

@@ -37,6 +37,35 @@ def test_memory_that_was_freed_is_there_without_the_kernel() -> None:
     assert page_faults(kept=True) * 10 < page_faults(kept=False)
 
 
+PIECES = """
+from p2pgan.allocator import give_freed_memory_back, keep_freed_memory
+
+def resident_mb():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096 >> 20
+
+keep_freed_memory()
+pieces = [bytearray(1 << 20) for _ in range(200)]
+del pieces[::2]
+before = resident_mb()
+give_freed_memory_back()
+print(before - resident_mb())
+"""
+
+
+def given_back_mb(**said: str) -> int:
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
+    child = [sys.executable, "-c", PIECES]
+    return int(subprocess.run(child, env={**own, **said}, capture_output=True, check=True).stdout)
+
+
+@pytest.mark.skipif(not HERE_IS_GLIBC, reason="the C library is not glibc")
+def test_what_is_free_between_other_things_is_given_back() -> None:
+    assert given_back_mb() > 80
+    told = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 30)}
+    assert given_back_mb(**told) == 0
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("MALLOC_TRIM_THRESHOLD_", "131072"), ("GLIBC_TUNABLES", "glibc.malloc.trim_threshold=131072")],
