@@ -30,6 +30,7 @@ from p2pgan.peer.observer import Observer
 from p2pgan.peer.perform import Performer
 from p2pgan.peer.training import TrainingThread
 from p2pgan.peer.vectors import Snapshot, Vectors
+from p2pgan.peer.wall import Wall
 from p2pgan.peer.worries import Worries
 from p2pgan.protocol.events import (
     Event,
@@ -41,6 +42,7 @@ from p2pgan.protocol.events import (
     Tick,
     TrainingDone,
     UplinkMeasured,
+    WallSeen,
 )
 from p2pgan.protocol.ids import PeerId, VersionRecord
 from p2pgan.protocol.machine import Machine
@@ -75,6 +77,8 @@ class Peer:
         answering: Answering,
         refused: Callable[[], Mapping[PeerId, int]],
         uplink: Callable[[], float],
+        wall: Wall,
+        worries: Worries,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._machine, self._performer, self._vectors = machine, performer, vectors
@@ -89,7 +93,7 @@ class Peer:
         self._offences: Counter[PeerId] = Counter()
         self._next_count = 0.0
         self._next_give_back = 0.0
-        self._worries = Worries(machine, log.note)
+        self._wall, self._worries = wall, worries
 
     def leave(self) -> None:
         """Ask the peer to leave cleanly; may be called from a signal handler."""
@@ -173,6 +177,8 @@ class Peer:
         if now >= self._next_give_back:
             self._next_give_back = now + GIVE_BACK_EVERY_S
             give_freed_memory_back()
+        if (walled := self._wall.stands(now)) != self._machine.core.walled:
+            self._handle(WallSeen(walled))
         self._worries.look(now)
         counts = Counter(self._refused()) + self._performer.offences + self._inbox.floods
         if counts != self._offences:

@@ -57,7 +57,7 @@ from p2pgan.protocol.ids import CHUNK_BYTES, PeerId, SnapshotManifest, VersionRe
 from p2pgan.protocol.messages import BlobHeader, BlobKind, ChunkMissing, Plan, Welcome
 from p2pgan.transport import BlobArrived, Transport
 
-KINDS_FOR_EVERYONE = frozenset({"leader", "peer", "database", "catch-up", "leaving"})
+KINDS_FOR_EVERYONE = frozenset({"leader", "peer", "database", "catch-up", "leaving", "network"})
 """Notes that also go to the events table; the others stay in log and journal."""
 
 
@@ -112,7 +112,7 @@ class Performer:
                 if isinstance(message, Plan):
                     pass_by("planning")
             case Note(kind, text):
-                self._note(kind, text)
+                self.note(kind, text)
             case Train(ticket, spans):
                 self._vectors.drop_training()
                 base = self._vectors.base()
@@ -157,15 +157,16 @@ class Performer:
 
     def training_noticed(self, text: str, collapsed: bool) -> None:
         """The training says something about itself: for this machine, not for everyone."""
-        self._note("training", text)
+        self.note("training", text)
         if collapsed:
             self._database.find_way_back()
 
     def note_order(self, name: str) -> None:
         """Somebody has this peer draw: for this machine, not for everyone."""
-        self._note("order", f"draws images for {name}")
+        self.note("order", f"draws images for {name}")
 
-    def _note(self, kind: str, text: str) -> None:
+    def note(self, kind: str, text: str) -> None:
+        """Say it in the log and keep it; some kinds are for everyone."""
         self._log.note(kind, text)
         self._memory.add_event(kind, text)
         if kind in KINDS_FOR_EVERYONE:
@@ -265,7 +266,7 @@ class Performer:
             digest = self._vectors.build(e)
         except Rejected as fault:
             self.offences[fault.peer] += 1
-            self._note("round", f"round {e.round}: a reduced shard is not valid: {fault}")
+            self.note("round", f"round {e.round}: a reduced shard is not valid: {fault}")
         else:
             told = (self._vectors.agreement, self._traffic.voted())
             self._inbox.put(CandidateReady(e.term, e.round, e.attempt, digest, *told))

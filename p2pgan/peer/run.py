@@ -54,6 +54,8 @@ from p2pgan.peer.perform import Performer
 from p2pgan.peer.scoring import Scorer
 from p2pgan.peer.training import TrainingThread
 from p2pgan.peer.vectors import Vectors, first_snapshot
+from p2pgan.peer.wall import Wall
+from p2pgan.peer.worries import Worries
 from p2pgan.protocol.config import ProtocolConfig
 from p2pgan.protocol.ids import CHUNK_BYTES, PeerId
 from p2pgan.protocol.machine import Machine
@@ -313,9 +315,11 @@ def _run_peer(place: _Place, means: _Means, options: PeerOptions, trains: bool, 
             run.name, vectors, generators, drawer, means.transport,
             lambda who: performer.note_order(machine.core.name(who)),
         )  # fmt: skip
+        wall = Wall(machine.core, means.transport.ways)
         peer = Peer(
             machine, performer, vectors, training, database, memory, inbox, log, observer, answering,
             means.transport.offences, means.transport.uplink,
+            wall, Worries(machine, means.registration.control_address, wall, performer.note),
         )  # fmt: skip
         _restore(peer, database, means.journal, run, log)
         departure.ask(peer.leave)

@@ -67,6 +67,8 @@ class Core:
     """Who sent this peer what no peer may send, how often; the worst first."""
     uplink: float = 0.0
     """Bytes per second that this peer could send of late; 0 is unknown."""
+    walled: bool = False
+    """Others are here, and none of them can dial this peer: nothing that they say gets here."""
     leaving: bool = False
     leaving_since: float = 0.0
     finished: bool = False

@@ -70,6 +70,13 @@ class UplinkMeasured:
 
 
 @dataclass(frozen=True)
+class WallSeen:
+    """Whether others let this peer in and none of them can dial it, as behind a firewall."""
+
+    stands: bool
+
+
+@dataclass(frozen=True)
 class LinkEnded:
     """The connection to a peer ended: its process did, or the network let go of it. It is dialled again."""
 
@@ -293,6 +300,7 @@ Event = (
     | PeersRead
     | OffencesCounted
     | UplinkMeasured
+    | WallSeen
     | LinkEnded
     | StrangerSeen
     | LeaseRead

@@ -20,6 +20,8 @@ STAGGER_S = 0.3
 """Head start of each candidate over the next in rendezvous-hash order."""
 NO_WEIGHTS_DELAY_S = 1.0
 """A candidate without weights lets those that have them go first."""
+WALLED_DELAY_S = 8.0
+"""A candidate whom nobody can dial leaves the pen to the others, who must miss their leader first."""
 RETRY_S = 1.0
 """After the database failed."""
 
@@ -164,6 +166,8 @@ class Leadership:
             delay += NO_WEIGHTS_DELAY_S
         if not self.leader_is_silent():
             delay += core.config.takeover_grace_s
+        if core.walled:
+            delay += WALLED_DELAY_S
         return delay
 
     def _acquire(self, text: str) -> None:

@@ -88,18 +88,25 @@ class Leading:
             return True
         if core.leaving:
             return True
-        every, successor = core.config.rotate_every, self.successor()
-        if not (every and self.commits.done_in_term >= every and successor):
+        successor = self.successor()
+        reason = self._reason_to_hand_over(successor)
+        if reason is None:
             return False
         if not self._flushed():
             return True
         if self.commits.under_way:
             return False
-        core.note(
-            "leader", f"{counted(every, 'commit')} in this term: the pen goes to {core.name(successor)}"
-        )
+        core.note("leader", reason)
         self._leadership.release(successor)
         return True
+
+    def _reason_to_hand_over(self, successor: PeerId | None) -> str | None:
+        core, every = self._core, self._core.config.rotate_every
+        if core.walled and successor is None:
+            return "others are here, and none can dial this peer: the pen goes to whoever of them takes it"
+        if every and self.commits.done_in_term >= every and successor is not None:
+            return f"{counted(every, 'commit')} in this term: the pen goes to {core.name(successor)}"
+        return None
 
     def _flushed(self) -> bool:
         """Whether the database has all versions, so that none is lost if the next leader leaves at once.

@@ -42,6 +42,7 @@ from p2pgan.protocol.events import (
     Tick,
     TrainingDone,
     UplinkMeasured,
+    WallSeen,
 )
 from p2pgan.protocol.heartbeats import Heartbeats
 from p2pgan.protocol.ids import PeerId
@@ -150,6 +151,8 @@ class Machine:
                 self.core.offences = counts[:MAX_OFFENDERS]
             case UplinkMeasured(bytes_per_s):
                 self.core.uplink = bytes_per_s
+            case WallSeen(stands):
+                self.core.walled = stands
             case LeaveRequested():
                 self.leaver.request()
             case _:

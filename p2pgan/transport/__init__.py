@@ -1,6 +1,6 @@
 """The wire: authenticated messages and sealed bulk transfers between peers. See docs/wire.md."""
 
-from p2pgan.transport.arrivals import Arrival, BlobArrived, MessageArrived, PeerAddress, StrangerSeen
+from p2pgan.transport.arrivals import Arrival, BlobArrived, MessageArrived, PeerAddress, StrangerSeen, Ways
 from p2pgan.transport.curve import Keys, load_keys, new_keys
 from p2pgan.transport.limits import BulkLimits
 from p2pgan.transport.tally import Tally
@@ -16,6 +16,7 @@ __all__ = [
     "StrangerSeen",
     "Tally",
     "Transport",
+    "Ways",
     "load_keys",
     "new_keys",
 ]

@@ -18,6 +18,16 @@ class PeerAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class Ways:
+    """Between which peers in the table there is a way; each direction is a connection of its own."""
+
+    out: frozenset[PeerId] = frozenset()
+    """Those who were dialled and have let this peer in: what is sent to them now arrives."""
+    inward: frozenset[PeerId] = frozenset()
+    """Those who have ever dialled this peer and got through."""
+
+
+@dataclass(frozen=True, slots=True)
 class MessageArrived:
     """A valid message from an allowed peer; ``sender`` is the authenticated key of its connection."""
 

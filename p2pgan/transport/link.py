@@ -57,8 +57,10 @@ class Link:
         self._tally = tally
         self._waiting: deque[bytes] = deque()
         self._bulk: Socket | None = None
-        self._connected = False
+        self.connected = False
         """Whether the present control connection got through its handshake."""
+        self.visited = False
+        """Whether the peer has ever dialled us and been let in."""
         self._dial_control()
         self._moved_at = now
         """When libzmq last took a message, or had none to take."""
@@ -72,6 +74,7 @@ class Link:
 
     def knocked(self, now: float) -> None:
         """The peer has just connected to us: if it turned us away before, now it lets us in."""
+        self.visited = True
         if self._waiting and now >= self._knocked_at + KNOCK_EVERY_S:
             self._knocked_at = now
             self._redial_control(now)
@@ -152,8 +155,8 @@ class Link:
         ended = False
         while self.control_monitor.poll(0):
             news = parse_monitor_message(self.control_monitor.recv_multipart())["event"]
-            ended |= self._connected and news == zmq.EVENT_DISCONNECTED
-            self._connected = news == zmq.EVENT_HANDSHAKE_SUCCEEDED
+            ended |= self.connected and news == zmq.EVENT_DISCONNECTED
+            self.connected = news == zmq.EVENT_HANDSHAKE_SUCCEEDED
         return ended
 
     def _redial_control(self, now: float) -> None:
@@ -166,7 +169,7 @@ class Link:
         self.control = sockets.control_dealer(self._context, self._keys, self.peer)
         self.control_monitor = sockets.connect_control(self.control, self.address.control)
         """Readable when there is news of a connection; libzmq dials again by itself."""
-        self._connected = False
+        self.connected = False
         self._poller.register(self.control_monitor, zmq.POLLIN)
 
     def _close_control(self, linger_ms: int) -> None:

@@ -13,7 +13,7 @@ from p2pgan.protocol.events import LinkEnded
 from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.messages import BlobHeader
 from p2pgan.transport import codec, sockets, zap
-from p2pgan.transport.arrivals import Arrival, MessageArrived, PeerAddress, StrangerSeen
+from p2pgan.transport.arrivals import Arrival, MessageArrived, PeerAddress, StrangerSeen, Ways
 from p2pgan.transport.curve import Keys
 from p2pgan.transport.door import Door
 from p2pgan.transport.inbound import Inbound
@@ -104,6 +104,14 @@ class Plane:
         self._bulk.close()
         self._gate.close(linger=0)
         self._context.term()
+
+    def ways(self) -> Ways:
+        """Who is connected how; may be asked from any thread."""
+        links = self._links.copy().items()
+        return Ways(
+            frozenset(peer for peer, link in links if link.connected),
+            frozenset(peer for peer, link in links if link.visited),
+        )
 
     # Commands of the owner, run by ``obey``.
 

@@ -14,7 +14,7 @@ from p2pgan.errors import InternalError
 from p2pgan.protocol.ids import PeerId
 from p2pgan.protocol.messages import AnyMessage, BlobHeader
 from p2pgan.protocol.metrics import Traffic
-from p2pgan.transport.arrivals import Arrival, PeerAddress
+from p2pgan.transport.arrivals import Arrival, PeerAddress, Ways
 from p2pgan.transport.codec import encode
 from p2pgan.transport.curve import Keys
 from p2pgan.transport.limits import BulkLimits
@@ -123,6 +123,10 @@ class Transport:
     def bytes_held(self, peer: PeerId) -> int:
         """Payload bytes on their way to ``peer``, until it has acknowledged them."""
         return self._started().bytes_held(peer)
+
+    def ways(self) -> Ways:
+        """Whom this peer can dial, and who can dial it."""
+        return self._started().ways()
 
     def uplink(self) -> float:
         """Bytes per second that this peer could send of late, to all together; 0 before it was measured."""

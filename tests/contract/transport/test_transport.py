@@ -10,7 +10,16 @@ import zmq
 
 from p2pgan.errors import ConfigError, InternalError
 from p2pgan.protocol.events import LinkEnded
-from p2pgan.transport import BulkLimits, MessageArrived, PeerAddress, StrangerSeen, Tally, Transport, new_keys
+from p2pgan.transport import (
+    BulkLimits,
+    MessageArrived,
+    PeerAddress,
+    StrangerSeen,
+    Tally,
+    Transport,
+    Ways,
+    new_keys,
+)
 from p2pgan.transport.limits import FRAME_BYTES
 from tests.contract.transport.parties import Party, header_of, note, wait_for_event, wait_until
 
@@ -25,6 +34,20 @@ def test_messages_go_both_ways_and_name_their_sender(party: MakeParty) -> None:
     assert b.next_message() == MessageArrived(a.id, note(1))
     b.transport.send(a.id, note(2))
     assert a.next_message() == MessageArrived(b.id, note(2))
+
+
+def test_who_can_be_dialled_is_known_whoever_dials_us(party: MakeParty) -> None:
+    a, walled = party(), party()
+    walled.know(a)
+    nobody = "tcp://127.0.0.9:1"
+    a.transport.set_peers({walled.id: PeerAddress(nobody, nobody)})
+    walled.transport.send(a.id, note())
+    assert a.next_message().sender == walled.id
+    wait_until(lambda: walled.transport.ways() == Ways(out=frozenset({a.id})), "the handshake is noticed")
+    assert a.transport.ways() == Ways(inward=frozenset({walled.id}))
+    a.know(walled)
+    both = Ways(frozenset({a.id}), frozenset({a.id}))
+    wait_until(lambda: walled.transport.ways() == both, "it can be dialled now")
 
 
 def test_messages_of_one_sender_keep_their_order(party: MakeParty) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import resource
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from p2pgan.cli.main import run
+from p2pgan.errors import ConfigError
 from p2pgan.transport import load_keys
+from p2pgan.transport.checkup import free_ports
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +81,56 @@ def taken_port() -> Iterator[int]:
 def test_a_port_that_is_taken(taken_port: int, capsys: pytest.CaptureFixture[str]) -> None:
     ports = report(capsys, "--port", str(taken_port), code=1)["ports"]
     assert f"port {taken_port} on 127.0.0.1 is taken" in str(ports["text"])
+
+
+@pytest.fixture
+def tunnel() -> Iterator[Callable[[int], str]]:
+    """Forwards ports of another address to the same ones here, as a router or an ssh tunnel does."""
+    outside = "127.0.0.77"
+    with ExitStack() as stack:
+
+        def forward(port: int) -> str:
+            server = stack.enter_context(socket.create_server((outside, port)))
+            thread = threading.Thread(target=_forward, args=(server, port))
+            stack.callback(thread.join)
+            stack.callback(server.shutdown, socket.SHUT_RDWR)
+            thread.start()
+            return outside
+
+        yield forward
+
+
+def _forward(server: socket.socket, port: int) -> None:
+    with suppress(OSError):  # it is closed in the end
+        while True:
+            came, _ = server.accept()
+            with came, socket.create_connection(("127.0.0.1", port)) as onwards:
+                while data := came.recv(4096):
+                    onwards.sendall(data)
+
+
+def two_free_ports() -> int:
+    """The first of two that follow on each other."""
+    while True:
+        first, _ = free_ports("127.0.0.1")
+        with suppress(ConfigError):
+            return free_ports("127.0.0.1", min(first, 65_000))[0]
+
+
+def test_whether_the_way_to_an_advertised_address_leads_here(
+    tunnel: Callable[[int], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "way" not in report(capsys), "an address of this machine's own leads here"
+    port = two_free_ports()
+    outside = tunnel(port)
+    half = report(capsys, "--port", str(port), "--advertise", outside)["way"]
+    assert half["mark"] == "note" and half["facts"]["closed"] == [port + 1]  # type: ignore[index]  # a mapping
+    assert f"{outside} at {port + 1} does not come here" in str(half["text"])
+    assert str(half["text"]).endswith("(troubleshooting.md#firewall)")
+    tunnel(port + 1)
+    assert report(capsys, "--port", str(port), "--advertise", outside)["way"]["mark"] == "ok"
+    anywhere = report(capsys, "--advertise", "127.0.0.78")["way"]
+    assert anywhere["mark"] == "note" and "give --port N" in str(anywhere["text"])
 
 
 def test_few_files(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

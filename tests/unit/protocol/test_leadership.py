@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from p2pgan.protocol.effects import AcquireLease, Commit, Finish, ReadLease, ReleaseLease, RenewLease, RollUp
 from p2pgan.protocol.events import (
     CommitDone,
@@ -13,6 +15,7 @@ from p2pgan.protocol.events import (
     LeaseRenewed,
     LeaveRequested,
     OffencesCounted,
+    WallSeen,
 )
 from p2pgan.protocol.leadership import Role
 from p2pgan.protocol.messages import MAX_OFFENDERS, Handover, Heartbeat, Leaving, Phase
@@ -44,6 +47,30 @@ def test_a_lease_that_runs_out_is_asked_for() -> None:
         driver.tick(0.5)
         driver.give(LeaseRead(1, "b", -0.1, None))
     assert driver.of(AcquireLease)
+
+
+@pytest.mark.parametrize(("walled", "at_once"), [(False, True), (True, False)])
+def test_whom_nobody_can_dial_leaves_the_pen_to_the_others(walled: bool, at_once: bool) -> None:
+    driver = Driver()
+    driver.follow("b")
+    driver.give(WallSeen(walled))
+    driver.tick(3.0)
+    waits = 0.0
+    while not driver.of(AcquireLease):
+        driver.give(LeaseRead(1, "b", -0.1, None))
+        driver.tick(0.25)
+        waits += 0.25
+    assert waits <= 1.0 if at_once else 8.0 <= waits <= 9.0
+
+
+def test_a_leader_whom_nobody_can_dial_lays_the_pen_down() -> None:
+    driver = Driver()
+    driver.lead()
+    driver.machine.leading.conductor.watch = None
+    driver.give(WallSeen(True))
+    assert [r.successor for r in driver.of(ReleaseLease)] == [None]
+    driver.give(LeaseReleased(1))
+    assert driver.machine.leadership.role is Role.FOLLOWER
 
 
 def test_a_term_is_believed_only_from_the_row() -> None:
