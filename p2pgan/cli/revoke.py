@@ -13,6 +13,7 @@ from p2pgan.protocol.texts import counted
 def revoke(
     login: Annotated[str, typer.Argument(metavar="NAME", help="Name of an invited login.")],
     rendezvous: o.Rendezvous,
+    dry_run: o.DryRun = False,
     debug: o.Debug = False,
 ) -> None:
     """Shut an invited login out: no session any more, and its peers' keys out of every run.
@@ -24,5 +25,9 @@ def revoke(
     from p2pgan.rendezvous import open_rendezvous
 
     with open_rendezvous(rendezvous) as database:
+        if dry_run:
+            peers = counted(database.rehearse_revoke(login), "peer")
+            typer.echo(f"let nobody log in as {login} any more, end its sessions, dismiss {peers}")
+            return
         dismissed = database.revoke(login)
     typer.echo(f"{login} is out: no login, no session, {counted(dismissed, 'peer')} dismissed")

@@ -16,6 +16,7 @@ def rollback(
         int, typer.Option("--to", metavar="VERSION", min=0, help="A version whose weights are kept.")
     ],
     run: o.RunName = None,
+    dry_run: o.DryRun = False,
     debug: o.Debug = False,
 ) -> None:
     """Take a run back to the weights of a stored version, for everyone, as after a collapse.
@@ -29,7 +30,10 @@ def rollback(
 
     with open_rendezvous(rendezvous) as database:
         row = database.find_run(run)
-        version = database.roll_back(row.id, to)
-    typer.echo(
-        f"version {version} of {printable(row.name)} has the weights of version {to}; all go on from there"
-    )
+        version = database.roll_back(row.id, to, rehearse=dry_run)
+    name = printable(row.name)
+    if dry_run:
+        typer.echo(f"make the weights of version {to} of {name} its version {version}")
+        typer.echo("take the pen from whoever leads, and with it what was trained since the last commit")
+    else:
+        typer.echo(f"version {version} of {name} has the weights of version {to}; all go on from there")

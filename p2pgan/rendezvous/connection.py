@@ -133,6 +133,14 @@ class Line:
         with self.call() as session, cast("psycopg.Connection[TupleRow]", self._connection).transaction():
             yield session
 
+    @contextmanager
+    def rehearsal(self) -> Iterator[Session]:
+        """A session whose statements give their answers, and are all taken back when the block ends."""
+        with self.call() as session:
+            connection = cast("psycopg.Connection[TupleRow]", self._connection)
+            with connection.transaction(force_rollback=True):
+                yield session
+
     def close(self) -> None:
         """Hang up, once the call in progress is through; a later call connects again."""
         with self._turn:

@@ -10,6 +10,7 @@ from psycopg.rows import class_row, scalar_row
 
 from p2pgan.errors import ConfigError, RendezvousRefused, RendezvousUnavailable
 from p2pgan.rendezvous.calls import Calls
+from p2pgan.rendezvous.connection import Session
 from p2pgan.rendezvous.dsn import guest_dsn
 from p2pgan.rendezvous.rows import LoginRow
 
@@ -35,11 +36,13 @@ class LoginCalls(Calls):
         *,
         password: str | None = None,
         connections: int = CONNECTIONS,
+        rehearse: bool = False,
     ) -> str:
         """Make a login that can take part in this database's runs; one invited before gets a new password.
 
         ``host`` is the address under which the others reach the database, if it is not ours;
         ``connections`` is how many the login may have at once. Without a ``password`` it gets a random one.
+        With ``rehearse`` all of it is taken back.
 
         Returns:
             Its DSN. Nobody else has the password in it: the server gets a SCRAM verifier.
@@ -55,7 +58,7 @@ class LoginCalls(Calls):
                 "and neither public, none, pg_... nor p2pgan_..."
             )
         password = password or secrets.token_urlsafe(_PASSWORD_BYTES)
-        with self._line.transaction() as session:
+        with self._line.rehearsal() if rehearse else self._line.transaction() as session:
             address = session.address()
             if host is None and address.host.startswith("/"):
                 raise ConfigError(
@@ -86,8 +89,7 @@ class LoginCalls(Calls):
         with self._line.call() as session:
             # Three transactions in this order: whose session ends cannot come back, and whose peer is
             # dismissed has no session left to register it again.
-            if not session.value("disable_login", {"login": login}):
-                raise ConfigError(f"nobody was invited as {login}: see p2pgan peers")
+            _disable(session, login)
             for _ in range(_ATTEMPTS_TO_END):
                 if (left := cast(int, session.value("end_sessions", {"login": login}))) == 0:
                     break
@@ -98,7 +100,18 @@ class LoginCalls(Calls):
                 )
             return cast(int, session.value("dismiss_peers", {"login": login}))
 
+    def rehearse_revoke(self, login: str) -> int:
+        """How many peers :meth:`revoke` would take out; raises ConfigError as it does. All is taken back."""
+        with self._line.rehearsal() as session:
+            _disable(session, login)
+            return cast(int, session.value("dismiss_peers", {"login": login}))
+
     def list_logins(self) -> tuple[LoginRow, ...]:
         """All peers of all runs with their logins, those present first, and logins without a peer."""
         with self._line.call() as session:
             return tuple(session.rows("list_logins", {}, class_row(LoginRow)))
+
+
+def _disable(session: Session, login: str) -> None:
+    if not session.value("disable_login", {"login": login}):
+        raise ConfigError(f"nobody was invited as {login}: see p2pgan peers")

@@ -128,16 +128,17 @@ class WeightCalls(Calls):
             raise InternalError("the commit gave no answer")
         return outcome
 
-    def roll_back(self, run_id: int, version: int) -> int:
+    def roll_back(self, run_id: int, version: int, *, rehearse: bool = False) -> int:
         """Make the weights of a stored version the newest ones, as a new version, whose number this is.
 
-        Whoever holds the pen loses it, and with it what its rounds made since the last commit.
+        Whoever holds the pen loses it, and with it what its rounds made since the last commit. With
+        ``rehearse`` all of it is taken back.
 
         Raises:
             RunError: that version is not stored or has the weights of the newest one, or the run is finished.
             RendezvousRefused: the login is not trusted.
         """
-        with self._line.call() as session:
+        with self._line.rehearsal() if rehearse else self._line.call() as session:
             outcome = session.row("roll_back", {"run_id": run_id, "version": version}, dict_row)
             if outcome is None or outcome["version"] is None:
                 kept = ", ".join(map(str, session.rows("stored_versions", {"run_id": run_id}, scalar_row)))

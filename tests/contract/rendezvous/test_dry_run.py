@@ -1,4 +1,4 @@
-"""``lead`` and ``join`` on real servers with ``--dry-run``, and ``--show-config`` of a run that is there."""
+"""Commands on real servers with ``--dry-run``, and ``--show-config`` of a run that is there."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pytest
 
 from p2pgan.cli.main import run
 from p2pgan.peer.config import RunConfig
+from p2pgan.protocol.ids import Span
 from p2pgan.rendezvous import Rendezvous
-from tests.contract.rendezvous.scenes import digest_of, make_snapshot
+from tests.contract.rendezvous.guests import Guest
+from tests.contract.rendezvous.scenes import Scene, digest_of, make_snapshot
 
 
 @pytest.fixture(autouse=True)
@@ -118,3 +120,49 @@ def test_what_would_stop_it(
 ) -> None:
     assert run([command, "--rendezvous", fresh_dsn, "--bind", "127.0.0.1", "--dry-run", *flags]) == 2
     assert why in capsys.readouterr().err
+
+
+def told(capsys: pytest.CaptureFixture[str], *command: str) -> list[str]:
+    assert run([*command, "--dry-run"]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_way_back_that_is_not_taken(scene: Scene, server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for unit in range(2):
+        assert scene.commit(scene.record(("A", Span(0, unit, 300 * unit, 300 * unit + 300)))).committed
+    place = ("--rendezvous", server, "--run", scene.run.name)
+    assert told(capsys, "rollback", *place, "--to", "1") == [
+        f"make the weights of version 1 of {scene.run.name} its version 3",
+        "take the pen from whoever leads, and with it what was trained since the last commit",
+    ]
+    assert scene.rendezvous.find_run(scene.run.name).version == 2
+    assert scene.rendezvous.renew_lease(scene.run.id, "A", 1, 60) is not None
+    assert run(["rollback", *place, "--to", "9", "--dry-run"]) == 2
+    assert "weights of version 9 are not stored" in capsys.readouterr().err
+
+
+def test_a_login_that_is_neither_made_nor_ended(
+    scene: Scene, server: str, alice: Guest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.take_pen(alice.login)
+    place = ("--rendezvous", server)
+    new = f"{alice.login}-2"
+    made, line = told(capsys, "invite", new, *place)
+    assert made == f"make the login {new}"
+    assert line.startswith(f"print the line with which {new} joins at ") and "@" not in line
+    assert told(capsys, "invite", alice.login, *place)[0].endswith("was invited before, a new password")
+    assert told(capsys, "revoke", alice.login, *place) == [
+        f"let nobody log in as {alice.login} any more, end its sessions, dismiss 1 peer"
+    ]
+    alice.connect().close()
+    assert scene.rendezvous.read_lease(scene.run.id).holder == alice.login
+    assert new not in {row.login for row in scene.rendezvous.list_logins()}
+    for command in ("invite", "revoke"):
+        assert run([command, "Nobody", *place, "--dry-run"]) == 2
+
+
+def test_an_invitation_to_an_empty_database(fresh_dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(capsys, "invite", "alice", "--rendezvous", fresh_dsn) == [
+        "make the tables of p2pgan in the database",
+        "make the login alice",
+    ]
