@@ -24,6 +24,8 @@ class Presence:
     """What it takes to speak with the peers of a run."""
 
     me: PeerId
+    address: str
+    """What others are told to dial for control."""
     rendezvous: Rendezvous
     run: RunRow
     inbox: Inbox
@@ -56,7 +58,7 @@ def presence(
         )
         rendezvous.register_peer(run.id, registration)
         try:
-            yield Presence(keys.public, rendezvous, run, inbox, transport)
+            yield Presence(keys.public, address.control, rendezvous, run, inbox, transport)
         finally:
             _say_goodbye(rendezvous, run, keys.public, tell)
 
@@ -65,4 +67,4 @@ def _say_goodbye(rendezvous: Rendezvous, run: RunRow, me: PeerId, tell: Callable
     try:
         rendezvous.set_peer_state(run.id, me, "left")
     except RendezvousUnavailable as error:
-        tell(f"could not note that this order is done: {error}")
+        tell(f"could not note that this machine is done: {error}")

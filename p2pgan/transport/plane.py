@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-import structlog
 import zmq
 
 from p2pgan.protocol.events import LinkEnded
@@ -37,8 +36,6 @@ BAR_S = 60.0
 MOST_CONTROL_UNFINISHED = 4 * codec.MAX_MESSAGE_BYTES
 MOST_BULK_UNFINISHED = 8 * FRAME_BYTES
 """Bytes of messages that have not ended, per connection: more than libzmq queues of whole messages."""
-
-_log = structlog.get_logger(__name__)
 
 
 class Plane:
@@ -306,5 +303,4 @@ class Plane:
         if sockets.dialable(peer, address):
             return True
         self.tally[Tally.UNUSABLE_ADDRESS] += 1
-        _log.warning("a peer's key or address cannot be dialled", peer=peer, control=address.control)
         return False

@@ -15,6 +15,7 @@ from p2pgan.peer.doctor.machine import resource_findings, state_findings
 from p2pgan.peer.doctor.network import network_findings
 from p2pgan.peer.doctor.reach import reach_findings
 from p2pgan.peer.doctor.versions import device_findings, programs_findings, version_findings
+from p2pgan.peer.options import JoinOptions
 from p2pgan.protocol.ids import PeerId
 from p2pgan.rendezvous import Rendezvous, RunRow, open_rendezvous
 from p2pgan.rendezvous.translation import NoCluster
@@ -36,10 +37,12 @@ class Patient:
     bind_host: str
     advertise: str | None = None
     port: int = 0
+    dial_back: JoinOptions | None = None
+    """As whom to have others dial back; None: they are not asked."""
 
 
 def examine(patient: Patient) -> Iterator[Finding]:
-    """Findings as they come; nothing is made or changed.
+    """Findings as they come; nothing is made or changed, but for what it takes to be dialled back.
 
     Raises:
         RendezvousRefused: the DSN is not valid.
@@ -64,10 +67,20 @@ def examine(patient: Patient) -> Iterator[Finding]:
                 if run is not None and run.state == "active":
                     found += reach_findings(database, run, _identity(patient.state_folder))
             yield from found
+        if patient.dial_back is not None and run is not None and run.state == "active":
+            yield from _dialled_back(patient.dial_back, run)
         if patient.dataset is not None:
             yield from image_findings(patient.dataset, patient.data_root, run, patient.own_sharding)
         elif run is not None and run.state == "active":
             yield from place_findings(patient.data_root, run)
+
+
+def _dialled_back(options: JoinOptions, run: RunRow) -> list[Finding]:
+    """Over a connection that may write."""
+    from p2pgan.peer.doctor.back import back_findings
+
+    with open_rendezvous(options.rendezvous) as database:
+        return back_findings(database, run, options)
 
 
 def _identity(folder: Path) -> PeerId | None:

@@ -25,7 +25,7 @@ def reach_findings(
     """Both directions between the peer ``me`` (None: it has no key yet) and those who are in the run now."""
     findings: list[Finding] = []
     with failing(findings, "reach"):
-        here = {p["id"]: p for p in database.status(run.id)["peers"] if _is_here(p)}
+        here = {p["id"]: p for p in database.status(run.id)["peers"] if is_here(p)}
         addresses = [
             (p.name, p.control_address)
             for p in database.list_peers(run.id).peers
@@ -46,7 +46,8 @@ def answers(address: str) -> bool:
         return False
 
 
-def _is_here(peer: PeerStatus) -> bool:
+def is_here(peer: PeerStatus) -> bool:
+    """Whether a peer takes part now."""
     return peer["state"] in ("joining", "active") and peer["last_seen_s"] < LIVE_S
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import queue
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from p2pgan.rendezvous import PeerStat, Rendezvous
 from p2pgan.rendezvous.checkup import Distance
 from p2pgan.rendezvous.dsn import redirected
 from p2pgan.rendezvous.migrations import packaged_migrations
+from p2pgan.transport import Arrival, PeerAddress, StrangerSeen, Transport, new_keys
 from p2pgan.transport.curve import load_keys
 from tests.contract.rendezvous.guests import Guest
 from tests.contract.rendezvous.scenes import Scene, registration
@@ -103,6 +108,57 @@ def test_a_running_peer_is_told_whether_others_reach_it(
         assert scene.rendezvous.roll_up(scene.run.id, "A", 1, [stat])
         stay(server, scene)
         assert report(server, capsys, *flags)["reach"]["mark"] == mark
+
+
+@contextmanager
+def neighbour(scene: Scene, walled: bool) -> Iterator[None]:
+    """Somebody in the run who dials whoever knocks, but does not get through if a wall is in between."""
+    arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
+    keys = new_keys()
+    with Transport(keys, deliver=arrivals.put) as transport:
+        listens = transport.start()
+        me = replace(registration(keys.public), control_address=listens.control, bulk_address=listens.bulk)
+        scene.rendezvous.register_peer(scene.run.id, me)
+
+        def dial_back() -> None:
+            while (arrival := arrivals.get()) is not None:
+                if isinstance(arrival, StrangerSeen):
+                    known = scene.rendezvous.list_peers(scene.run.id).peers
+                    nowhere = PeerAddress("tcp://127.0.0.9:1", "tcp://127.0.0.9:1")
+                    transport.set_peers(
+                        {
+                            p.id: nowhere if walled else PeerAddress(p.control_address, p.bulk_address)
+                            for p in known
+                            if p.id == arrival.key
+                        }
+                    )
+
+        thread = threading.Thread(target=dial_back)
+        thread.start()
+        try:
+            yield
+        finally:
+            arrivals.put(None)
+            thread.join()
+            scene.rendezvous.set_peer_state(scene.run.id, keys.public, "left")
+
+
+@pytest.mark.parametrize(("walled", "mark"), [(False, "ok"), (True, "mend")])
+def test_those_who_are_here_dial_back(
+    server: str, scene: Scene, capsys: pytest.CaptureFixture[str], walled: bool, mark: str
+) -> None:
+    flags = ("--run", scene.run.name, "--dial-back")
+    for fake in ("A", "B"):
+        scene.rendezvous.register_peer(scene.run.id, registration(fake))
+        scene.rendezvous.set_peer_state(scene.run.id, fake, "left")
+    with neighbour(scene, walled):
+        stay(server, scene)
+        back = report(server, capsys, *flags, code=int(walled))["back"]
+    assert (back["mark"], back["facts"]["came"]) == (mark, int(not walled))  # type: ignore[index]  # a mapping
+    assert walled == str(back["text"]).endswith("(troubleshooting.md#firewall)")
+    (row,) = [p for p in scene.rendezvous.list_peers(scene.run.id).peers if p.name.endswith("-doctor")]
+    assert (row.can_lead, row.state) == (False, "left")
+    assert "nobody else" in str(report(server, capsys, *flags)["back"]["text"])
 
 
 def test_a_run_that_is_not_there(server: str, scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
