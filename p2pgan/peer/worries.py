@@ -42,20 +42,20 @@ class Worries:
         for what, patience_s in worries.items():
             if what not in self._said and now - self._since[what] >= patience_s:
                 self._said.add(what)
-                self._say(*self._words(what))
+                self._tell(what)
 
     def _out_of_reach(self) -> set[PeerId]:
         """Whom a leader hears and cannot dial: they get no work, and the leader's word is read by most."""
         core = self._machine.core
         return set(core.alive()) & self._wall.others() - self._wall.dialled() if core.leads else set()
 
-    def _words(self, what: str) -> tuple[str, str]:
-        """Kind and text."""
+    def _tell(self, what: str) -> None:
         if what == "idle":
             text = f"no open work for this peer for {IDLE_S:.0f} s: it waits for the next plan"
-            return "training", more_about(text, Trouble.NO_WORK)
-        text = self._unheard() if what == "unheard" else self._undialled(what)
-        return "network", more_about(text, Trouble.FIREWALL)
+            self._say("training", more_about(text, Trouble.NO_WORK))
+        else:
+            text = self._unheard() if what == "unheard" else self._undialled(what)
+            self._say("network", more_about(text, Trouble.FIREWALL))
 
     def _unheard(self) -> str:
         here, dialled = counted(len(self._wall.others()), "other peer"), len(self._wall.dialled())

@@ -77,7 +77,7 @@ def test_everything_dies_and_then_the_database_for_twenty_seconds() -> None:
     assert stop.at_s is not None and start.at_s is not None and start.at_s - stop.at_s == 20
 
 
-@pytest.mark.parametrize("kind", ["round", "commit", "catch-up", "training"])
+@pytest.mark.parametrize("kind", ["round", "commit", "catch-up", "training", "network", "mixing"])
 def test_the_lines_that_the_page_sends_readers_to_are_lines_of_a_log(kind: str) -> None:
     assert f"`{kind}`" in TEXT
     said = {
