@@ -90,6 +90,8 @@ class Transfers:
     def _send_slice(self, e: SendSlice) -> None:
         peer = self._peer
         contribution = peer.vectors.contribution
+        if contribution is None and e.shard.start >= peer.vectors.partial_from:
+            contribution = peer.vectors.partial
         assert contribution is not None
         if not peer.world.config.overlaps and peer.vectors.begun_at != peer.vectors.base().digest:
             peer.world.violated(SOUND, f"{peer.me} sends gradients of other weights than its own")

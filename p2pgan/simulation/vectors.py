@@ -37,6 +37,9 @@ class SymbolicVectors:
         self._world, self._me = world, me
         self._state: State | None = None
         self.contribution: Contribution | None = None
+        self.partial: Contribution | None = None
+        """The one under way, of which a part can be sent: the elements after ``partial_from``."""
+        self.partial_from = 0
         self.contribution_ahead: Contribution | None = None
         self.begun_at = ""
         """Digest of the weights that the last training began at."""
@@ -50,7 +53,7 @@ class SymbolicVectors:
 
     def drop_training(self) -> None:
         """What was trained does not count."""
-        self.contribution = self.contribution_ahead = None
+        self.contribution = self.partial = self.contribution_ahead = None
 
     def base(self) -> State:
         """The current weights."""
