@@ -17,6 +17,7 @@ import random
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,9 +54,13 @@ class Group:
         job = {"n": n, "elements": elements, "codec": self.codec, "folder": folder, **self.more}
         environment = {**os.environ, **ALLOCATOR, "OMP_NUM_THREADS": "1"}
         for place in range(n):
-            command = [self.interpreter, str(HERE / self.script), json.dumps({**job, "place": place})]
+            command = self.command({**job, "place": place})
             pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
             self.processes.append(subprocess.Popen(command, env=environment, **pipes))
+
+    def command(self, job: dict[str, Any]) -> list[str]:
+        """Starts one member."""
+        return [self.interpreter, str(HERE / self.script), json.dumps(job)]
 
     def introduce(self) -> None:
         """Pass on what the members say to each other until all are ready."""
@@ -144,23 +149,28 @@ def expected_mean(n: int, elements: int) -> torch.Tensor:
 
 def compare(n: int, size: int, arguments: argparse.Namespace) -> list[dict[str, object]]:
     """All contestants on vectors of ``size`` bytes over ``n`` members."""
-    elements = size // 4
-    expected = expected_mean(n, elements)
-    draw = random.Random(n * size)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="p2pgan-bench-"))
         dsn = _database(stack, folder) if arguments.postgres else None
         groups = contestants(arguments, dsn)
+        take_turns(groups, n, size // 4, folder, arguments.warm, arguments.repeats)
+    gloo = median(groups[0].seconds)
+    return [group.row(n, size, gloo) for group in groups]
+
+
+def take_turns(groups: Sequence[Group], n: int, elements: int, folder: str, warm: int, repeats: int) -> None:
+    """Start all groups, let them average so often, in an order drawn anew each time, and end them."""
+    expected = expected_mean(n, elements)
+    draw = random.Random(n * elements)
+    with ExitStack() as stack:
         for group in groups:
             stack.callback(group.end)
             group.start(n, elements, folder)
         for group in groups:
             group.introduce()
-        for number in range(1, arguments.warm + arguments.repeats + 1):
+        for number in range(1, warm + repeats + 1):
             for group in draw.sample(groups, len(groups)):
-                group.round(number, expected, number > arguments.warm)
-    gloo = median(groups[0].seconds)
-    return [group.row(n, size, gloo) for group in groups]
+                group.round(number, expected, number > warm)
 
 
 def _database(stack: ExitStack, folder: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 EPSILON = 1e-8
@@ -50,7 +51,7 @@ class Adam:
     def __init__(
         self, rates: Sequence[Rate], beta1: float, beta2: float, pace: Callable[[int], float]
     ) -> None:
-        """``pace`` says by what the rates are multiplied once so many images are counted."""
+        """``rates`` are of all elements; ``pace`` is what they are multiplied with after so many images."""
         self._rates, self._beta1, self._beta2, self._pace = rates, beta1, beta2, pace
 
     @property
@@ -60,15 +61,14 @@ class Adam:
     def step(
         self, theta: Tensor, state: Tensor, mean: Tensor, version: int, images: int
     ) -> tuple[Tensor, Tensor]:
-        fresh, fresh_state = theta.clone(), state.clone()
-        weights, moments, gradient = fresh.numpy(), fresh_state.numpy(), mean.numpy()
-        squares, means = moments[: theta.numel()], moments[theta.numel() :]
+        fresh, fresh_state = torch.empty_like(theta), torch.empty_like(state)
+        size, gradient = theta.numel(), mean.numpy()
+        old, new = _parts(theta, state, size), _parts(fresh, fresh_state, size)
         for part in self._rates:
             factors = self._factors(part.rate * self._pace(images), version)
             for start in range(part.start, part.stop, BLOCK):
                 block = slice(start, min(start + BLOCK, part.stop))
-                first = means[block] if self._beta1 else None
-                _descend(weights[block], squares[block], first, gradient[block], factors)
+                _descend([v[block] for v in old], gradient[block], factors, [v[block] for v in new])
         return fresh, fresh_state
 
     def _factors(self, rate: float, version: int) -> _Factors:
@@ -97,15 +97,21 @@ def power(base: float, exponent: int) -> float:
     return result
 
 
-def _descend(theta: Array, square: Array, first: Array | None, scaled: Array, f: _Factors) -> None:
-    """One step of a block, in place: ``square`` and ``first`` are its moments."""
+def _parts(theta: Tensor, state: Tensor, size: int) -> list[Array]:
+    """Weights, second moments, first moments; the last are none where they are not remembered."""
+    return [theta.numpy(), state[:size].numpy(), state[size:].numpy()]
+
+
+def _descend(old: list[Array], scaled: Array, f: _Factors, new: list[Array]) -> None:
+    """One step of a block, from ``old`` to ``new``: weights, second and first moments."""
+    theta, square, first = new
     gradient = scaled * np.float32(1.0 / GRADIENT_SCALE)
     change = gradient * gradient
     change *= f.rest2
-    square *= f.beta2
+    np.multiply(old[1], f.beta2, out=square)
     square += change
-    if first is not None:
-        first *= f.beta1
+    if f.beta1:
+        np.multiply(old[2], f.beta1, out=first)
         gradient *= f.rest1
         first += gradient
         np.multiply(first, f.rate, out=gradient)
@@ -115,7 +121,7 @@ def _descend(theta: Array, square: Array, first: Array | None, scaled: Array, f:
     change /= f.root2
     change += np.float32(EPSILON)
     gradient /= change
-    theta -= gradient
+    np.subtract(old[0], gradient, out=theta)
 
 
 def gradient_weight(images: int, total: int) -> float:

@@ -178,15 +178,39 @@ class Trainer:
         with self._lock:
             return self._train(self._next_step(epoch, start, stop), self._descend)
 
-    def gradients(self, epoch: int, start: int, stop: int, weight: float) -> tuple[Tensor, StepStats]:
+    def gradients(
+        self,
+        epoch: int,
+        start: int,
+        stop: int,
+        weight: float,
+        into: Tensor,
+        *,
+        add: bool,
+        d_is_there: Callable[[slice], None],
+    ) -> StepStats:
         """Both networks' gradients on the images at ``[start, stop)`` of an epoch, times ``weight``.
 
         Both are taken at the weights as they are, which stay, so that they can be averaged with those of
-        others and applied together. A gradient that is not finite counts as none. float32 (P,), CPU.
+        others and applied together. A gradient that is not finite counts as none. They are written to
+        ``into``, float32 (P,), CPU, or added to what it holds. ``d_is_there`` is called with D's place in it
+        once D's are there; G's are computed after that.
         """
+
+        def keep(adam: FlatAdam, is_finite: bool) -> None:
+            if not is_finite:
+                adam.clear()
+            part = self.layout.slice_of("D" if adam is self._adam_d else "G")
+            gradient = self._gradient[part].to("cpu")
+            if add:
+                into[part].add_(gradient * weight)
+            else:
+                torch.mul(gradient, weight, out=into[part])
+            if adam is self._adam_d:
+                d_is_there(part)
+
         with self._lock:
-            stats = self._train(self._next_step(epoch, start, stop), self._count)
-            return (self._gradient * weight).to("cpu"), stats
+            return self._train(self._next_step(epoch, start, stop), keep)
 
     def look(self) -> Look:
         """Signals that need images of their own; changes nothing."""
@@ -238,11 +262,6 @@ class Trainer:
         """A local step, left out where it is not finite."""
         if is_finite:
             adam.descend(self.pace * schedule_factor(self.config.schedule, self._images_counted))
-
-    def _count(self, adam: FlatAdam, is_finite: bool) -> None:
-        """The gradient itself is what is wanted; one that is not finite is none."""
-        if not is_finite:
-            adam.clear()
 
     def _train(self, step: _Step, use: Callable[[FlatAdam, bool], None]) -> StepStats:
         """The gradients of D and then of G, if it is due; ``use`` is called with each once it is there."""

@@ -92,14 +92,18 @@ class JournalFile:
         self._database = Database(self._connection)
 
     @contextmanager
-    def turn(self) -> Iterator[Database]:
+    def turn(self, *, durable: bool = False) -> Iterator[Database]:
         """The database, for this thread alone; what happens in the block is one transaction.
+
+        It outlives the process in any case. ``durable`` waits until the disk has it, and all before it, so
+        that it outlives a power failure as well.
 
         Raises:
             ConfigError: the file cannot be read or written.
         """
         with self._turn:
             try:
+                self._connection.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
                 with self._connection:
                     yield self._database
             except sqlite3.Error as error:
@@ -125,10 +129,8 @@ def _open(path: Path) -> sqlite3.Connection:
             (verdict,) = check.fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(_MALFORMED)
-        # With a write-ahead log readers, such as a report, do not hold up the peer. Every
-        # transaction reaches the disk, because the outbox must outlive a power failure.
+        # With a write-ahead log readers, such as a report, do not hold up the peer.
         connection.execute("pragma journal_mode = wal")
-        connection.execute("pragma synchronous = full")
         database = Database(connection)
         for table, columns in TABLES.items():
             _bring_up_to_date(database, table, columns)

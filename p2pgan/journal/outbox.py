@@ -52,7 +52,7 @@ class Outbox:
             "manifest": msgspec.json.encode(manifest).decode(),
             "snapshot": snapshot.name,
         }
-        with self._file.turn() as database:
+        with self._file.turn(durable=True) as database:
             return cast(int, database.table("outbox").insert(row).last_pk)
 
     def peek(self, run: str) -> WaitingCommit | None:
@@ -70,7 +70,7 @@ class Outbox:
 
     def remove(self, commit_id: int) -> None:
         """Forget a commit, because it is in the database or never can be."""
-        with self._file.turn() as database:
+        with self._file.turn(durable=True) as database:
             outbox = database.table("outbox")
             names = [row["snapshot"] for row in outbox.rows_where("id = ?", [commit_id], select="snapshot")]
             outbox.delete_where("id = ?", [commit_id])

@@ -42,6 +42,17 @@ class TrainingNoticed:
 
 
 @dataclass(frozen=True)
+class PartReady:
+    """A part of a ticket's contribution is what it will be; the rest is still computed."""
+
+    ticket: int
+    contribution: Tensor
+    """float32 (P,), CPU; other threads write to the rest of it."""
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
 class ContributionReady:
     """All spans of a ticket are trained."""
 
@@ -101,6 +112,7 @@ Item = (
     | Arrival
     | SpanTrained
     | TrainingNoticed
+    | PartReady
     | ContributionReady
     | DeviationReady
     | SnapshotRead

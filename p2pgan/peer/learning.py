@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from p2pgan.averaging.adam import gradient_weight
 from p2pgan.errors import InternalError
 from p2pgan.gan.health import Recovery
 from p2pgan.gan.trainer import StepStats, Trainer
+
+
+@dataclass(frozen=True)
+class Part:
+    """Elements ``[start, stop)`` of a contribution that are what they will be; the others are not yet."""
+
+    vector: Tensor
+    """float32 (P,), CPU."""
+    start: int
+    stop: int
+
 
 FARTHEST = 8.0
 """A deviation that is longer than so many of this peer's own is shortened to that, before they are mixed."""
@@ -47,8 +61,14 @@ class Learning(Protocol):
         """
         ...
 
-    def step(self, epoch: int, start: int, stop: int, total: int) -> tuple[StepStats, str | None]:
-        """One step of a set of ``total`` images: what it showed, and a line for people if need be."""
+    def step(
+        self, epoch: int, start: int, stop: int, total: int, early: Callable[[Part], None]
+    ) -> tuple[StepStats, str | None]:
+        """One step of a set of ``total`` images: what it showed, and a line for people if need be.
+
+        In the last step of a set ``early`` may be called with a part of the contribution, before the rest
+        of it is there.
+        """
         ...
 
     def finish(self) -> Tensor:
@@ -111,7 +131,9 @@ class Moves:
         self._marks = [mark + move for mark in self._marks]
         self._recovery.mark(self._marks[-1])
 
-    def step(self, epoch: int, start: int, stop: int, total: int) -> tuple[StepStats, str | None]:
+    def step(
+        self, epoch: int, start: int, stop: int, total: int, early: Callable[[Part], None]
+    ) -> tuple[StepStats, str | None]:
         stats = self._trainer.train_microbatch(epoch, start, stop)
         return stats, self._recovery.after(stats)
 
@@ -128,10 +150,12 @@ class Gradients:
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
         self._sum: Tensor | None = None
+        self._images = 0
+        """Whose gradients are in it."""
 
     def start(self, base: Tensor) -> None:
         self._trainer.load(base)
-        self._sum = None
+        self._sum, self._images = None, 0
 
     def start_ahead(self) -> None:
         raise InternalError("gradients are never trained ahead: they belong to one version")
@@ -145,9 +169,20 @@ class Gradients:
     def mix(self, step: int, deviation: Tensor, share: float) -> None:
         raise InternalError("gradients are never mixed: they belong to one version")
 
-    def step(self, epoch: int, start: int, stop: int, total: int) -> tuple[StepStats, str | None]:
-        share, stats = self._trainer.gradients(epoch, start, stop, gradient_weight(stop - start, total))
-        self._sum = share if self._sum is None else self._sum.add_(share)
+    def step(
+        self, epoch: int, start: int, stop: int, total: int, early: Callable[[Part], None]
+    ) -> tuple[StepStats, str | None]:
+        add = self._sum is not None
+        if self._sum is None:
+            self._sum = torch.empty(self._trainer.layout.size)
+        vector, self._images = self._sum, self._images + stop - start
+
+        def d_is_there(part: slice) -> None:
+            if self._images == total:
+                early(Part(vector, part.start, part.stop))
+
+        weight = gradient_weight(stop - start, total)
+        stats = self._trainer.gradients(epoch, start, stop, weight, vector, add=add, d_is_there=d_is_there)
         return stats, None
 
     def finish(self) -> Tensor:

@@ -7,6 +7,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from torch import Tensor
+
 from p2pgan.allocator import give_freed_memory_back
 from p2pgan.failpoints import POISONED, poisons
 from p2pgan.journal import UnitLine
@@ -19,6 +21,7 @@ from p2pgan.peer.inbox import (
     DeviationReady,
     Inbox,
     Item,
+    PartReady,
     SnapshotRead,
     SpanTrained,
     ThreadDied,
@@ -36,6 +39,7 @@ from p2pgan.protocol.events import (
     Event,
     LeaveRequested,
     OffencesCounted,
+    PartTrained,
     Received,
     SnapshotInstalled,
     StrangerSeen,
@@ -143,6 +147,8 @@ class Peer:
                 self._span_trained(item)
             case TrainingNoticed(text, collapsed):
                 self._performer.training_noticed(text, collapsed)
+            case PartReady():
+                self._part_ready(item)
             case ContributionReady():
                 self._contribution_ready(item)
             case SnapshotRead(snapshot):
@@ -159,9 +165,14 @@ class Peer:
             case _:
                 self._handle(item)
 
+    def _part_ready(self, item: PartReady) -> None:
+        if item.ticket == self._machine.member.ticket:
+            self._vectors.partial = _as_it_leaves(item.contribution)
+            self._handle(PartTrained(item.ticket, item.start, item.stop))
+
     def _contribution_ready(self, item: ContributionReady) -> None:
         member = self._machine.member
-        contribution = POISONED * item.contribution if poisons() else item.contribution
+        contribution = _as_it_leaves(item.contribution)
         if item.ticket == member.ticket:
             self._vectors.contribution = contribution
         elif item.ticket == member.ahead_ticket:
@@ -220,3 +231,7 @@ class Peer:
                 diversity=stats.diversity,
             ),
         )
+
+
+def _as_it_leaves(contribution: Tensor) -> Tensor:
+    return POISONED * contribution if poisons() else contribution

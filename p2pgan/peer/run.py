@@ -173,12 +173,13 @@ def _or_parts(config: RunConfig) -> str:
     return f", and see that --sharding {name} divides them alike everywhere"
 
 
-def _protocol_config(run: RunRow, config: RunConfig, images: ImageSet, vector_size: int) -> ProtocolConfig:
+def _protocol_config(run: RunRow, config: RunConfig, images: ImageSet, layout: Layout) -> ProtocolConfig:
     return ProtocolConfig(
         images=run.dataset["count"],
         unit_images=run.unit_images,
         microbatch=config.gan.step_images,
-        vector_size=vector_size,
+        vector_size=layout.size,
+        vector_border=layout.slice_of("G").stop if config.sync.mode == "gradients" else 0,
         schema_hash=run.schema_hash,
         codec=config.sync.codec,
         round_s=config.sync.round_seconds,
@@ -278,7 +279,7 @@ def _run_peer(place: _Place, means: _Means, options: PeerOptions, trains: bool, 
     run, config = place.run, place.config
     inbox, log = means.inbox, means.log
     memory = Memory(means.journal, run.name, log)
-    settings = _protocol_config(run, config, place.images, means.layout.size)
+    settings = _protocol_config(run, config, place.images, means.layout)
     me = means.registration.id
     outer = outer_of(config, means.layout)
     machine = Machine(settings, me, run.name, trains=trains)

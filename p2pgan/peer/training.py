@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
@@ -16,11 +17,12 @@ from p2pgan.peer.inbox import (
     ContributionReady,
     DeviationReady,
     Inbox,
+    PartReady,
     SpanTrained,
     ThreadDied,
     TrainingNoticed,
 )
-from p2pgan.peer.learning import Learning
+from p2pgan.peer.learning import Learning, Part
 from p2pgan.protocol.effects import Mix, ShareDeviation
 from p2pgan.protocol.ids import Span, images_in
 from p2pgan.protocol.metrics import Losses, losses, signals
@@ -183,6 +185,7 @@ class TrainingThread:
         """Train all spans of ``job``; the work that replaced it, if some did."""
         began = time.perf_counter()
         images = images_in(job.spans)
+        early = partial(self._part_ready, job.ticket)
         shown: list[StepStats] = []
         done = 0
         for span in job.spans:
@@ -192,7 +195,7 @@ class TrainingThread:
                 replaced = self._commands_waiting(job)
                 if replaced is not job:
                     return replaced
-                stats, text = self._learning.step(span.epoch, start, stop, images)
+                stats, text = self._learning.step(span.epoch, start, stop, images, early)
                 steps.append(stats)
                 of_unit = stop - span.start
                 self.progress = Progress(span.unit, of_unit, span.images, done + of_unit, images)
@@ -208,6 +211,9 @@ class TrainingThread:
         told = _losses(shown, self._look)
         self._inbox.put(ContributionReady(job.ticket, contribution, images / seconds, told))
         return None
+
+    def _part_ready(self, ticket: int, part: Part) -> None:
+        self._inbox.put(PartReady(ticket, part.vector, part.start, part.stop))
 
     def _report(self, span: Span, steps: list[StepStats], seconds: float) -> None:
         self._untold += steps

@@ -90,6 +90,8 @@ class Vectors:
     current: Snapshot | None = None
     contribution: Tensor | None = None
     """How far the training of this round's spans moved the weights."""
+    partial: Tensor | None = None
+    """Of the contribution under way what is final so far; the state machine knows which elements."""
     contribution_ahead: Tensor | None = None
     """The same for what was trained after that, if it is done."""
     agreement: Agreement | None = None
@@ -123,7 +125,7 @@ class Vectors:
 
     def drop_training(self) -> None:
         """What was trained does not count."""
-        self.contribution = self.contribution_ahead = None
+        self.contribution = self.partial = self.contribution_ahead = None
 
     def base(self) -> Snapshot:
         """The current weights. Raises InternalError before there are any."""
@@ -178,9 +180,10 @@ class Vectors:
         return self.coding.slice(effect, self._contributed())
 
     def _contributed(self) -> Tensor:
-        if self.contribution is None:
+        contribution = self.partial if self.contribution is None else self.contribution
+        if contribution is None:
             raise InternalError("a round asks for a contribution that is not there")
-        return self.contribution
+        return contribution
 
     def store_own_slice(self, effect: SendSlice, me: PeerId) -> None:
         """Keep this peer's own contribution to a shard that it owns, as it is: it goes over no wire."""

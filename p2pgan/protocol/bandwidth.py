@@ -51,7 +51,7 @@ class Bandwidth:
         if said != self._last_shares:
             self._last_shares = said
             self._core.note("shards", said)
-        return cut_shards(config.vector_size, shares)
+        return cut_shards(config.vector_size, shares, config.vector_border)
 
     def sends_s(self, plan: Plan) -> float:
         """How long the member sends that sends longest, as far as is known; 0 if nothing is."""

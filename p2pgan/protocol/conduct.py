@@ -285,9 +285,10 @@ class Conductor:
             core.now - core.version_since,
             {c.peer: self._metric(c.peer) for c in record.contributions},
         )
-        self._mine.apply(record)
+        # Before this peer's own weights change, which takes a while: the others change theirs meanwhile.
         for peer in core.alive():
             core.send(peer, RoundCommitted(run=core.run, term=core.term, record=record))
+        self._mine.apply(record)
 
     def _metric(self, peer: PeerId) -> PeerMetric:
         """A contributor's speed, and what it told with its vote."""

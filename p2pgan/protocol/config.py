@@ -19,6 +19,8 @@ class ProtocolConfig:
     vector_size: int
     """Elements of the flat canonical vector."""
     schema_hash: str
+    vector_border: int = 0
+    """Where a part of it ends that is exchanged before the rest is trained; 0 if none is."""
     codec: CodecChoice = "fp16"
     sync: Literal["deltas", "gradients", "gossip"] = "deltas"
     """What a contribution is: how far the weights moved, or their gradients."""

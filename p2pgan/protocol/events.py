@@ -186,6 +186,15 @@ class DatabaseFailed:
 
 
 @dataclass(frozen=True)
+class PartTrained:
+    """Elements ``[start, stop)`` of the contribution of the last ``Train`` are what they will be."""
+
+    ticket: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
 class TrainingDone:
     """All spans handed over by the last ``Train`` are trained; the contribution is ready."""
 
@@ -314,6 +323,7 @@ Event = (
     | CommitRefused
     | FinishDone
     | DatabaseFailed
+    | PartTrained
     | TrainingDone
     | SliceArrived
     | Reduced

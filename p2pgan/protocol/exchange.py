@@ -14,6 +14,9 @@ from p2pgan.protocol.events import Reduced, ResultArrived, SliceArrived
 from p2pgan.protocol.ids import PeerId, images_in
 from p2pgan.protocol.messages import Plan, ResultRequest, SliceRequest
 
+Elements = tuple[int, int]
+"""``[start, stop)`` of the vector."""
+NOTHING: Elements = (0, 0)
 ROUNDS_KEPT = 4
 """Finished rounds whose results are kept for members that missed them."""
 
@@ -25,8 +28,8 @@ class RoundState:
     plan: Plan | None = None
     own: tuple[int, ...] = ()
     """The plan's shards that this peer reduces."""
-    all_sent: bool = False
-    """Nothing of this peer's contribution is left to send under the plan."""
+    sent_of: Elements = NOTHING
+    """What lies within these elements of this peer's contribution is sent, as the plan says."""
     slices: defaultdict[tuple[int, int], set[PeerId]] = field(default_factory=lambda: defaultdict(set))
     """(first_attempt, shard) -> senders"""
     sent: set[tuple[int, int, PeerId]] = field(default_factory=set)
@@ -59,7 +62,7 @@ class Exchange:
         state = self._state(plan.round)
         if state.plan is not None and plan.attempt <= state.plan.attempt:
             return False
-        state.plan, state.all_sent = plan, False
+        state.plan, state.sent_of = plan, NOTHING
         state.own = tuple(index for index, shard in enumerate(plan.shards) if shard.owner == self._core.me)
         return True
 
@@ -85,15 +88,20 @@ class Exchange:
 
     # -- going on ----------------------------------------------------------------------------
 
-    def step(self, plan: Plan, trained: bool) -> None:
-        """Send, reduce and assemble whatever ``plan`` allows by now."""
+    def step(self, plan: Plan, trained: bool, early: Elements = NOTHING) -> None:
+        """Send, reduce and assemble whatever ``plan`` allows by now.
+
+        Before all is trained, shards that lie within the elements ``early`` of the contribution are sent.
+        """
         state = self._rounds[plan.round]
-        if trained and not state.all_sent:
+        ready = (0, self._core.config.vector_size) if trained else early
+        if ready != state.sent_of:
+            state.sent_of = ready
             mine = plan.member(self._core.me)
             if mine is not None and mine.contributes:
-                for index in range(len(plan.shards)):
-                    self._send_slice(plan, state, index)
-            state.all_sent = True
+                for index, shard in enumerate(plan.shards):
+                    if ready[0] <= shard.start and shard.stop <= ready[1]:
+                        self._send_slice(plan, state, index)
         for index in state.own:
             self._reduce_if_complete(plan, state, index)
         self._build_if_complete(plan, state)
@@ -209,7 +217,7 @@ class Exchange:
         if plan.shards[message.shard].owner == sender:
             state = self._rounds[plan.round]
             state.sent.discard((plan.first_attempt, message.shard, sender))
-            state.all_sent = False
+            state.sent_of = NOTHING
 
     def result_requested(self, sender: PeerId, message: ResultRequest) -> None:
         """A member misses a shard that this peer has reduced."""

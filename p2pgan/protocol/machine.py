@@ -29,6 +29,7 @@ from p2pgan.protocol.events import (
     LeaveRequested,
     LinkEnded,
     OffencesCounted,
+    PartTrained,
     PeersRead,
     ProgressRead,
     Received,
@@ -69,7 +70,7 @@ from p2pgan.protocol.messages import (
 )
 from p2pgan.protocol.mixing import Mixing
 
-UNSAID = (SliceArrived, ResultArrived, Reduced, DeviationArrived)
+UNSAID = (PartTrained, SliceArrived, ResultArrived, Reduced, DeviationArrived)
 """Most events of a round. They change nothing of what a heartbeat says."""
 
 
@@ -117,6 +118,8 @@ class Machine:
                 self._received(event)
             case Tick():
                 self._tick()
+            case PartTrained():
+                self.member.part_trained(event)
             case TrainingDone():
                 self.member.training_done(event)
             case SliceArrived():

@@ -19,8 +19,15 @@ from msgspec import structs
 
 from p2pgan.protocol.core import Core
 from p2pgan.protocol.effects import Apply, Kept, StopTraining, Train, TrainAhead
-from p2pgan.protocol.events import CandidateReady, Reduced, ResultArrived, SliceArrived, TrainingDone
-from p2pgan.protocol.exchange import Exchange
+from p2pgan.protocol.events import (
+    CandidateReady,
+    PartTrained,
+    Reduced,
+    ResultArrived,
+    SliceArrived,
+    TrainingDone,
+)
+from p2pgan.protocol.exchange import NOTHING, Exchange
 from p2pgan.protocol.ids import Contribution, PeerId, Span, VersionRecord
 from p2pgan.protocol.messages import Phase, Plan, ResultRequest, RoundCommitted, SliceRequest
 from p2pgan.protocol.metrics import Losses, Traffic
@@ -64,6 +71,8 @@ class Member:
         self.candidate: Candidate | None = None
         self.held: tuple[Span, ...] = ()
         self.trained = False
+        self._early = NOTHING
+        """Which elements of the contribution can be sent while ``held`` is still trained."""
         self.ahead: tuple[Span, ...] = ()
         """What is trained on top of ``held``, or will be."""
         self._ahead_done: TrainingDone | None = None
@@ -151,7 +160,7 @@ class Member:
     def _go_on(self) -> None:
         plan = self.plan
         if plan is not None:
-            self._exchange.step(plan, self.trained)
+            self._exchange.step(plan, self.trained, self._early)
 
     def _train(self, spans: tuple[Span, ...]) -> None:
         self._hold(spans)
@@ -160,6 +169,7 @@ class Member:
     def _hold(self, spans: tuple[Span, ...]) -> None:
         """These are to be trained, and nothing that was trained counts."""
         self.held, self.trained, self.ticket = spans, False, self._new_ticket()
+        self._early = NOTHING
         self._set_ahead(())
 
     def _set_ahead(self, spans: tuple[Span, ...]) -> None:
@@ -180,6 +190,12 @@ class Member:
         if self.held:
             self._core.note("training", f"dropped {counted(len(self.held), 'span')}: {reason}")
             self._train(())
+
+    def part_trained(self, event: PartTrained) -> None:
+        """The exchange of one network's part begins while the other's is computed."""
+        if event.ticket == self.ticket and self.held:
+            self._early = (event.start, event.stop)
+            self._go_on()
 
     def training_done(self, event: TrainingDone) -> None:
         self.images_per_s = event.images_per_s

@@ -23,6 +23,8 @@ from p2pgan.protocol.units import UnitPool
 
 EXCHANGE_ROOM = 2
 """An exchange may take so many times as long as its slowest member sends."""
+ROOM_FOR_SNAPSHOTS = 2
+"""A leader that trains alone takes so many times as long for a round as it takes to send its results."""
 LONGEST_EXCHANGE = 4
 """In usual bounds: what a peer says of its line must not hold all others up for long."""
 FIRST_REST = 2
@@ -69,6 +71,8 @@ class Planner:
         self._last_members: frozenset[PeerId] = frozenset()
         self._awaited: dict[PeerId, _Patience] = {}
         """With each peer that was on its way to the weights of a leader that trains alone."""
+        self._room_from = 0.0
+        """When the last round's results have left room for a snapshot on this peer's line."""
         self._welcome_again: dict[PeerId, float] = {}
         """Until when a peer's answer to its Welcome is awaited."""
         self._attempt = 0
@@ -100,7 +104,10 @@ class Planner:
     def exchange_s(self, plan: Plan) -> float:
         """How long the exchange of a round may take: longer where sending alone is known to take long."""
         usual = self._core.config.exchange_s
-        return min(max(usual, EXCHANGE_ROOM * self._bandwidth.sends_s(plan)), LONGEST_EXCHANGE * usual)
+        return self._most_of(max(usual, EXCHANGE_ROOM * self._bandwidth.sends_s(plan)))
+
+    def _most_of(self, seconds: float) -> float:
+        return min(seconds, LONGEST_EXCHANGE * self._core.config.exchange_s)
 
     # -- a new round -------------------------------------------------------------------------
 
@@ -132,7 +139,9 @@ class Planner:
             core.emit(ClaimUnits(core.term, claims))
         images = sum(images_in(m.spans) for m in contributors)
         reason = f"{counted(len(contributors), 'contributor')}, {counted(images, 'image')}"
-        return self._plan(None, tuple(members + riders), shards, self._bandwidth.codec(listed), reason)
+        plan = self._plan(None, tuple(members + riders), shards, self._bandwidth.codec(listed), reason)
+        self._room_from = core.now + self._most_of(ROOM_FOR_SNAPSHOTS * self._bandwidth.sends_s(plan))
+        return plan
 
     def is_current(self, peer: PeerId) -> bool:
         """Whether ``peer`` has the current weights, or will have them before it reads a plan."""
@@ -152,14 +161,15 @@ class Planner:
         """Who trains alone goes slowly enough for those on their way to its weights to get there.
 
         With other contributors a round takes as long as sending takes. Alone, over a slow line, a leader
-        could make versions faster than it sends them, and nobody would ever catch up. Each peer is waited for
-        as long as an exchange may take, then not for twice as long, and so on with rests that double until it
-        has contributed.
+        could make versions faster than it sends them, and nobody would ever catch up. So its rounds leave
+        half of its line to the snapshots that others fetch. Each peer is also waited for as long as an
+        exchange may take, then not for twice as long, and so on with rests that double until it has
+        contributed.
         """
         if any(self._trains(peer) for peer in current):
             return False
         now, longest = self._core.now, self._core.config.exchange_s
-        waits = False
+        waits = now < self._room_from and any(self._trains(peer) for peer in present)
         for peer in present:
             if peer in self._last_members and self._trains(peer) and not self._asks_for_weights(peer):
                 patience = self._awaited.get(peer)

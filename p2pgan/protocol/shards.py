@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from statistics import median_low
 
 from p2pgan.protocol.ids import PeerId
@@ -55,27 +55,36 @@ def shares_by_uplink(
     return {peer: share / total for peer, share in shares.items()}
 
 
-def cut_shards(size: int, shares: Mapping[PeerId, float]) -> tuple[Shard, ...]:
+def cut_shards(size: int, shares: Mapping[PeerId, float], border: int = 0) -> tuple[Shard, ...]:
     """Slices of a vector of ``size`` elements: for each owner its share, cut into several that take turns.
 
-    ``shares`` add up to one. An owner with less than half a block of ``SHARD_ALIGNMENT`` may own none.
+    ``shares`` add up to one, of what is before the ``border`` and of what is after it; no shard reaches over
+    it. An owner with less than half a block of ``SHARD_ALIGNMENT`` may own none.
     """
-    blocks = -(-size // SHARD_ALIGNMENT)
+    parts = [(start, stop) for start, stop in ((0, border), (border, size)) if stop > start]
+    most = MAX_MEMBERS // len(parts)
+    return tuple(shard for start, stop in parts for shard in _cut(start, stop, shares, most))
+
+
+def _cut(begin: int, end: int, shares: Mapping[PeerId, float], most: int) -> Iterator[Shard]:
+    """At most so many shards of the elements ``[begin, end)``."""
+    blocks = -(-(end - begin) // SHARD_ALIGNMENT)
     ends, done = {}, 0.0
     for peer, share in shares.items():
         done += share
         ends[peer] = round(done * blocks)
     ends[peer] = blocks
-    owned = {peer: end - start for (peer, end), start in zip(ends.items(), (0, *ends.values()), strict=False)}
+    owned = {
+        peer: after - before for (peer, after), before in zip(ends.items(), (0, *ends.values()), strict=False)
+    }
     owners = [peer for peer, count in owned.items() if count]
     longest = max(owned.values()) * SHARD_ALIGNMENT
-    turns = max(1, min(-(-longest // LARGEST_SHARD), MAX_MEMBERS // len(owners)))
-    shards, start = [], 0
+    turns = max(1, min(-(-longest // LARGEST_SHARD), most // len(owners)))
+    start = begin
     for turn in range(turns):
         for peer in owners:
             count = (turn + 1) * owned[peer] // turns - turn * owned[peer] // turns
-            stop = min(size, start + count * SHARD_ALIGNMENT)
+            stop = min(end, start + count * SHARD_ALIGNMENT)
             if stop > start:
-                shards.append(Shard(peer, start, stop))
+                yield Shard(peer, start, stop)
             start = stop
-    return tuple(shards)

@@ -31,6 +31,7 @@ from p2pgan.protocol.events import (
     CommitDone,
     DatabaseFailed,
     Event,
+    PartTrained,
     Reduced,
     ReduceRejected,
     TrainingDone,
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 
 FROZEN_S = 0.25
 """What a frozen machine would have done is tried again after this."""
+EARLY = 0.6
+"""Share of the training after which a part of the contribution is what it will be."""
 LOST_ANSWERS = 0.01
 """Share of executed calls whose answer does not arrive: the caller cannot know that they took effect."""
 
@@ -118,6 +121,15 @@ class Performer:
     def _train(self, ticket: int, spans: tuple[Span, ...]) -> None:
         peer = self._peer
 
+        def part_done() -> None:
+            config = peer.world.config
+            if peer.frozen:
+                peer.later(FROZEN_S, part_done)
+            elif self.training == ticket and peer.vectors.contribution is None:
+                peer.vectors.partial = Contribution(peer.me, spans)
+                peer.vectors.partial_from = config.vector_border
+                peer.take(PartTrained(ticket, config.vector_border, config.vector_size))
+
         def done() -> None:
             if peer.frozen:
                 peer.later(FROZEN_S, done)
@@ -128,7 +140,10 @@ class Performer:
                 peer.vectors.contribution_ahead = Contribution(peer.me, spans)
                 peer.take(TrainingDone(ticket, peer.images_per_s))
 
-        peer.later(images_in(spans) / peer.images_per_s * peer.world.random.uniform(0.9, 1.2), done)
+        seconds = images_in(spans) / peer.images_per_s * peer.world.random.uniform(0.9, 1.2)
+        if peer.world.config.vector_border:
+            peer.later(seconds * EARLY, part_done)
+        peer.later(seconds, done)
 
     def _apply(self, effect: Apply) -> None:
         self._peer.vectors.apply(effect)

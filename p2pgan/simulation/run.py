@@ -41,8 +41,8 @@ CONFIG = ProtocolConfig(
 """Small epochs and short rounds, so that a minute holds many of both."""
 
 
-GRADIENTS = replace(CONFIG, sync="gradients", local_steps=4)
-"""The same with a round for each step, of four microbatches."""
+GRADIENTS = replace(CONFIG, sync="gradients", local_steps=4, vector_border=4000)
+"""The same with a round for each step, of four microbatches; what is after the border is trained first."""
 
 GOSSIP = replace(CONFIG, sync="gossip", mix_s=0.4)
 """The same with some mixing in each round."""

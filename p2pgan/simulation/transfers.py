@@ -24,7 +24,7 @@ from p2pgan.protocol.events import (
     SliceArrived,
     SnapshotInstalled,
 )
-from p2pgan.protocol.ids import Contribution, PeerId, SnapshotManifest, VersionRecord
+from p2pgan.protocol.ids import CHUNK_BYTES, Contribution, PeerId, SnapshotManifest, VersionRecord
 from p2pgan.protocol.messages import AnyMessage, ChunkMissing, Welcome
 from p2pgan.simulation.invariants import SOUND
 from p2pgan.simulation.network import Channel
@@ -35,8 +35,10 @@ from p2pgan.simulation.world import State, symbol
 if TYPE_CHECKING:
     from p2pgan.simulation.peer import SimulatedPeer
 
-CHUNKS = 3
-"""In a snapshot."""
+FEWEST_CHUNKS = 3
+"""In a snapshot, so that a small one comes in parts as well."""
+SNAPSHOT_BYTES = 6
+"""Of each element: the weights, four bytes, and the average of G."""
 CONTROL_BYTES = 400
 """A control message, roughly."""
 ELEMENT_BYTES = 2
@@ -90,6 +92,8 @@ class Transfers:
     def _send_slice(self, e: SendSlice) -> None:
         peer = self._peer
         contribution = peer.vectors.contribution
+        if contribution is None and e.shard.start >= peer.vectors.partial_from:
+            contribution = peer.vectors.partial
         assert contribution is not None
         if not peer.world.config.overlaps and peer.vectors.begun_at != peer.vectors.base().digest:
             peer.world.violated(SOUND, f"{peer.me} sends gradients of other weights than its own")
@@ -118,9 +122,10 @@ class Transfers:
 
     def manifest(self, state: State, images: int) -> SnapshotManifest:
         """Names the chunks of a state."""
-        chunks = tuple(symbol(state.digest, i) for i in range(CHUNKS))
-        schema = self._peer.world.config.schema_hash
-        return SnapshotManifest(state.version, state.digest, schema, images, CHUNKS, chunks)
+        config = self._peer.world.config
+        length = SNAPSHOT_BYTES * config.vector_size
+        chunks = tuple(symbol(state.digest, i) for i in range(_chunks(length)))
+        return SnapshotManifest(state.version, state.digest, config.schema_hash, images, length, chunks)
 
     def _send_welcome(self, e: SendWelcome) -> None:
         peer = self._peer
@@ -130,11 +135,11 @@ class Transfers:
 
     def _send_chunk(self, e: SendChunk) -> None:
         peer = self._peer
-        if e.digest in peer.vectors.snapshots:
+        if peer.vectors.lends(e.digest):
             other = peer.neighbours.get(e.to)
             if other is not None:
-                # A snapshot holds the weights and the average of G, four bytes each.
-                size = 6 * peer.world.config.vector_size // CHUNKS
+                length = SNAPSHOT_BYTES * peer.world.config.vector_size
+                size = length // _chunks(length)
                 arrived = ChunkArrived(peer.me, e.version, e.digest, e.index, True)
                 self._bulk(e.to, size, partial(other.take, arrived))
         else:
@@ -161,6 +166,10 @@ class Transfers:
             peer.take(SnapshotInstalled(manifest, ledger))
 
         peer.later(INSTALL_S, installed)
+
+
+def _chunks(length: int) -> int:
+    return max(FEWEST_CHUNKS, -(-length // CHUNK_BYTES))
 
 
 def _store_slice(owner: SimulatedPeer, key: SliceKey, contribution: Contribution | None) -> None:

@@ -13,6 +13,9 @@ from p2pgan.simulation.invariants import ALL_OR_NOTHING, EXACTLY_ONCE
 from p2pgan.simulation.world import State, World, symbol
 
 SNAPSHOTS_KEPT = 4
+SNAPSHOTS_LENT = 3
+LENT_S = 30.0
+"""As a real peer keeps them: the last ones, and those that somebody fetches."""
 
 SliceKey = tuple[int, int, int, int, PeerId]
 """(term, round, first_attempt, shard, sender)"""
@@ -37,10 +40,15 @@ class SymbolicVectors:
         self._world, self._me = world, me
         self._state: State | None = None
         self.contribution: Contribution | None = None
+        self.partial: Contribution | None = None
+        """The one under way, of which a part can be sent: the elements after ``partial_from``."""
+        self.partial_from = 0
         self.contribution_ahead: Contribution | None = None
         self.begun_at = ""
         """Digest of the weights that the last training began at."""
-        self.snapshots: dict[str, State] = {}
+        self._snapshots: dict[str, State] = {}
+        self._lent: dict[str, float] = {}
+        """When a chunk of a snapshot was last asked for."""
         self.slices: dict[SliceKey, Contribution | None] = {}
         """None is what is not valid."""
         self.results: dict[ResultKey, Result] = {}
@@ -50,7 +58,7 @@ class SymbolicVectors:
 
     def drop_training(self) -> None:
         """What was trained does not count."""
-        self.contribution = self.contribution_ahead = None
+        self.contribution = self.partial = self.contribution_ahead = None
 
     def base(self) -> State:
         """The current weights."""
@@ -62,9 +70,19 @@ class SymbolicVectors:
         self._state = state
         self.drop_training()
         self._world.states[state.digest] = state
-        self.snapshots[state.digest] = state
-        while len(self.snapshots) > SNAPSHOTS_KEPT:
-            del self.snapshots[next(iter(self.snapshots))]
+        self._snapshots[state.digest] = state
+        now, kept = self._world.now, self._snapshots
+        self._lent = {d: at for d, at in self._lent.items() if now - at < LENT_S and d in kept}
+        lent = sorted(self._lent, key=self._lent.__getitem__)[-SNAPSHOTS_LENT:]
+        for digest in list(kept)[:-SNAPSHOTS_KEPT]:
+            if digest not in lent:
+                del kept[digest]
+
+    def lends(self, digest: str) -> bool:
+        """Whether a snapshot is still there for somebody who fetches it; then it stays for a while."""
+        if digest in self._snapshots:
+            self._lent[digest] = self._world.now
+        return digest in self._snapshots
 
     def apply(self, effect: Apply) -> None:
         """The candidate becomes the current weights."""

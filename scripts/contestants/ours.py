@@ -55,7 +55,10 @@ class Peer:
         self.inbox, keys = Inbox(), new_keys()
         self.me = keys.public
         self.transport = Transport(
-            keys, deliver=self.inbox.deliver, limits=BulkLimits(max_blob_bytes=4 * elements)
+            keys,
+            deliver=self.inbox.deliver,
+            bind_host=job.get("host", "127.0.0.1"),
+            limits=BulkLimits(max_blob_bytes=4 * elements),
         )
         address = self.transport.start()
         told = ask(me=self.me, control=address.control, bulk=address.bulk)

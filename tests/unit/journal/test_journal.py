@@ -122,6 +122,27 @@ journal.put_commit("faces", [RECORD], MANIFEST, pieces())
 """
 
 
+def test_only_what_must_outlive_a_power_failure_waits_for_the_disk(journal: Journal) -> None:
+    """A line for each round, and each may be a step: waiting would cost milliseconds of every one."""
+    said: list[str] = []
+    journal._file._connection.set_trace_callback(said.append)
+
+    journal.add_version("faces", RECORD)
+    lines = said.copy()
+    journal.put_commit("faces", [RECORD], MANIFEST, [b"theta"])
+    commit = said[len(lines) :]
+    journal.add_round("faces", ROUND)
+
+    def level(statements: list[str]) -> str:
+        """As it was set last before something was inserted."""
+        inserted = next(i for i, text in enumerate(statements) if "INSERT" in text.upper())
+        return [text for text in statements[:inserted] if "synchronous" in text][-1]
+
+    assert level(lines) == "pragma synchronous = normal"
+    assert level(commit) == "pragma synchronous = full"
+    assert level(said[len(lines) + len(commit) :]) == "pragma synchronous = normal"
+
+
 def test_a_commit_outlives_a_process_that_dies_in_the_next_one(path: Path) -> None:
     process = subprocess.run([sys.executable, "-c", DIE_IN_PUT, str(path)], cwd=Path(__file__).parents[3])
     assert process.returncode == 9

@@ -13,9 +13,9 @@ from p2pgan.errors import ConfigError
 from p2pgan.gan.data import ImageSet
 from p2pgan.gan.models import build
 from p2pgan.gan.randomness import epoch_permutation, microbatch_latents
-from p2pgan.gan.trainer import Trainer
+from p2pgan.gan.trainer import StepStats, Trainer
 from p2pgan.peer.config import run_config
-from p2pgan.peer.learning import Gradients
+from p2pgan.peer.learning import Gradients, Part
 from p2pgan.peer.outer import outer_of
 from p2pgan.peer.training import microbatches
 from p2pgan.peer.vectors import Snapshot, Vectors, first_snapshot
@@ -65,12 +65,18 @@ class GradientPeer:
         layout = self.trainer.layout
         self.vectors = Vectors(layout, outer_of(CONFIG, layout), 1000.0, rule("mean"))
         self.vectors.install(first_snapshot(layout, self.trainer.theta(), self.vectors.outer.memory))
+        self.parts: list[tuple[slice, torch.Tensor]] = []
+        """What was final before a contribution was done, as it was then."""
+
+    def early(self, part: Part) -> None:
+        place = slice(part.start, part.stop)
+        self.parts.append((place, part.vector[place].clone()))
 
     def contribution(self, spans: tuple[Span, ...]) -> torch.Tensor:
         self.learning.start(self.vectors.base().theta)
         for span in spans:
             for start, stop in microbatches(span, CONFIG.gan.step_images):
-                self.learning.step(span.epoch, start, stop, images_in(spans))
+                self.learning.step(span.epoch, start, stop, images_in(spans), self.early)
         return self.learning.finish()
 
 
@@ -160,11 +166,41 @@ def test_a_joiner_with_the_snapshot_goes_on_as_the_others_do_under_fp16() -> Non
         assert len(one_round([ada, ben, late], spans_of(step), "fp16")) == 1
 
 
+def half_of_the_gradients(trainer: Trainer) -> tuple[torch.Tensor, StepStats]:
+    share = torch.empty(trainer.layout.size)
+    stats = trainer.gradients(0, 0, 16, 0.5, share, add=False, d_is_there=lambda part: None)
+    return share, stats
+
+
+@pytest.mark.parametrize("images", [8, 16, 40], ids=["one part of a step", "a step", "three steps"])
+def test_ds_part_is_told_once_and_stays_as_it_was(images: int) -> None:
+    """It may be on its way to others while the generator's gradients are computed."""
+    peer = GradientPeer("a")
+
+    contribution = peer.contribution((Span(0, 0, 0, 8), Span(0, 0, 8, 8 + images)))
+
+    ((place, told),) = peer.parts
+    assert place == peer.trainer.layout.slice_of("D")
+    assert told.abs().max() > 0
+    assert torch.equal(contribution[place], told)
+
+
+def test_ds_part_of_a_step_that_was_not_finite_is_none_from_the_beginning() -> None:
+    peer = GradientPeer("a")
+    broken = peer.vectors.base().theta.clone()
+    broken[peer.trainer.layout.slice_of("D")] = 1e30
+    peer.learning.start(broken)
+
+    peer.learning.step(0, 0, 16, 16, peer.early)
+
+    assert [told.abs().max().item() for _, told in peer.parts] == [0.0]
+
+
 def test_gradients_leave_the_weights_and_are_a_mean_over_the_images() -> None:
     peer = GradientPeer("a")
     before = peer.trainer.theta()
     whole = peer.contribution((Span(0, 0, 0, 16),))
-    share, stats = peer.trainer.gradients(0, 0, 16, weight=0.5)
+    share, stats = half_of_the_gradients(peer.trainer)
 
     assert torch.equal(peer.trainer.theta(), before)
     torch.testing.assert_close(whole, share * (2 * GRADIENT_SCALE))
@@ -178,7 +214,7 @@ def test_gradients_that_are_not_finite_count_as_none() -> None:
     broken[peer.trainer.layout.slice_of("D")] = 1e30
     peer.trainer.load(broken)
 
-    share, stats = peer.trainer.gradients(0, 0, 16, weight=1.0)
+    share, stats = half_of_the_gradients(peer.trainer)
 
     assert not stats.finite
     assert share[peer.trainer.layout.slice_of("D")].abs().max() == 0

@@ -52,7 +52,7 @@ class Walk:
 
     def go(self, steps: int = 1) -> None:
         for _ in range(steps):
-            self.moves.step(0, 0, 8, 8)
+            self.moves.step(0, 0, 8, 8, lambda part: None)
 
 
 def test_a_contribution_is_what_its_peer_learned_whatever_was_mixed() -> None:

@@ -153,7 +153,8 @@ class Scene:
 
     def orderer(self, generator: Any = None) -> Orderer:
         run = cast(Any, SimpleNamespace(id=1, name="run"))
-        presence = Presence(self.keys.public, cast(Any, self.table), run, self.inbox, self.transport)
+        me, table = self.keys.public, cast(Any, self.table)
+        presence = Presence(me, self.address.control, table, run, self.inbox, self.transport)
         generator = generator or Generator(GAN, EMA, "cpu", SIZE)
         orderer = Orderer(presence, generator, Wanted(0, 3, None, None), self.told.append)
         self._stack.callback(orderer.end)

@@ -121,6 +121,29 @@ def test_a_leader_that_is_alone_waits_for_who_is_on_the_way_and_not_for_ever() -
     assert conductor.watch is not None, "nor twice, before it has contributed"
 
 
+def test_a_leader_that_is_alone_leaves_half_of_its_line_to_who_fetches_from_it() -> None:
+    """Its results go to whoever fetches as well, and at its own pace would fill the line."""
+    sends_s = 3.0
+    driver = Driver(others=("b",), vector_size=SIZE)
+    driver.lead()
+    driver.give(UplinkMeasured(2 * SIZE / sends_s))
+    fetches = {"version": 0, "digest": "other", "phase": Phase.CATCHING_UP, "attempt": 0}
+    driver.beat("b", **fetches)
+    while (plan := plan_of(driver)).member("b") is None:
+        driver.train()
+        driver.assemble(plan, f"v{plan.round}")
+
+    planned_at, conductor = driver.now, driver.machine.leading.conductor
+    driver.train()
+    driver.assemble(plan, f"v{plan.round}")
+    while conductor.watch is None and driver.now < planned_at + 60:
+        driver.tick(0.25)
+        driver.give(LeaseRenewed(1, 1))
+        driver.beat("b", **fetches)
+
+    assert driver.now - planned_at == pytest.approx(2 * sends_s, abs=0.25)
+
+
 def test_who_arrives_is_no_longer_waited_for() -> None:
     driver, plan = leading("b")
     conductor = driver.machine.leading.conductor

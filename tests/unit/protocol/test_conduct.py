@@ -10,6 +10,7 @@ from p2pgan.protocol.effects import (
     Commit,
     LoadFromRendezvous,
     ReadLease,
+    Send,
     SendWelcome,
     Train,
 )
@@ -107,6 +108,10 @@ def test_a_round_is_committed_when_all_contributors_agree() -> None:
     assert (record.version, record.parent_digest, record.digest) == (1, BASE, "new")
     assert record.images == images_in(tuple(s for c in record.contributions for s in c.spans))
     assert [m.record for m in driver.sent(RoundCommitted, to="b")] == [record]
+    order = [type(e.message) if isinstance(e, Send) else type(e) for e in driver.all]
+    assert order.index(RoundCommitted) < order.index(Apply), (
+        "the others need not wait for this peer's weights"
+    )
     commit = driver.of(Commit)[0]
     assert commit.records == (record,)
 

@@ -31,6 +31,23 @@ def test_shards_cover_the_vector_without_gap_or_overlap(size: int, owners: list[
     assert len(shards) <= MAX_MEMBERS
 
 
+@given(
+    st.integers(2, 10**7),
+    st.lists(st.text(min_size=1, max_size=3), min_size=1, max_size=20, unique=True),
+    st.floats(0.0, 1.0),
+)
+def test_no_shard_reaches_over_a_border(size: int, owners: list[str], at: float) -> None:
+    border = int(at * size)
+
+    shards = cut_shards(size, equal_shares(owners), border)
+
+    assert shards[0].start == 0 and shards[-1].stop == size
+    assert all(a.stop == b.start for a, b in zip(shards, shards[1:], strict=False))
+    assert not any(s.start < border < s.stop for s in shards)
+    apart = [[s for s in shards if (s.start < border) is before] for before in (True, False)]
+    assert all(len(set(Counter(s.owner for s in part).values())) <= 1 for part in apart), "as many each"
+
+
 def test_a_small_vector_has_one_shard_for_each_owner() -> None:
     assert [s.owner for s in cut_shards(3 * LARGEST_SHARD, equal_shares(["a", "b", "c"]))] == ["a", "b", "c"]
 
@@ -40,7 +57,8 @@ def test_owners_take_turns_in_a_large_vector() -> None:
 
 
 def test_the_largest_vectors_have_no_more_shards_than_a_plan_holds() -> None:
-    assert len(cut_shards(2**40, equal_shares(["a", "b", "c"]))) <= MAX_MEMBERS
+    for border in (0, 2**39, 5):
+        assert len(cut_shards(2**40, equal_shares(["a", "b", "c"]), border)) <= MAX_MEMBERS
 
 
 def sends_s(
