@@ -31,7 +31,9 @@ def keep_freed_memory() -> str | None:
     mallopt = ctypes.CDLL(None).mallopt
     if not (mallopt(_MMAP_THRESHOLD, LARGEST_FROM_HEAP) and mallopt(_TRIM_THRESHOLD, NEVER_TRIM)):
         return None
-    return "freed memory is kept for the next step (mallopt); MALLOC_TRIM_THRESHOLD_ in the environment wins"
+    return (
+        "memory that a step frees is kept for the next, which is faster (MALLOC_TRIM_THRESHOLD_ changes that)"
+    )
 
 
 def give_freed_memory_back() -> None:

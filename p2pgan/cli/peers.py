@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from p2pgan.cli import options as o
+from p2pgan.errors import RendezvousRefused, Trouble
 from p2pgan.protocol.texts import SHORT_ID, printable
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ def peers(rendezvous: o.Rendezvous, debug: o.Debug = False) -> None:
     from p2pgan.rendezvous import open_rendezvous
 
     with open_rendezvous(rendezvous) as database:
+        database.check_schema()
+        if database.standing() != "trusted":
+            raise RendezvousRefused(
+                "this login may not see the others' logins: p2pgan status shows the peers of a run",
+                Trouble.DATABASE_ROLE,
+            )
         rows = database.list_logins()
     table = Table("login", "run", "peer", "key", "state", "last sign")
     for row in rows:

@@ -110,7 +110,9 @@ def _page(snapshot: StatusSnapshot, state: RunState) -> RenderableType:
     if (told := snapshot["signals"]) is not None:
         rollback = f"p2pgan rollback --rendezvous DSN --run {snapshot['run']} --to VERSION"
         parts += [Text(printable(line)) for line in signals.lines(told, rollback)]
-        table = Table(*signals.COLUMNS)
+        # Without lines it fits a terminal of 80 columns.
+        heads = [name.replace(" ", "\n") for name in signals.COLUMNS]
+        table = Table(*heads, box=None, padding=(0, 1, 0, 0))
         for peer in snapshot["peers"]:
             if (of_peer := peer["signals"]) is not None:
                 table.add_row(*(Text(printable(cell)) for cell in signals.cells(peer, of_peer)))

@@ -34,12 +34,17 @@ class Presence:
 
 @contextmanager
 def presence(
-    rendezvous: Rendezvous, run: RunRow, options: JoinOptions, longest: int, tell: Callable[[str], None]
+    rendezvous: Rendezvous,
+    run: RunRow,
+    options: JoinOptions,
+    longest: int,
+    tell: Callable[[str], None],
+    device: str = DEVICE,
 ) -> Iterator[Presence]:
     """Registered within the block; nobody sends it blobs of more than ``longest`` bytes.
 
-    The key is kept under the name in ``options``, so that many orders are one peer in the table. ``tell``
-    gets lines for people.
+    ``device`` stands where a peer's device is: it says what this one is there for. The key is kept under
+    the name in ``options``, so that many orders are one peer in the table. ``tell`` gets lines for people.
 
     Raises:
         ConfigError: a port is taken, or this machine's address cannot be found out.
@@ -54,7 +59,7 @@ def presence(
         address = transport.start()
         stack.callback(transport.close)
         registration = PeerRegistration(
-            keys.public, options.name, DEVICE, address.control, address.bulk, False, folder.instance
+            keys.public, options.name, device, address.control, address.bulk, False, folder.instance
         )
         rendezvous.register_peer(run.id, registration)
         try:

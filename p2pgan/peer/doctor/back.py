@@ -21,15 +21,17 @@ LONGEST_BYTES = 1 << 20
 """Nobody has anything to send."""
 
 
-def back_findings(database: Rendezvous, run: RunRow, options: JoinOptions) -> list[Finding]:
-    """Who of those in the run dials this machine, where ``options`` say that it listens.
+def back_findings(
+    database: Rendezvous, run: RunRow, me: PeerId | None, options: JoinOptions
+) -> list[Finding]:
+    """Who of those in the run, apart from the peer ``me``, dials this machine, as ``options`` have it listen.
 
     For that it is in the table of peers, as somebody who has gone again in the end.
     """
     findings: list[Finding] = []
     with failing(findings, "back"):
         live = {p["id"] for p in database.status(run.id)["peers"] if is_here(p)}
-        others = [p for p in database.list_peers(run.id).peers if p.id in live and p.can_lead]
+        others = [p for p in database.list_peers(run.id).peers if p.id in live - {me} and p.can_lead]
         if not others:
             text = "nobody else is in the run now who could dial back: ask again when somebody is"
             return [Finding("back", "ok", text, {"asked": 0, "came": 0})]
@@ -40,7 +42,7 @@ def back_findings(database: Rendezvous, run: RunRow, options: JoinOptions) -> li
 def _asked(database: Rendezvous, run: RunRow, options: JoinOptions, others: list[PeerRow]) -> Finding:
     from p2pgan.peer.presence import presence
 
-    with presence(database, run, options, LONGEST_BYTES, lambda _: None) as present:
+    with presence(database, run, options, LONGEST_BYTES, lambda _: None, "doctor") as present:
         present.transport.set_peers({p.id: PeerAddress(p.control_address, p.bulk_address) for p in others})
         came = _who_comes(present.transport, {p.id for p in others})
         address = present.address

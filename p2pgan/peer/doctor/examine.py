@@ -68,19 +68,19 @@ def examine(patient: Patient) -> Iterator[Finding]:
                     found += reach_findings(database, run, _identity(patient.state_folder))
             yield from found
         if patient.dial_back is not None and run is not None and run.state == "active":
-            yield from _dialled_back(patient.dial_back, run)
+            yield from _dialled_back(patient.dial_back, run, _identity(patient.state_folder))
         if patient.dataset is not None:
             yield from image_findings(patient.dataset, patient.data_root, run, patient.own_sharding)
         elif run is not None and run.state == "active":
             yield from place_findings(patient.data_root, run)
 
 
-def _dialled_back(options: JoinOptions, run: RunRow) -> list[Finding]:
+def _dialled_back(options: JoinOptions, run: RunRow, me: PeerId | None) -> list[Finding]:
     """Over a connection that may write."""
     from p2pgan.peer.doctor.back import back_findings
 
     with open_rendezvous(options.rendezvous) as database:
-        return back_findings(database, run, options)
+        return back_findings(database, run, me, options)
 
 
 def _identity(folder: Path) -> PeerId | None:

@@ -75,6 +75,15 @@ def test_events_with_the_newest_last(server: str, scene: Scene, capsys: pytest.C
     assert "note      name of B: first" in shown(capsys, "events", server, scene)
 
 
+def test_logins_are_for_those_who_may_invite(
+    server: str, alice: Guest, scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["peers", "--rendezvous", server]) == 0
+    assert alice.login in capsys.readouterr().out
+    assert run(["peers", "--rendezvous", alice.dsn]) == 2
+    assert "may not see the others' logins: p2pgan status shows" in capsys.readouterr().err
+
+
 def test_an_invited_login_may_read_both(
     alice: Guest, scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -155,6 +155,18 @@ def test_signals_of_the_version_and_of_each_peer(
     assert "warning" not in text
 
 
+def test_the_signals_of_peers_fit_a_usual_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    told, peer = snapshot(ADA), ADA.copy()
+    told.update(signals=SHOWN, peers=[peer])
+    peer.update(name="laptop-14", signals=SHOWN)
+    lines = shown("active", told, monkeypatch, capsys).splitlines()
+    assert any({"D(x)", "D(G(z))", "gradients", "diversity", "drift"} <= set(line.split()) for line in lines)
+    assert any(line.startswith("laptop-14 39") and line.rstrip().endswith("0.95") for line in lines)
+
+
 def test_a_collapse_names_the_command_that_goes_back(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
