@@ -18,14 +18,29 @@ if TYPE_CHECKING:
 Buffer = bytes | bytearray | memoryview
 
 
+class VectorDigest:
+    """A digest of vectors that come one after the other, in whatever blocks."""
+
+    def __init__(self) -> None:
+        self._hash = blake3(max_threads=blake3.AUTO)
+
+    def add(self, vector: Tensor) -> None:
+        """The little-endian bytes of a float32 vector follow."""
+        from p2pgan.averaging.codec import little_endian_bytes  # torch, which who hashes bytes does not need
+
+        self._hash.update(little_endian_bytes(vector))
+
+    def name(self) -> str:
+        """64 hex characters."""
+        return self._hash.hexdigest()
+
+
 def vector_digest(*vectors: Tensor) -> str:
     """Digest (64 hex characters) of the little-endian bytes of float32 vectors, one after the other."""
-    from p2pgan.averaging.codec import little_endian_bytes  # torch, which who hashes bytes does not need
-
-    digest = blake3(max_threads=blake3.AUTO)
+    digest = VectorDigest()
     for vector in vectors:
-        digest.update(little_endian_bytes(vector))
-    return digest.hexdigest()
+        digest.add(vector)
+    return digest.name()
 
 
 def blob_digest(blob: Buffer) -> str:

@@ -21,6 +21,13 @@ class Tally(StrEnum):
     FRAME_BYTES_SENT = "frame_bytes_sent"
     """Sealed bytes, headers included."""
     FRAME_BYTES_RECEIVED = "frame_bytes_received"
+    SHARED_BYTES_SENT = "shared_bytes_sent"
+    """Payloads that peers of this machine read where they were written; on no wire."""
+    SHARED_BYTES_RECEIVED = "shared_bytes_received"
+    NOT_SHARED = "not_shared"
+    """Memory that a peer of the same address does not read, or that cannot be read here: see the log."""
+    ARENA_FULL = "arena_full"
+    """A payload for which there was no room in shared memory; it went sealed."""
     REKEYED = "rekeyed"
     """A bulk connection ended, or its key was used up, and the next one needs a fresh key."""
 

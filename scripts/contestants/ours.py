@@ -58,7 +58,7 @@ class Peer:
             keys,
             deliver=self.inbox.deliver,
             bind_host=job.get("host", "127.0.0.1"),
-            limits=BulkLimits(max_blob_bytes=4 * elements),
+            limits=_limits(elements, job["shared"]),
         )
         address = self.transport.start()
         told = ask(me=self.me, control=address.control, bulk=address.bulk)
@@ -66,7 +66,10 @@ class Peer:
         self.transport.set_peers(
             {other["me"]: PeerAddress(other["control"], other["bulk"]) for other in told}
         )
-        self._vectors = Vectors(_layout(elements), Movement(1.0), 1000.0, rule(job.get("rule", "mean")))
+        self._vectors = Vectors(
+            _layout(elements), Movement(1.0), 1000.0, rule(job.get("rule", "mean")),
+            allocate=self.transport.allocate,
+        )  # fmt: skip
         theta = torch.zeros(elements)
         self._base = vector_digest(theta)
         self._vectors.install(Snapshot(self._vectors.layout, 0, self._base, 0, theta, theta[:1]))
@@ -181,11 +184,21 @@ class Peer:
     def _committed(self, record: VersionRecord) -> None:
         if record.digest != self.digest:
             raise RuntimeError("another digest was committed than this member's")
+        self._vectors.coding.settle(record, TERM, contributed=True)
         self._done = True
 
     def sent_bytes(self) -> int:
         """Sealed bytes on the wire so far, headers and tags included."""
         return self.transport.counters().get("frame_bytes_sent", 0)
+
+    def shared_bytes(self) -> int:
+        """Bytes that others read where they were written."""
+        return self.transport.counters().get("shared_bytes_sent", 0)
+
+
+def _limits(elements: int, shared: bool) -> BulkLimits:
+    longest = 4 * elements
+    return BulkLimits(longest) if shared else BulkLimits(longest, max_shared_bytes=0)
 
 
 def _layout(elements: int) -> Layout:
@@ -199,7 +212,8 @@ if __name__ == "__main__":
     job = task()
     peer = Peer(job)
     try:
-        serve(peer.average, job["place"], job["elements"], digest=lambda: peer.digest, sent=peer.sent_bytes)
+        counters = {"sent": peer.sent_bytes, "shared": peer.shared_bytes}
+        serve(peer.average, job["place"], job["elements"], digest=lambda: peer.digest, **counters)
     except queue.Empty:
         raise SystemExit("a round did not end") from None
     peer.transport.close()
