@@ -7,6 +7,7 @@ from collections import Counter
 import structlog
 
 from p2pgan.protocol.ids import PeerId
+from p2pgan.transport.arena import HEAD_BYTES
 from p2pgan.transport.arrivals import BlobArrived
 from p2pgan.transport.foreign import CannotShare, ForeignArena
 from p2pgan.transport.limits import BulkLimits
@@ -78,7 +79,7 @@ class PlacedIn:
             return None
         first = message.blobs[0].number
         for index, placed in enumerate(message.blobs):
-            self._check(placed, first + index)
+            self._check(placed, first + index, offer.size)
         if first > self._next:
             return None
         fresh = message.blobs[self._next - first :]
@@ -112,14 +113,14 @@ class PlacedIn:
         self._next = self._untold = 0
         self._held = set()
 
-    def _check(self, placed: Placed, number: int) -> None:
+    def _check(self, placed: Placed, number: int, size: int) -> None:
         header = placed.header
         if placed.number != number or not header.length or not may_be_shared(header):
             raise Refused(Tally.MALFORMED, "a blob that is not one to be placed")
         if header.length > self._limits.max_blob_bytes:
             raise Refused(Tally.BLOB_TOO_LONG, f"a blob of {header.length} bytes")
-        if self._offer is None or placed.offset + header.length > self._offer.size:
-            raise Refused(Tally.MALFORMED, "a blob beyond the end of its arena")
+        if placed.offset < HEAD_BYTES or placed.offset + header.length > size:
+            raise Refused(Tally.MALFORMED, "a blob beyond the bounds of its arena")
 
     def _take(self, arena: ForeignArena, placed: Placed) -> BlobArrived | None:
         self._next = placed.number + 1

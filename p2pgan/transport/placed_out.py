@@ -37,7 +37,7 @@ OFFER_REPEAT_S = 10.0
 RETRY_S = 1.0
 """Pause before the next offer after one that is over; as often as a receiver looks at offers."""
 REFUSED_S = 60.0
-"""Pause after an offer that was refused."""
+"""Longest pause after an offer that was refused; the first is short, and each is twice the one before."""
 STALL_S = 30.0
 """A peer that says nothing of what was placed for it for so long does not read it."""
 
@@ -63,6 +63,7 @@ class PlacedOut:
         self._given: _Given | None = None
         self._refused = ""
         """Why the peer did not open what was offered last."""
+        self._pause = RETRY_S
         self._lent: dict[int, Blob] = {}
         """What the peer may be reading, by number."""
         self._next = 0
@@ -96,13 +97,14 @@ class PlacedOut:
         if given is None or given.offer.offer_id != answer.offer_id:
             return
         if answer.taken:
-            given.open = True
+            given.open, self._pause = True, RETRY_S
             self._memory.read_by(self._peer)
             return
         taken = given.open
         self.interrupted(now)
         if not taken:
-            self._act_at = now + REFUSED_S
+            self._act_at = now + self._pause
+            self._pause = min(2 * self._pause, REFUSED_S)
             self._note_refusal(answer.reason)
 
     def _note_refusal(self, reason: str) -> None:
