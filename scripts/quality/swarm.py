@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from p2pgan.averaging.codec import codec
 from p2pgan.averaging.outer import take_step
 from p2pgan.averaging.reduce import Rejected, aggregate
 from p2pgan.averaging.rules import rule
@@ -201,7 +202,8 @@ class Swarm:
 
     def _received(self, payload: memoryview) -> Tensor:
         vector = torch.empty(self.layout.size)
-        self._coding[0].decode_result(self.arm.wire, self._whole, payload, vector)
+        exact = self._coding[0].exact_in(self._whole)
+        codec(self.arm.wire).decode(payload, len(vector), exact, vector)
         return vector
 
     def _apply(self, sent: dict[PeerId, Tensor], weights: dict[PeerId, int]) -> None:
