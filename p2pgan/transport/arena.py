@@ -21,7 +21,7 @@ import numpy as np
 
 from p2pgan.protocol.ids import PeerId
 
-MAGIC = b"p2pgan arena 1\0\0"
+MAGIC = b"p2pgan-arena-1\0\0"
 HEAD_BYTES = mmap.PAGESIZE
 """What lies before all payloads: ``MAGIC`` and the key of who sends them."""
 F_SEAL_FUTURE_WRITE = 0x10
