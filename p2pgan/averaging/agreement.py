@@ -15,7 +15,7 @@ class Comparison:
 
     def look(self, start: int, mean: Tensor) -> None:
         """At the elements from ``start`` on."""
-        own = self._contribution[start : start + len(mean)]
+        own = self._contribution[start : start + mean.numel()]
         self._own += torch.dot(own, own).item()
         self._common += torch.dot(mean, mean).item()
         self._product += torch.dot(own, mean).item()

@@ -1,7 +1,7 @@
 """Names of bytes: BLAKE3 digests of vectors and blobs, and the chunks of a snapshot.
 
 BLAKE3 is itself a tree hash over 1 KiB leaves (O'Connor et al., 2020), so that several threads can share a
-vector: the members of a round wait for each other's digests, and for a few milliseconds training can wait.
+vector, where torch has them: the members of a round wait for each other's digests.
 """
 
 from __future__ import annotations
@@ -22,13 +22,18 @@ class VectorDigest:
     """A digest of vectors that come one after the other, in whatever blocks."""
 
     def __init__(self) -> None:
-        self._hash = blake3(max_threads=blake3.AUTO)
+        # With torch, which who hashes bytes does not need.
+        from torch import get_num_threads
+
+        from p2pgan.averaging.codec import little_endian_bytes
+
+        self._bytes_of = little_endian_bytes
+        # As many threads as torch may have: where each peer of a machine has one, more would only wait.
+        self._hash = blake3(max_threads=1 if get_num_threads() == 1 else blake3.AUTO)
 
     def add(self, vector: Tensor) -> None:
         """The little-endian bytes of a float32 vector follow."""
-        from p2pgan.averaging.codec import little_endian_bytes  # torch, which who hashes bytes does not need
-
-        self._hash.update(little_endian_bytes(vector))
+        self._hash.update(self._bytes_of(vector))
 
     def name(self) -> str:
         """64 hex characters."""

@@ -76,7 +76,7 @@ class _Move:
         self.state = torch.empty_like(state) if momentum else state
 
     def advance(self, start: int, mean: Tensor) -> Tensor:
-        block = slice(start, start + len(mean))
+        block = slice(start, start + mean.numel())
         movement = mean
         if self._momentum:
             movement = outer_step(mean, self._old[block], self._momentum, self.state[block])

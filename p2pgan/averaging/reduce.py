@@ -76,7 +76,7 @@ def _combined(slices: Sequence[_Checked], factors: Sequence[float], length: int)
     for block in blocks(length):
         into = result[block]
         for index, (each, factor) in enumerate(zip(slices, factors, strict=True)):
-            found = each.block(block, scratch[: len(into)])
+            found = each.block(block, scratch[: into.numel()])
             if index:
                 into.add_(found, alpha=factor)  # perhaps fused: whose sum it is, encodes it once for everyone
             else:

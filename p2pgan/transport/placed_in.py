@@ -23,7 +23,8 @@ from p2pgan.transport.sharing import (
 from p2pgan.transport.tally import Refused, Tally
 
 LOOK_EVERY_S = 0.5
-"""Looking at an offer costs several calls of the kernel; a sender makes one a second at most."""
+LOOKS_AT_ONCE = 4
+"""Looking at an offer costs several calls of the kernel: of many at once no more are looked at."""
 TELL_EVERY_BLOBS = 8
 TELL_AFTER_S = 0.05
 """So late at most the sender learns that a blob arrived, or is not read any more."""
@@ -54,9 +55,9 @@ class PlacedIn:
         self.close()
         if not self._limits.max_shared_bytes:
             return ArenaAnswer(offer.offer_id, False, "shared memory is switched off here")
-        if now < self._look_at:
+        if self._look_at > now + LOOKS_AT_ONCE * LOOK_EVERY_S:
             return ArenaAnswer(offer.offer_id, False, "offers come too fast")
-        self._look_at = now + LOOK_EVERY_S
+        self._look_at = max(self._look_at, now) + LOOK_EVERY_S
         try:
             self._arena = ForeignArena(self._sender, offer)
         except CannotShare as error:

@@ -35,7 +35,7 @@ from p2pgan.transport.tally import Tally
 OFFER_REPEAT_S = 10.0
 """Until then all goes in frames, so there is no hurry."""
 RETRY_S = 1.0
-"""Pause before the next offer after one that is over; as often as a receiver looks at offers."""
+"""Pause before the next offer after a peer has read and does no more."""
 REFUSED_S = 60.0
 """Longest pause after an offer that was refused; the first is short, and each is twice the one before."""
 STALL_S = 30.0
@@ -98,6 +98,7 @@ class PlacedOut:
             return
         if answer.taken:
             given.open, self._pause = True, RETRY_S
+            self._tally[Tally.ARENA_TAKEN] += 1
             self._memory.read_by(self._peer)
             return
         taken = given.open
@@ -160,7 +161,7 @@ class PlacedOut:
         self._memory.left_by(self._peer, given.arena, reading=bool(self._lent))
         self._lent.clear()
         self._next = self._known = 0
-        self._act_at = now + RETRY_S
+        self._act_at = now + RETRY_S if given.open else now
 
 
 def _lies_in(arena: Arena, blob: Blob) -> bool:

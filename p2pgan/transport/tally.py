@@ -24,6 +24,8 @@ class Tally(StrEnum):
     SHARED_BYTES_SENT = "shared_bytes_sent"
     """Payloads that peers of this machine read where they were written; on no wire."""
     SHARED_BYTES_RECEIVED = "shared_bytes_received"
+    ARENA_TAKEN = "arena_taken"
+    """A peer began to read payloads where they are written."""
     NOT_SHARED = "not_shared"
     """Memory that a peer of the same address does not read, or that cannot be read here: see the log."""
     ARENA_FULL = "arena_full"

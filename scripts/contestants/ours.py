@@ -8,6 +8,7 @@ and its members send it.
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -66,6 +67,8 @@ class Peer:
         self.transport.set_peers(
             {other["me"]: PeerAddress(other["control"], other["bulk"]) for other in told}
         )
+        if job["shared"]:
+            self._wait_for_readers()
         self._vectors = Vectors(
             _layout(elements), Movement(1.0), 1000.0, rule(job.get("rule", "mean")),
             allocate=self.transport.allocate,
@@ -82,6 +85,14 @@ class Peer:
         )  # fmt: skip
         self._votes: dict[str, str] = {}
         self.digest = ""
+
+    def _wait_for_readers(self) -> None:
+        """Until all others read from this member's memory; before they do, payloads go sealed."""
+        until, pause = time.monotonic() + PATIENCE_S, threading.Event()
+        while self.transport.counters().get("arena_taken", 0) < len(self.peers) - 1:
+            if time.monotonic() > until:
+                raise SystemExit("the members do not share memory")
+            pause.wait(0.05)
 
     def average(self, number: int, vector: Tensor) -> Tensor:
         """One round: from the plan to the word that it is committed; the candidate's mean."""

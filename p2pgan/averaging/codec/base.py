@@ -50,9 +50,9 @@ class Codec(ABC):
         """
         vector, exact = vector.detach(), self._exact(exact)
         places = _Places(exact)
-        out = allocate(self.length(len(vector), exact))
+        out = allocate(self.length(vector.numel(), exact))
         own = out[places.count * _EXACT_BYTES :]
-        for block in blocks(len(vector), len(vector) if not self.by_block else None):
+        for block in blocks(vector.numel(), vector.numel() if not self.by_block else None):
             part = vector[block] if residual is None else torch.add(vector[block], residual[block])
             largest = magnitude(part)
             if not math.isfinite(largest):
@@ -64,7 +64,7 @@ class Codec(ABC):
                     part = part.index_fill(0, inside, 0.0)  # they must not widen the steps of the others
             if largest > self.largest:
                 part = part.clamp(-self.largest, self.largest)
-            self._write(part, own, block.start, len(vector), None if lost is None else lost[block])
+            self._write(part, own, block.start, vector.numel(), None if lost is None else lost[block])
         return out
 
     def decode(
@@ -103,7 +103,7 @@ class Codec(ABC):
 
         def read_with_exact(start: int, into: Tensor) -> None:
             read(start, into)
-            numbers, inside = places.within(slice(start, start + len(into)))
+            numbers, inside = places.within(slice(start, start + into.numel()))
             if inside is not None:
                 into[inside] = kept[numbers]
 

@@ -33,8 +33,8 @@ class Int8(Codec):
         return 4 * _blocks(elements) + elements
 
     def _write(self, part: Tensor, out: memoryview, start: int, elements: int, lost: Tensor | None) -> None:
-        whole = len(part) // BLOCK * BLOCK
-        for begin, stop, rows in ((0, whole, whole // BLOCK), (whole, len(part), 1)):
+        whole = part.numel() // BLOCK * BLOCK
+        for begin, stop, rows in ((0, whole, whole // BLOCK), (whole, part.numel(), 1)):
             if stop > begin:
                 numbers = part[begin:stop].view(rows, -1)
                 # Rounding may put the largest of all scales just beyond its bound.
@@ -54,10 +54,10 @@ class Int8(Codec):
         steps = values(buffer, "|i1", at + 4 * blocks, elements)
 
         def read(start: int, into: Tensor) -> None:
-            into.copy_(steps[start : start + len(into)])
-            first, whole = start // BLOCK, len(into) // BLOCK
+            into.copy_(steps[start : start + into.numel()])
+            first, whole = start // BLOCK, into.numel() // BLOCK
             into[: whole * BLOCK].view(-1, BLOCK).mul_(scales[first : first + whole, None])
-            if len(into) > whole * BLOCK:
+            if into.numel() > whole * BLOCK:
                 into[whole * BLOCK :].mul_(scales[first + whole])
 
         return read

@@ -67,6 +67,6 @@ class Bf16(Codec):
 
 def _copied(source: Tensor) -> Read:
     def read(start: int, into: Tensor) -> None:
-        into.copy_(source[start : start + len(into)])
+        into.copy_(source[start : start + into.numel()])
 
     return read

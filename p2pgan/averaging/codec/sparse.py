@@ -42,7 +42,7 @@ class TopK(Codec):
         numbers = values(buffer, "<f4", at + 4 * kept, kept).clone()
 
         def read(start: int, into: Tensor) -> None:
-            borders = torch.searchsorted(places, torch.tensor([start, start + len(into)]))
+            borders = torch.searchsorted(places, torch.tensor([start, start + into.numel()]))
             here = slice(int(borders[0]), int(borders[1]))
             into.zero_()[places[here] - start] = numbers[here]
 

@@ -14,7 +14,7 @@ from p2pgan.transport import BulkLimits, PeerAddress, Tally, new_keys
 from p2pgan.transport.arrivals import BlobArrived
 from p2pgan.transport.meter import Meter
 from p2pgan.transport.outbound import Blob, Outbound
-from p2pgan.transport.placed_in import TELL_AFTER_S, PlacedIn
+from p2pgan.transport.placed_in import LOOKS_AT_ONCE, TELL_AFTER_S, PlacedIn
 from p2pgan.transport.placed_out import OFFER_REPEAT_S, REFUSED_S, RETRY_S, STALL_S, PlacedOut
 from p2pgan.transport.shared_memory import SharedMemory
 from p2pgan.transport.sharing import MOST_HELD, MOST_PLACED, ArenaAnswer, BlobsHeld, BlobsPlaced, Placed
@@ -181,7 +181,8 @@ def test_offers_that_come_too_fast_are_refused_unseen(pair: Pair) -> None:
         assert offer is not None
         answer = pair.inn.offered(offer, pair.now)
         taken += answer.taken
-    assert taken == 0
+    assert taken == 0, "the memory of those that were looked at is gone"
+    assert pair.tally[Tally.NOT_SHARED] <= LOOKS_AT_ONCE + 1
     assert answer.reason == "offers come too fast"
 
 
