@@ -4,8 +4,9 @@
 it. Each contestant has n processes of its own (scripts/contestants). All are there for the whole run, under
 the same settings of the allocator, one thread of torch each, and take turns: every repeat asks each for one
 round, in an order that is drawn anew. A round lasts from the first member's beginning to the last one's end.
-Ours seals every frame, keeps its accounts and compares digests; torch's gloo, against which all are
-compared, does none of that. What takes part is checked: the mean must be the mean.
+Ours seals every frame or, as "p2pgan shared", puts payloads where the others read them; it keeps its
+accounts and compares digests. torch's gloo, against which all are compared, does none of that. What takes
+part is checked: the mean must be the mean.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ import torch
 
 HERE = Path(__file__).parent / "contestants"
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
-BYTES = {"25.6": 25_600_000, "100": 100_000_000}
+COLUMNS = (
+    "n", "MB", "contestant", "codec", "sealed", "median ms (min-max)", "to gloo", "processor ms", "MB sent",
+    "MB shared",
+)  # fmt: skip
+MEGABYTES = [25.6, 100.0]
 TOLERANCE = {"fp32": 1e-6, "fp16": 5e-6, "bf16": 5e-5, "int8": 2e-4}
 """Of an element of the mean, where elements are about 1e-3."""
 
@@ -48,6 +53,8 @@ class Group:
     cpu: list[float] = field(default_factory=list)
     sent: list[int] = field(default_factory=list)
     """Bytes that all members together had sent after each round."""
+    shared: list[int] = field(default_factory=list)
+    """Bytes that they had let each other read in shared memory."""
 
     def start(self, n: int, elements: int, folder: str) -> None:
         """Start the members, who load torch meanwhile."""
@@ -80,6 +87,7 @@ class Group:
         if len({one.get("digest") for one in said}) != 1:
             raise SystemExit(f"the members of {self.name} have different digests")
         self.sent.append(sum(one.get("sent", 0) for one in said))
+        self.shared.append(sum(one.get("shared", 0) for one in said))
         if counts:
             self.seconds.append(max(one["done"] for one in said) - min(one["began"] for one in said))
             self.cpu.append(sum(one["cpu"] for one in said))
@@ -108,6 +116,7 @@ class Group:
             "ratio_to_gloo": median(self.seconds) / gloo,
             "cpu_s": median(self.cpu),
             "sent_bytes": self.sent[-1] - self.sent[-2],
+            "shared_bytes": self.shared[-1] - self.shared[-2],
         }
 
     def _tell(self, what: dict[str, object]) -> None:
@@ -126,9 +135,12 @@ class Group:
 def contestants(arguments: argparse.Namespace, dsn: str | None) -> list[Group]:
     """Who takes part, gloo first."""
     groups = [Group("gloo", "gloo.py", "fp32", False)]
-    groups += [
-        Group("p2pgan", "ours.py", codec, True, more={"rule": arguments.rule}) for codec in arguments.codecs
-    ]
+    for codec in arguments.codecs:
+        told = {"rule": arguments.rule, "shared": False}
+        groups.append(Group("p2pgan", "ours.py", codec, True, more=told))
+    for codec in arguments.shared:
+        told = {"rule": arguments.rule, "shared": True}
+        groups.append(Group("p2pgan shared", "ours.py", codec, False, more=told))
     if dsn is not None:
         groups.append(Group("postgres", "database.py", "fp32", False, more={"dsn": dsn}))
     if arguments.hivemind is not None:
@@ -139,7 +151,7 @@ def contestants(arguments: argparse.Namespace, dsn: str | None) -> list[Group]:
 def expected_mean(n: int, elements: int) -> torch.Tensor:
     """Elements of the exact mean at the places that members tell of."""
     sys.path.insert(0, str(HERE))
-    from serve import own_vector
+    from vectors import own_vector
 
     vectors = [own_vector(place, elements) for place in range(n)]
     mean = torch.stack([v[:: max(1, elements // 64)][:64].double() for v in vectors]).mean(0)
@@ -186,8 +198,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows as JSON")
     parser.add_argument("--n", type=int, nargs="+", default=[2, 4])
-    parser.add_argument("--mb", nargs="+", choices=list(BYTES), default=list(BYTES))
+    parser.add_argument("--mb", type=float, nargs="+", default=MEGABYTES, help="megabytes of a vector")
     parser.add_argument("--codecs", nargs="+", default=["fp32", "fp16", "int8"])
+    parser.add_argument(
+        "--shared", nargs="*", default=["fp32", "fp16"], help="codecs of ours with payloads in shared memory"
+    )
     parser.add_argument("--rule", default="mean", help="ours: how the owner makes one vector of several")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--warm", type=int, default=3, help="rounds before those that count")
@@ -197,11 +212,10 @@ def main() -> None:
     if arguments.hivemind is None:
         print("hivemind does not take part: --hivemind names an interpreter that has it\n", flush=True)
     rows: list[dict[str, object]] = []
-    print("| n | MB | contestant | codec | sealed | median ms (min-max) | to gloo | processor ms | MB sent |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     for size in arguments.mb:
         for n in arguments.n:
-            found = compare(n, BYTES[size], arguments)
+            found = compare(n, 4 * round(size * 250_000), arguments)
             rows += found
             for row in found:
                 print(_line(row), flush=True)
@@ -220,7 +234,7 @@ def _line(row: dict[str, Any]) -> str:
         f"{ms['median_s']:.1f} ({ms['min_s']:.1f}-{ms['max_s']:.1f})",
         f"{row['ratio_to_gloo']:.2f}",
         f"{ms['cpu_s']:.0f}",
-        f"{row['sent_bytes'] / 1e6:.1f}" if row["sent_bytes"] else "",
+        *(f"{row[name] / 1e6:.1f}" if row[name] else "" for name in ("sent_bytes", "shared_bytes")),
     ]
     return "| " + " | ".join(map(str, cells)) + " |"
 

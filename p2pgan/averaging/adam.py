@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from p2pgan.averaging.outer import Step
+
 EPSILON = 1e-8
 """Adam's, as in the paper."""
 GRADIENT_SCALE = 1024.0
@@ -58,18 +60,10 @@ class Adam:
     def memory(self) -> int:
         return 2 if self._beta1 else 1
 
-    def step(
-        self, theta: Tensor, state: Tensor, mean: Tensor, version: int, images: int
-    ) -> tuple[Tensor, Tensor]:
-        fresh, fresh_state = torch.empty_like(theta), torch.empty_like(state)
-        size, gradient = theta.numel(), mean.numpy()
-        old, new = _parts(theta, state, size), _parts(fresh, fresh_state, size)
-        for part in self._rates:
-            factors = self._factors(part.rate * self._pace(images), version)
-            for start in range(part.start, part.stop, BLOCK):
-                block = slice(start, min(start + BLOCK, part.stop))
-                _descend([v[block] for v in old], gradient[block], factors, [v[block] for v in new])
-        return fresh, fresh_state
+    def begin(self, theta: Tensor, state: Tensor, version: int, images: int) -> Step:
+        pace = self._pace(images)
+        parts = [(part, self._factors(part.rate * pace, version)) for part in self._rates]
+        return _Descent(parts, theta, state)
 
     def _factors(self, rate: float, version: int) -> _Factors:
         """A version is a step, so its number is Adam's."""
@@ -84,6 +78,24 @@ class Adam:
             rate=f(rate / corrected1),
             root2=np.sqrt(f(corrected2)),
         )
+
+
+class _Descent:
+    """A step under way."""
+
+    def __init__(self, parts: Sequence[tuple[Rate, _Factors]], theta: Tensor, state: Tensor) -> None:
+        self.weights, self.state = torch.empty_like(theta), torch.empty_like(state)
+        self._parts, size = parts, theta.numel()
+        self._old, self._new = _parts(theta, state, size), _parts(self.weights, self.state, size)
+
+    def advance(self, start: int, mean: Tensor) -> Tensor:
+        gradient, stop = mean.numpy(), start + mean.numel()
+        for part, factors in self._parts:
+            for begin in range(max(part.start, start), min(part.stop, stop), BLOCK):
+                block = slice(begin, min(begin + BLOCK, part.stop, stop))
+                here = gradient[block.start - start : block.stop - start]
+                _descend([v[block] for v in self._old], here, factors, [v[block] for v in self._new])
+        return self.weights[start:stop]
 
 
 def power(base: float, exponent: int) -> float:

@@ -6,16 +6,25 @@ import torch
 from torch import Tensor
 
 
-def agreement_of(contribution: Tensor, mean: Tensor) -> tuple[float, float]:
-    """Cosine between them, and their distance in lengths of the mean; both are float32 ``(P,)``.
+class Comparison:
+    """Of a contribution and the mean, both float32 ``(P,)``, of which blocks are looked at one by one."""
 
-    NaN where one of them has no length.
-    """
-    own = torch.dot(contribution, contribution).item()
-    common = torch.dot(mean, mean).item()
-    if not own or not common:
-        return float("nan"), float("nan")
-    product = torch.dot(contribution, mean).item()
-    # |a - b|^2 = a a - 2 a b + b b; rounding may leave it a little below zero.
-    distance: float = max(0.0, own - 2 * product + common)
-    return product / (own * common) ** 0.5, (distance / common) ** 0.5
+    def __init__(self, contribution: Tensor) -> None:
+        self._contribution = contribution
+        self._own = self._common = self._product = 0.0
+
+    def look(self, start: int, mean: Tensor) -> None:
+        """At the elements from ``start`` on."""
+        own = self._contribution[start : start + mean.numel()]
+        self._own += torch.dot(own, own).item()
+        self._common += torch.dot(mean, mean).item()
+        self._product += torch.dot(own, mean).item()
+
+    def agreement(self) -> tuple[float, float]:
+        """Cosine between them, and their distance in lengths of the mean; NaN where one has no length."""
+        own, common, product = self._own, self._common, self._product
+        if not own or not common:
+            return float("nan"), float("nan")
+        # |a - b|^2 = a a - 2 a b + b b; rounding may leave it a little below zero.
+        distance: float = max(0.0, own - 2 * product + common)
+        return product / (own * common) ** 0.5, (distance / common) ** 0.5

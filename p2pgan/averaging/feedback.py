@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from p2pgan.averaging.codec import Codec
+from p2pgan.averaging.codec.raw import Allocate, fresh_memory
 
 Key = tuple[int, ...]
 """The number of the round first, the attempt last."""
@@ -27,18 +28,26 @@ class ErrorFeedback:
     _pending: dict[Key, dict[int, Tensor]] = field(default_factory=dict)
     """By what was encoded: the residual after it, by its first element."""
 
-    def encode(self, codec: Codec, key: Key, start: int, vector: Tensor, exact: Tensor | None) -> memoryview:
+    def encode(
+        self,
+        codec: Codec,
+        key: Key,
+        start: int,
+        vector: Tensor,
+        exact: Tensor | None,
+        allocate: Allocate = fresh_memory,
+    ) -> memoryview:
         """Encode the elements from ``start`` on, with the residual added.
 
         The residual itself stays until :meth:`settle` is called with the ``key``: the same encoded again,
         because the round was amended or a slice asked for again, gives the same bytes.
         """
         if not codec.keeps_residual:
-            return codec.encode(vector, exact)
-        kept = self._residual
-        wanted = vector if kept is None else vector + kept[start : start + len(vector)]
-        payload = codec.encode(wanted, exact)
-        self._pending.setdefault(key, {})[start] = wanted - codec.decode(payload, len(vector), exact)
+            return codec.encode(vector, exact, allocate)
+        residual = None if self._residual is None else self._residual[start : start + len(vector)]
+        lost = torch.empty(len(vector))
+        payload = codec.encode(vector, exact, allocate, residual, lost)
+        self._pending.setdefault(key, {})[start] = lost
         return payload
 
     def settle(self, key: Key) -> None:

@@ -18,8 +18,13 @@ Weights = Sequence[int]
 
 def weighted_mean(vectors: Vectors, weights: Weights) -> Tensor:
     """Each vector counts by its images. A single vector comes out exactly. Stands up to nobody."""
+    return combination(vectors, shares(weights))
+
+
+def shares(weights: Weights) -> list[float]:
+    """Of each, by its images; they add up to one."""
     total = sum(weights)
-    return combination(vectors, [weight / total for weight in weights])
+    return [weight / total for weight in weights]
 
 
 def clipped_mean(vectors: Vectors, weights: Weights) -> Tensor:

@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from p2pgan.averaging.blocks import BLOCK, blocks
+from p2pgan.averaging.codec import Read
 from p2pgan.averaging.finite import magnitude
 from p2pgan.averaging.rules import Rule
 from p2pgan.errors import InternalError, PeerFault
@@ -34,9 +36,13 @@ class Rejected(PeerFault):
         self.peer = peer
 
 
+Source = Tensor | Read
+"""A contributor's slice: a vector of this process, or what decodes one that came."""
+
+
 def aggregate(
     rule: Rule,
-    slices: Mapping[PeerId, Tensor],
+    slices: Mapping[PeerId, Source],
     weights: Mapping[PeerId, int],
     parts: Sequence[slice],
 ) -> Tensor:
@@ -50,24 +56,66 @@ def aggregate(
     """
     if not slices or slices.keys() != weights.keys():
         raise InternalError("a round needs the vector and the weight of the same peers, at least one")
-    peers = sorted(slices)
     length = sum(part.stop - part.start for part in parts)
+    peers = sorted(slices)
     for peer in peers:
         _check(peer, slices[peer], weights[peer], length)
     images = [weights[peer] for peer in peers]
-    means = [rule([slices[peer][part] for peer in peers], images) for part in parts]
+    checked = [_Checked(peer, slices[peer]) for peer in peers]
+    factors = rule.factors(images)
+    if factors is not None:
+        return _combined(checked, factors, length)
+    vectors = [each.whole(length) for each in checked]
+    means = [rule([vector[part] for vector in vectors], images) for part in parts]
     return means[0] if len(means) == 1 else torch.cat(means)
 
 
-def _check(peer: PeerId, vector: Tensor, weight: int, length: int) -> None:
+def _combined(slices: Sequence[_Checked], factors: Sequence[float], length: int) -> Tensor:
+    """The sum of the slices times their factors, added in order, block by block."""
+    result, scratch = torch.empty(length), torch.empty(min(BLOCK, length))
+    for block in blocks(length):
+        into = result[block]
+        for index, (each, factor) in enumerate(zip(slices, factors, strict=True)):
+            found = each.block(block, scratch[: into.numel()])
+            if index:
+                into.add_(found, alpha=factor)  # perhaps fused: whose sum it is, encodes it once for everyone
+            else:
+                torch.mul(found, factor, out=into)
+    return result
+
+
+class _Checked:
+    """A contributor's slice, of which nothing is handed on that was not looked at."""
+
+    def __init__(self, peer: PeerId, source: Source) -> None:
+        self._peer, self._source = peer, source
+
+    def block(self, block: slice, scratch: Tensor) -> Tensor:
+        """Those elements, in ``scratch`` if they had to be decoded."""
+        if isinstance(self._source, Tensor):
+            found = self._source[block]
+        else:
+            found = scratch
+            self._source(block.start, found)
+        largest = magnitude(found)
+        if not math.isfinite(largest):
+            raise Rejected(self._peer, f"peer {self._peer} sent numbers that are not finite")
+        if largest > LARGEST:
+            raise Rejected(self._peer, f"peer {self._peer} sent numbers beyond {LARGEST:g}")
+        return found
+
+    def whole(self, length: int) -> Tensor:
+        """All elements."""
+        vector = self._source if isinstance(self._source, Tensor) else torch.empty(length)
+        for block in blocks(length):
+            self.block(block, vector[block])
+        return vector
+
+
+def _check(peer: PeerId, source: Source, weight: int, length: int) -> None:
     if weight <= 0:
         raise Rejected(peer, f"peer {peer} has the weight {weight}; a contribution covers at least one image")
-    if vector.dtype != torch.float32 or tuple(vector.shape) != (length,):
+    if isinstance(source, Tensor) and (source.dtype != torch.float32 or tuple(source.shape) != (length,)):
         raise Rejected(
-            peer, f"peer {peer} sent {vector.dtype} of shape {tuple(vector.shape)}, not ({length},)"
+            peer, f"peer {peer} sent {source.dtype} of shape {tuple(source.shape)}, not ({length},)"
         )
-    largest = magnitude(vector)
-    if not math.isfinite(largest):
-        raise Rejected(peer, f"peer {peer} sent numbers that are not finite")
-    if largest > LARGEST:
-        raise Rejected(peer, f"peer {peer} sent numbers beyond {LARGEST:g}")

@@ -30,7 +30,7 @@ from torch import Tensor
 from p2pgan.averaging.centered import centered_clip
 from p2pgan.averaging.coordinates import coordinate_median, trimmed, trimmed_mean
 from p2pgan.averaging.krum import hostile_assumed, multi_krum
-from p2pgan.averaging.means import Vectors, Weights, clipped_mean, weighted_mean
+from p2pgan.averaging.means import Vectors, Weights, clipped_mean, shares, weighted_mean
 from p2pgan.errors import ConfigError
 
 SMALLEST_GROUP = 3
@@ -48,6 +48,12 @@ class Rule:
         """A fresh vector of float32; ``vectors`` are finite and in the order of their peers' ids."""
         combine = self.combine if len(vectors) >= SMALLEST_GROUP else weighted_mean
         return combine(vectors, weights)
+
+    def factors(self, weights: Weights) -> list[float] | None:
+        """What each vector is multiplied with, where that depends on the weights alone; else None."""
+        if self.combine is weighted_mean or len(weights) < SMALLEST_GROUP:
+            return shares(weights)
+        return None
 
     def tolerated(self, count: int) -> int:
         """How many of ``count`` contributors may be hostile."""

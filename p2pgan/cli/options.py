@@ -143,6 +143,14 @@ Port = Annotated[
         rich_help_panel=PEER,
     ),
 ]
+NoSharedMemory = Annotated[
+    bool,
+    option(
+        "--no-shared-memory",
+        help="Send everything sealed, also to peers of this machine.",
+        rich_help_panel=PEER,
+    ),
+]
 LogForm = Annotated[
     LogFormat,
     option("--log", help="auto: live on a terminal, else lines.", rich_help_panel=PEER),

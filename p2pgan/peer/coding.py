@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from p2pgan.averaging.codec import codec
-from p2pgan.averaging.codec.raw import Buffer
+from p2pgan.averaging.codec import Read, codec
+from p2pgan.averaging.codec.raw import Allocate, Buffer, fresh_memory
 from p2pgan.averaging.feedback import ErrorFeedback
 from p2pgan.averaging.flatten import Layout
 from p2pgan.protocol.effects import Reduce, SendSlice
@@ -17,8 +17,9 @@ from p2pgan.protocol.messages import MAX_MEMBERS, Shard
 class Coding:
     """Encodes what one peer contributes and what it reduces, each with a residual of its own."""
 
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
+    def __init__(self, layout: Layout, allocate: Allocate = fresh_memory) -> None:
+        """Payloads are written into memory from ``allocate``."""
+        self._layout, self._allocate = layout, allocate
         self._contributed = ErrorFeedback(layout.size)
         """By (round, term, first attempt): the contribution stands for all attempts since."""
         self._reduced = ErrorFeedback(layout.size)
@@ -29,21 +30,22 @@ class Coding:
         """A contribution's part in a shard. The same bytes each time until the round is over."""
         part = contribution[e.shard.start : e.shard.stop]
         key = (e.round, e.term, e.first_attempt)
-        return self._contributed.encode(codec(e.codec), key, e.shard.start, part, self.exact_in(e.shard))
+        exact = self.exact_in(e.shard)
+        return self._contributed.encode(codec(e.codec), key, e.shard.start, part, exact, self._allocate)
 
     def result(self, e: Reduce, reduced: Tensor) -> memoryview:
         """What an owner made of a shard's slices: the bytes that everyone applies."""
         key = (e.round, e.term, e.attempt)
-        return self._reduced.encode(codec(e.codec), key, e.shard.start, reduced, self.exact_in(e.shard))
+        exact = self.exact_in(e.shard)
+        return self._reduced.encode(codec(e.codec), key, e.shard.start, reduced, exact, self._allocate)
 
-    def decode_slice(self, e: Reduce, payload: Buffer) -> Tensor:
-        """A member's vector, which may share memory with ``payload``; not yet looked at. Raises PeerFault."""
-        length = e.shard.stop - e.shard.start
-        return codec(e.codec).decode(payload, length, self.exact_in(e.shard), checked=False)
+    def read_slice(self, e: Reduce, payload: Buffer) -> Read:
+        """A member's vector; not yet looked at. Raises PeerFault."""
+        return codec(e.codec).reader(payload, e.shard.stop - e.shard.start, self.exact_in(e.shard))
 
-    def decode_result(self, name: str, shard: Shard, payload: Buffer, into: Tensor) -> None:
-        """Write an owner's result into its place. Raises PeerFault."""
-        codec(name).decode(payload, shard.stop - shard.start, self.exact_in(shard), into)
+    def read_result(self, name: str, shard: Shard, payload: Buffer) -> Read:
+        """An owner's result; not yet looked at. Raises PeerFault."""
+        return codec(name).reader(payload, shard.stop - shard.start, self.exact_in(shard))
 
     def settle(self, record: VersionRecord, term: int, contributed: bool) -> None:
         """The round of ``record``, planned in ``term``, became a version, this peer's part in it or not."""

@@ -53,7 +53,7 @@ class Mixer:
         """The training says how far it is: send it on, unless steps have failed there."""
         if not is_finite(item.deviation):
             return
-        e, payload = item.asked, codec(CODEC).encode(item.deviation)
+        e, payload = item.asked, codec(CODEC).encode(item.deviation, allocate=self._transport.allocate)
         header = BlobHeader(
             run=self._run,
             term=e.term,

@@ -56,6 +56,8 @@ class PeerOptions:
     """Address that other peers dial; None takes the one of its default route."""
     port: int = 0
     """Control port, and the bulk port is the one after it; 0 takes two free ones."""
+    shared_memory: bool = True
+    """Whether payloads for peers of this machine, under the same user, lie in memory that they read."""
     threads: int | None = None
     """torch's threads; None leaves torch's own choice."""
     log_format: LogFormat = "auto"

@@ -303,6 +303,7 @@ def _run_peer(place: _Place, means: _Means, options: PeerOptions, trains: bool, 
             outer,
             config.gan.ema_half_life_images,
             rule(config.sync.aggregation),
+            allocate=means.transport.allocate,
         )
         performer = Performer(
             run.name, me, vectors, training, means.transport, database, memory, inbox, log,

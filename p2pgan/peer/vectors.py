@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from p2pgan.averaging.agreement import agreement_of
-from p2pgan.averaging.digest import vector_digest
+from p2pgan.averaging.agreement import Comparison
+from p2pgan.averaging.blocks import BLOCK, blocks
+from p2pgan.averaging.codec.raw import Allocate, fresh_memory
+from p2pgan.averaging.digest import VectorDigest, vector_digest
+from p2pgan.averaging.finite import is_finite
 from p2pgan.averaging.flatten import Layout
 from p2pgan.averaging.outer import Outer
-from p2pgan.averaging.reduce import Rejected, aggregate
+from p2pgan.averaging.reduce import Rejected, Source, aggregate
 from p2pgan.averaging.rules import Rule
 from p2pgan.errors import InternalError, PeerFault
 from p2pgan.gan.ema import ema_update, half_life_at
@@ -97,6 +100,8 @@ class Vectors:
     agreement: Agreement | None = None
     """Of the contribution with the mean of the last candidate that was built."""
     clock: Callable[[], float] = time.monotonic
+    allocate: Allocate = fresh_memory
+    """Where payloads are written that are to be sent."""
     coding: Coding = field(init=False)
     _lent: dict[tuple[int, str], float] = field(default_factory=dict)
     """When a chunk of a snapshot was last asked for."""
@@ -107,7 +112,7 @@ class Vectors:
     _snapshots: OrderedDict[tuple[int, str], Snapshot] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
-        self.coding = Coding(self.layout)
+        self.coding = Coding(self.layout, self.allocate)
 
     @property
     def snapshot_bytes(self) -> int:
@@ -219,16 +224,16 @@ class Vectors:
             Rejected: names the contributor whose slice is not valid.
         """
         shard = effect.shard
-        decoded = {}
+        slices: dict[PeerId, Source] = {}
         for peer, _ in effect.weights:
             key = (effect.term, effect.round, effect.first_attempt, effect.index, peer)
             try:
                 own = self._own.get(key)
-                decoded[peer] = self.coding.decode_slice(effect, self._slices[key]) if own is None else own
+                slices[peer] = self.coding.read_slice(effect, self._slices[key]) if own is None else own
             except PeerFault as error:
                 raise Rejected(peer, str(error)) from error
         parts = self.layout.parts_of(shard.start, shard.stop)
-        reduced = aggregate(self.rule, decoded, dict(effect.weights), parts)
+        reduced = aggregate(self.rule, slices, dict(effect.weights), parts)
         place = (effect.term, effect.round, effect.attempt, effect.index, shard.owner)
         self._results[place] = self.coding.result(effect, reduced)
 
@@ -242,19 +247,41 @@ class Vectors:
         Raises:
             Rejected: names the owner whose result is not valid.
         """
-        mean = torch.empty(self.layout.size, dtype=torch.float32)
-        for index, shard in enumerate(effect.shards):
+        base, own = self.base(), self.contribution
+        step = self.outer.begin(base.theta, base.state, effect.round, base.images)
+        digest, comparison = VectorDigest(), None if own is None else Comparison(own)
+        for start, mean in self._mean(effect):
+            digest.add(step.advance(start, mean))
+            if comparison is not None:
+                comparison.look(start, mean)
+        digest.add(step.state)
+        self._candidates[(effect.term, effect.round, effect.attempt)] = step.weights, step.state
+        self.agreement = None if comparison is None else agreement(*comparison.agreement())
+        return digest.name()
+
+    def _mean(self, effect: BuildCandidate) -> Iterator[tuple[int, Tensor]]:
+        """What the owners reduced, from the vector's start to its end, block by block in the same memory.
+
+        Raises Rejected as :meth:`build` does.
+        """
+        scratch, done = torch.empty(BLOCK), 0
+        for index, shard in sorted(enumerate(effect.shards), key=lambda pair: pair[1].start):
+            if shard.start != done:
+                raise Rejected(shard.owner, f"its shard begins at {shard.start} and not at {done}")
             payload = self._results[(effect.term, effect.round, effect.attempt, index, shard.owner)]
             try:
-                self.coding.decode_result(effect.codec, shard, payload, mean[shard.start : shard.stop])
+                read = self.coding.read_result(effect.codec, shard, payload)
             except PeerFault as error:
                 raise Rejected(shard.owner, str(error)) from error
-        base = self.base()
-        candidate = self.outer.step(base.theta, base.state, mean, effect.round, base.images)
-        self._candidates[(effect.term, effect.round, effect.attempt)] = candidate
-        own = self.contribution
-        self.agreement = None if own is None else agreement(*agreement_of(own, mean))
-        return vector_digest(*candidate)
+            for block in blocks(shard.stop - shard.start):
+                found = scratch[: block.stop - block.start]
+                read(block.start, found)
+                if not is_finite(found):
+                    raise Rejected(shard.owner, f"peer {shard.owner} sent numbers that are not finite")
+                yield done + block.start, found
+            done = shard.stop
+        if done != self.layout.size:
+            raise Rejected(effect.shards[-1].owner, f"the last shard ends at {done}")
 
     def forget(self, below: int) -> None:
         """Drop what belongs to rounds below this one."""

@@ -16,12 +16,13 @@ import msgspec
 from p2pgan.errors import InternalError
 from p2pgan.protocol.messages import AnyMessage, BlobHeader
 from p2pgan.transport.keying import Keying
+from p2pgan.transport.sharing import Sharing
 from p2pgan.transport.tally import Refused, Tally
 
 MAX_MESSAGE_BYTES = 8 << 20
 """Bytes in one encoded message."""
 
-WireMessage = AnyMessage | Keying
+WireMessage = AnyMessage | Keying | Sharing
 
 Value = TypeVar("Value")
 

@@ -31,6 +31,9 @@ class BulkLimits:
     """Frames in flight before the sender waits for credit."""
     frames_per_key: int = 1 << 20
     """A key is replaced after so many frames (a tebibyte), far below what AES-GCM allows (2**32)."""
+    max_shared_bytes: int = 2 << 30
+    """Size of the memory that peers of this machine read payloads from; 0 shares nothing, either way. Only
+    what is used of it takes memory."""
 
     def __post_init__(self) -> None:
         if frames_of(self.max_blob_bytes) > self.frames_per_key:

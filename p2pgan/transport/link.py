@@ -16,6 +16,9 @@ from p2pgan.transport.inbound import Inbound
 from p2pgan.transport.limits import BulkLimits
 from p2pgan.transport.meter import Meter
 from p2pgan.transport.outbound import Outbound
+from p2pgan.transport.placed_in import PlacedIn
+from p2pgan.transport.placed_out import PlacedOut
+from p2pgan.transport.shared_memory import SharedMemory
 from p2pgan.transport.sockets import Socket
 from p2pgan.transport.tally import Tally
 
@@ -40,6 +43,7 @@ class Link:
         limits: BulkLimits,
         tally: Counter[Tally],
         meter: Meter,
+        memory: SharedMemory,
         peer: PeerId,
         address: PeerAddress,
         now: float,
@@ -47,6 +51,10 @@ class Link:
         self.peer = peer
         self.address = address
         self.outbound = Outbound(limits, tally, meter)
+        self.placed_out = PlacedOut(peer, memory, self.outbound, tally)
+        self.placed_out.near = memory.is_near(address)
+        self.placed_in = PlacedIn(peer, limits, tally)
+        self._memory = memory
         self.inbound: Inbound | None = None
         self.bulk_monitor: Socket | None = None
         """Readable when the bulk connection to this peer has ended."""
@@ -70,6 +78,7 @@ class Link:
         """Go on with the peer at another address; what waits for it stays."""
         self.address = address
         self._redial_control(now)
+        self.placed_out.near = self._memory.is_near(address)
         self.hang_up_bulk(now)
 
     def knocked(self, now: float) -> None:
@@ -114,6 +123,7 @@ class Link:
         """Do what is due: send an offer or a few sealed frames; true if more could go at once."""
         if self._waiting and now >= self._moved_at + REDIAL_S:
             self._redial_control(now)
+        self._pump_shared(now)
         offer = self.outbound.offer(now)
         if offer is not None:
             self.post(encode(offer), now)
@@ -134,6 +144,15 @@ class Link:
             self._tally[Tally.FRAME_BYTES_SENT] += len(frame)
         return True
 
+    def _pump_shared(self, now: float) -> None:
+        """Say what is due about shared memory: an offer, blobs that were placed, blobs that are read."""
+        if self.placed_out.stalled(now):
+            self.placed_out.interrupted(now)
+        offer = None if self._waiting else self.placed_out.offer(now)
+        for news in (offer, self.placed_out.place(now), self.placed_in.news(now)):
+            if news is not None:
+                self.post(encode(news), now)
+
     def hang_up_bulk(self, now: float) -> None:
         """Close the bulk connection and its key with it; what it did not deliver goes again."""
         if self._bulk is not None and self.bulk_monitor is not None:
@@ -145,9 +164,10 @@ class Link:
     def close(self, now: float, linger_ms: int) -> None:
         """Close all sockets; messages already handed to libzmq have ``linger_ms`` to leave."""
         self.hang_up_bulk(now)
+        self._stop_sharing(now)
         self._close_control(linger_ms)
 
-    def control_ended(self) -> bool:
+    def control_ended(self, now: float) -> bool:
         """Whether a control connection to the peer has ended; to be called when its monitor is readable.
 
         One that was refused, or not answered in time, was none.
@@ -157,9 +177,13 @@ class Link:
             news = parse_monitor_message(self.control_monitor.recv_multipart())["event"]
             ended |= self.connected and news == zmq.EVENT_DISCONNECTED
             self.connected = news == zmq.EVENT_HANDSHAKE_SUCCEEDED
+        if ended:
+            self.placed_out.interrupted(now)
+            self.placed_in.tell_again(now)
         return ended
 
     def _redial_control(self, now: float) -> None:
+        self.placed_out.interrupted(now)
         self._close_control(linger_ms=0)
         self._dial_control()
         self._moved_at = now
@@ -171,6 +195,10 @@ class Link:
         """Readable when there is news of a connection; libzmq dials again by itself."""
         self.connected = False
         self._poller.register(self.control_monitor, zmq.POLLIN)
+
+    def _stop_sharing(self, now: float) -> None:
+        self.placed_out.interrupted(now)
+        self.placed_in.close()
 
     def _close_control(self, linger_ms: int) -> None:
         if self.control in self._poller:

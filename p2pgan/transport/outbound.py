@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -62,6 +62,8 @@ class Outbound:
         self._current: Blob | None = None
         self._offset = 0
         self._unacknowledged: deque[tuple[int, Blob]] = deque()
+        self._diverted: deque[Blob] = deque()
+        """What goes another way than in frames and has not arrived."""
         self._bytes = 0
         self._offer: SealOffer | None = None
         self._sealer: Sealer | None = None
@@ -100,10 +102,34 @@ class Outbound:
 
     def _not_acknowledged(self) -> Iterator[Blob]:
         yield from self._waiting
+        yield from self._diverted
         if self._current is not None:
             yield self._current
         for _, blob in self._unacknowledged:
             yield blob
+
+    def divert(self, fits: Callable[[Blob], bool], most: int) -> list[Blob]:
+        """Blobs that have not begun and go another way from now on, ``most`` of them; still held."""
+        if not self._waiting:
+            return []
+        found = [blob for blob in self._waiting if fits(blob)][:most]
+        if found:
+            self._waiting = deque(blob for blob in self._waiting if all(blob is not each for each in found))
+            self._diverted.extend(found)
+        return found
+
+    def arrived_elsewhere(self, blob: Blob) -> None:
+        """A diverted blob has arrived."""
+        self._diverted.remove(blob)
+        self._bytes -= len(blob.payload)
+        self._tally[Tally.BLOBS_SENT] += 1
+
+    def returned(self, blobs: Sequence[Blob], now: float) -> None:
+        """Diverted blobs that did not arrive wait again, before all others."""
+        for blob in blobs:
+            self._diverted.remove(blob)
+        self._waiting.extendleft(reversed(blobs))
+        self._stale_at = max(self._stale_at, now + PATIENCE_S)
 
     def offer(self, now: float) -> SealOffer | None:
         """The key offer to send now, if one is due; also drops blobs that went stale unsent."""

@@ -22,6 +22,8 @@ from p2pgan.transport.link import Link
 from p2pgan.transport.meter import Meter
 from p2pgan.transport.outbound import Blob
 from p2pgan.transport.seal import parse_header
+from p2pgan.transport.shared_memory import SharedMemory
+from p2pgan.transport.sharing import ArenaAnswer, ArenaOffer, BlobsHeld, BlobsPlaced
 from p2pgan.transport.sockets import Socket
 from p2pgan.transport.tally import OFFENCES, Refused, Tally
 
@@ -51,6 +53,7 @@ class Plane:
         self._keys = keys
         self._deliver = deliver
         self._limits = limits
+        self.memory = SharedMemory(keys.public, limits.max_shared_bytes, self.tally)
         self._links: dict[PeerId, Link] = {}
         """One for each allowed peer: this is the allow-list."""
         self._inbound: dict[bytes, Inbound] = {}
@@ -77,6 +80,7 @@ class Plane:
             ConfigError: a port is taken, or the address is not this machine's.
         """
         told = sockets.advertised(host, advertise_host)
+        self.memory.host = told
         control, bulk = self._control.bind(host, control_port), self._bulk.bind(host, bulk_port)
         return PeerAddress(f"tcp://{told}:{control}", f"tcp://{told}:{bulk}")
 
@@ -127,7 +131,7 @@ class Plane:
             if known is None:
                 self._links[peer] = Link(
                     self._context, self._poller, self._keys, self._limits, self.tally, self.meter,
-                    peer, address, now,
+                    self.memory, peer, address, now,
                 )  # fmt: skip
             elif known.address != address:
                 known.redial(address, now)
@@ -176,7 +180,7 @@ class Plane:
                 link.flush(now)
             if link.bulk_monitor is not None and link.bulk_monitor in ready:
                 link.hang_up_bulk(now)
-            if link.control_monitor in ready and link.control_ended():
+            if link.control_monitor in ready and link.control_ended(now):
                 self._deliver(LinkEnded(link.peer))
 
     def _drain(self, door: Door, limit: int, handle: Callable[[PeerId, memoryview], None]) -> None:
@@ -218,6 +222,15 @@ class Plane:
                     link.dial_bulk(message.key_id)
             case Credit():
                 link.outbound.credit(message, time.monotonic())
+            case ArenaOffer():
+                now = time.monotonic()
+                link.post(codec.encode(link.placed_in.offered(message, now)), now)
+            case ArenaAnswer():
+                link.placed_out.answered(message, time.monotonic())
+            case BlobsPlaced():
+                self._on_placed(link, message)
+            case BlobsHeld():
+                link.placed_out.held(message, time.monotonic())
             case _:
                 self.tally[Tally.MESSAGES_RECEIVED] += 1
                 self._deliver(MessageArrived(sender, message))
@@ -231,6 +244,16 @@ class Plane:
             link.inbound = Inbound(link.peer, offer, self._limits, self.tally)
             self._inbound[offer.key_id] = link.inbound
         link.post(codec.encode(SealAccepted(offer.key_id)), time.monotonic())
+
+    def _on_placed(self, link: Link, message: BlobsPlaced) -> None:
+        now = time.monotonic()
+        blobs = link.placed_in.arrived(message, now)
+        if blobs is None:
+            link.post(codec.encode(ArenaAnswer(message.offer_id, False, "begin anew")), now)
+            return
+        self.tally[Tally.BLOBS_RECEIVED] += len(blobs)
+        for blob in blobs:
+            self._deliver(blob)
 
     def _forget_inbound(self, link: Link) -> None:
         if link.inbound is not None:

@@ -104,6 +104,11 @@ class Transport:
             raise InternalError(f"a payload of {len(view)} bytes under a header that says {header.length}")
         self._submit(partial(plane.send_blob, peer, header, view))
 
+    def allocate(self, size: int) -> memoryview:
+        """Memory to write a payload into that is to be sent: one that lies there need not be copied to peers
+        of this machine. As with all payloads, what was sent must not change."""
+        return self._started().memory.allocate(size)
+
     def counters(self) -> dict[str, int]:
         """What was sent, received and dropped so far, by the names in :class:`Tally`."""
         return {str(name): count for name, count in self._started().tally.copy().items()}

@@ -8,6 +8,7 @@ and its members send it.
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -58,7 +59,7 @@ class Peer:
             keys,
             deliver=self.inbox.deliver,
             bind_host=job.get("host", "127.0.0.1"),
-            limits=BulkLimits(max_blob_bytes=4 * elements),
+            limits=_limits(elements, job["shared"]),
         )
         address = self.transport.start()
         told = ask(me=self.me, control=address.control, bulk=address.bulk)
@@ -66,7 +67,12 @@ class Peer:
         self.transport.set_peers(
             {other["me"]: PeerAddress(other["control"], other["bulk"]) for other in told}
         )
-        self._vectors = Vectors(_layout(elements), Movement(1.0), 1000.0, rule(job.get("rule", "mean")))
+        if job["shared"]:
+            self._wait_for_readers()
+        self._vectors = Vectors(
+            _layout(elements), Movement(1.0), 1000.0, rule(job.get("rule", "mean")),
+            allocate=self.transport.allocate,
+        )  # fmt: skip
         theta = torch.zeros(elements)
         self._base = vector_digest(theta)
         self._vectors.install(Snapshot(self._vectors.layout, 0, self._base, 0, theta, theta[:1]))
@@ -79,6 +85,14 @@ class Peer:
         )  # fmt: skip
         self._votes: dict[str, str] = {}
         self.digest = ""
+
+    def _wait_for_readers(self) -> None:
+        """Until all others read from this member's memory; before they do, payloads go sealed."""
+        until, pause = time.monotonic() + PATIENCE_S, threading.Event()
+        while self.transport.counters().get("arena_taken", 0) < len(self.peers) - 1:
+            if time.monotonic() > until:
+                raise SystemExit("the members do not share memory")
+            pause.wait(0.05)
 
     def average(self, number: int, vector: Tensor) -> Tensor:
         """One round: from the plan to the word that it is committed; the candidate's mean."""
@@ -181,11 +195,21 @@ class Peer:
     def _committed(self, record: VersionRecord) -> None:
         if record.digest != self.digest:
             raise RuntimeError("another digest was committed than this member's")
+        self._vectors.coding.settle(record, TERM, contributed=True)
         self._done = True
 
     def sent_bytes(self) -> int:
         """Sealed bytes on the wire so far, headers and tags included."""
         return self.transport.counters().get("frame_bytes_sent", 0)
+
+    def shared_bytes(self) -> int:
+        """Bytes that others read where they were written."""
+        return self.transport.counters().get("shared_bytes_sent", 0)
+
+
+def _limits(elements: int, shared: bool) -> BulkLimits:
+    longest = 4 * elements
+    return BulkLimits(longest) if shared else BulkLimits(longest, max_shared_bytes=0)
 
 
 def _layout(elements: int) -> Layout:
@@ -199,7 +223,8 @@ if __name__ == "__main__":
     job = task()
     peer = Peer(job)
     try:
-        serve(peer.average, job["place"], job["elements"], digest=lambda: peer.digest, sent=peer.sent_bytes)
+        counters = {"sent": peer.sent_bytes, "shared": peer.shared_bytes}
+        serve(peer.average, job["place"], job["elements"], digest=lambda: peer.digest, **counters)
     except queue.Empty:
         raise SystemExit("a round did not end") from None
     peer.transport.close()

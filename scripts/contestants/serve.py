@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from vectors import own_vector
 
 torch.set_num_threads(1)
 
@@ -33,11 +34,6 @@ def ask(**what: object) -> Any:
     """Tell the bench something and wait for what it says to it."""
     _say(ask=what)
     return json.loads(sys.stdin.readline())["answer"]
-
-
-def own_vector(place: int, elements: int) -> Tensor:
-    """Numbers like those of a delta, others for each member: float32, small, of no pattern."""
-    return torch.randn(elements, generator=torch.Generator().manual_seed(place)) * 1e-3
 
 
 def serve(average: Average, place: int, elements: int, **more: Callable[[], object]) -> None:

@@ -15,6 +15,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from p2pgan.averaging.codec import codec
+from p2pgan.averaging.outer import take_step
 from p2pgan.averaging.reduce import Rejected, aggregate
 from p2pgan.averaging.rules import rule
 from p2pgan.gan.config import GanConfig
@@ -200,7 +202,8 @@ class Swarm:
 
     def _received(self, payload: memoryview) -> Tensor:
         vector = torch.empty(self.layout.size)
-        self._coding[0].decode_result(self.arm.wire, self._whole, payload, vector)
+        exact = self._coding[0].exact_in(self._whole)
+        codec(self.arm.wire).decode(payload, len(vector), exact, vector)
         return vector
 
     def _apply(self, sent: dict[PeerId, Tensor], weights: dict[PeerId, int]) -> None:
@@ -217,8 +220,8 @@ class Swarm:
         self._version += 1
         reduce = Reduce(1, self._version, 1, 1, 0, self._whole, self.arm.wire, tuple(weights.items()))
         result = self._received(self._coding[0].result(reduce, mean))
-        self.theta, self._state = self._outer.step(
-            self.theta, self._state, result, self._version, self.images
+        self.theta, self._state = take_step(
+            self._outer, self.theta, self._state, result, self._version, self.images
         )
         self.images += sum(weights.values())
         record = VersionRecord(self._version, "", "", 1, 1, _name(0), self.images, ())

@@ -16,14 +16,14 @@ to what it encodes next (``feedback.py``). What all but fp32 get beside the vect
 elements of one-dimensional tensors, goes along exactly.
 """
 
-from p2pgan.averaging.codec.base import Codec
+from p2pgan.averaging.codec.base import Codec, Read
 from p2pgan.averaging.codec.blockwise import Int8
 from p2pgan.averaging.codec.plain import FP16_MAX, Bf16, Fp16, Fp32
 from p2pgan.averaging.codec.raw import little_endian_bytes
 from p2pgan.averaging.codec.sparse import TopK
 from p2pgan.errors import ConfigError
 
-__all__ = ["CODECS", "FP16_MAX", "Codec", "codec", "little_endian_bytes"]
+__all__ = ["CODECS", "FP16_MAX", "Codec", "Read", "codec", "little_endian_bytes"]
 
 CODECS: dict[str, Codec] = {each.name: each for each in (Fp32(), Fp16(), Bf16(), Int8(), TopK())}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from p2pgan.averaging.codec.base import Codec, room
+from p2pgan.averaging.codec.base import Codec, Read
 from p2pgan.averaging.codec.raw import Buffer, put, values
 from p2pgan.errors import PeerFault
 
@@ -32,32 +32,35 @@ class Int8(Codec):
     def size(self, elements: int) -> int:
         return 4 * _blocks(elements) + elements
 
-    def _write(self, vector: Tensor, out: memoryview) -> None:
-        whole = len(vector) // BLOCK * BLOCK
-        at = 4 * _blocks(len(vector))
-        scales = []
-        for part in (vector[:whole].view(-1, BLOCK), vector[whole:].view(1, -1)):
-            if not part.numel():
-                continue
-            # Rounding may put the largest of all scales just beyond its bound.
-            scale = part.abs().amax(dim=1).div_(STEPS).clamp_(max=LARGEST_SCALE)
-            scale[scale < SMALLEST_SCALE] = 0
-            steps = part / torch.where(scale > 0, scale, torch.inf)[:, None]
-            at = put(out, at, steps.round_(), torch.int8)
-            scales.append(scale)
-        if scales:
-            put(out, 0, torch.cat(scales), torch.float32)
+    def _write(self, part: Tensor, out: memoryview, start: int, elements: int, lost: Tensor | None) -> None:
+        whole = part.numel() // BLOCK * BLOCK
+        for begin, stop, rows in ((0, whole, whole // BLOCK), (whole, part.numel(), 1)):
+            if stop > begin:
+                numbers = part[begin:stop].view(rows, -1)
+                # Rounding may put the largest of all scales just beyond its bound.
+                scale = numbers.abs().amax(dim=1).div_(STEPS).clamp_(max=LARGEST_SCALE)
+                scale[scale < SMALLEST_SCALE] = 0
+                steps = numbers / torch.where(scale > 0, scale, torch.inf)[:, None]
+                put(out, 4 * ((start + begin) // BLOCK), scale, torch.float32)
+                put(out, 4 * _blocks(elements) + start + begin, steps.round_(), torch.int8)
+                if lost is not None:
+                    torch.sub(numbers, steps.mul_(scale[:, None]), out=lost[begin:stop].view(rows, -1))
 
-    def _read(self, buffer: Buffer, start: int, elements: int, into: Tensor | None) -> Tensor:
+    def _reader(self, buffer: Buffer, at: int, elements: int) -> Read:
         blocks = _blocks(elements)
-        scales = values(buffer, "<f4", start, blocks)
+        scales = values(buffer, "<f4", at, blocks).clone()
         if not bool(((scales >= 0) & (scales <= LARGEST_SCALE)).all()):
             raise PeerFault("a vector encoded as int8 has a scale that is negative, too large or not finite")
-        found = room(elements, into).copy_(values(buffer, "|i1", start + 4 * blocks, elements))
-        whole = elements // BLOCK
-        found[: whole * BLOCK].view(-1, BLOCK).mul_(scales[:whole, None])
-        found[whole * BLOCK :].mul_(scales[whole:])
-        return found
+        steps = values(buffer, "|i1", at + 4 * blocks, elements)
+
+        def read(start: int, into: Tensor) -> None:
+            into.copy_(steps[start : start + into.numel()])
+            first, whole = start // BLOCK, into.numel() // BLOCK
+            into[: whole * BLOCK].view(-1, BLOCK).mul_(scales[first : first + whole, None])
+            if into.numel() > whole * BLOCK:
+                into[whole * BLOCK :].mul_(scales[first + whole])
+
+        return read
 
 
 def _blocks(elements: int) -> int:

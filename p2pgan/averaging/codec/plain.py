@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from p2pgan.averaging.codec.base import Codec, room
+from p2pgan.averaging.codec.base import Codec, Read
 from p2pgan.averaging.codec.raw import Buffer, put, values
 
 FP16_MAX = 65504.0
@@ -21,12 +21,11 @@ class Fp32(Codec):
     def size(self, elements: int) -> int:
         return 4 * elements
 
-    def _write(self, vector: Tensor, out: memoryview) -> None:
-        put(out, 0, vector, torch.float32)
+    def _write(self, part: Tensor, out: memoryview, start: int, elements: int, lost: Tensor | None) -> None:
+        put(out, 4 * start, part, torch.float32)
 
-    def _read(self, buffer: Buffer, start: int, elements: int, into: Tensor | None) -> Tensor:
-        found = values(buffer, "<f4", start, elements)
-        return found if into is None else into.copy_(found)
+    def _reader(self, buffer: Buffer, at: int, elements: int) -> Read:
+        return _copied(values(buffer, "<f4", at, elements))
 
 
 class Fp16(Codec):
@@ -43,11 +42,11 @@ class Fp16(Codec):
     def size(self, elements: int) -> int:
         return 2 * elements
 
-    def _write(self, vector: Tensor, out: memoryview) -> None:
-        put(out, 0, vector, torch.float16)
+    def _write(self, part: Tensor, out: memoryview, start: int, elements: int, lost: Tensor | None) -> None:
+        put(out, 2 * start, part, torch.float16)
 
-    def _read(self, buffer: Buffer, start: int, elements: int, into: Tensor | None) -> Tensor:
-        return room(elements, into).copy_(values(buffer, "<f2", start, elements))
+    def _reader(self, buffer: Buffer, at: int, elements: int) -> Read:
+        return _copied(values(buffer, "<f2", at, elements))
 
 
 class Bf16(Codec):
@@ -59,9 +58,15 @@ class Bf16(Codec):
     def size(self, elements: int) -> int:
         return 2 * elements
 
-    def _write(self, vector: Tensor, out: memoryview) -> None:
-        put(out, 0, vector, torch.bfloat16)
+    def _write(self, part: Tensor, out: memoryview, start: int, elements: int, lost: Tensor | None) -> None:
+        put(out, 2 * start, part, torch.bfloat16)
 
-    def _read(self, buffer: Buffer, start: int, elements: int, into: Tensor | None) -> Tensor:
-        bits = values(buffer, "<i2", start, elements)
-        return room(elements, into).copy_(bits.view(torch.bfloat16))
+    def _reader(self, buffer: Buffer, at: int, elements: int) -> Read:
+        return _copied(values(buffer, "<i2", at, elements).view(torch.bfloat16))
+
+
+def _copied(source: Tensor) -> Read:
+    def read(start: int, into: Tensor) -> None:
+        into.copy_(source[start : start + into.numel()])
+
+    return read

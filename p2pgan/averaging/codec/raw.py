@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,13 @@ import torch
 from torch import Tensor
 
 Buffer = bytes | bytearray | memoryview
+Allocate = Callable[[int], memoryview]
+"""Gives writable memory of so many bytes, whatever is in it."""
+
+
+def fresh_memory(size: int) -> memoryview:
+    """Memory that nobody else has."""
+    return np.empty(size, dtype=np.uint8).data
 
 
 def little_endian_bytes(vector: Tensor) -> memoryview:
@@ -18,14 +26,25 @@ def little_endian_bytes(vector: Tensor) -> memoryview:
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).view(np.uint8).data
 
 
-def values(buffer: Buffer, kind: str, start: int, count: int) -> Tensor:
-    """``count`` numbers of numpy's little-endian type ``kind`` that begin at byte ``start``.
+class _OnlyRead:
+    """Memory that cannot be written to, shown as if it could: torch knows no other."""
 
-    Shares the buffer's memory where torch can: where that is writable, and in this machine's byte order.
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+        self._kept = array
+        shown = array.__array_interface__
+        self.__array_interface__ = {**shown, "data": (shown["data"][0], False)}
+
+
+def values(buffer: Buffer, kind: str, start: int, count: int) -> Tensor:
+    """``count`` numbers of numpy's little-endian type ``kind`` that begin at byte ``start``; only to be read.
+
+    Shares the buffer's memory where that has this machine's byte order.
     """
     array: np.ndarray[Any, Any] = np.frombuffer(buffer, kind, count, start)
-    if not (array.flags.writeable and array.dtype.isnative):
-        array = array.astype(array.dtype.newbyteorder("="), copy=True)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    elif not array.flags.writeable:
+        array = np.asarray(_OnlyRead(array)) if count else array.copy()
     return torch.from_numpy(array)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from p2pgan.averaging.codec.base import Codec, room
+from p2pgan.averaging.codec.base import Codec, Read
 from p2pgan.averaging.codec.raw import Buffer, put, values
 from p2pgan.errors import PeerFault
 
@@ -22,23 +22,31 @@ class TopK(Codec):
 
     name = "topk"
     keeps_residual = True
+    by_block = False
 
     def size(self, elements: int) -> int:
         return 8 * _kept(elements)
 
-    def _write(self, vector: Tensor, out: memoryview) -> None:
-        places = torch.topk(vector.abs(), _kept(len(vector)), sorted=False).indices.sort().values
-        put(out, put(out, 0, places, torch.int32), vector[places], torch.float32)
+    def _write(self, part: Tensor, out: memoryview, start: int, elements: int, lost: Tensor | None) -> None:
+        places = torch.topk(part.abs(), _kept(elements), sorted=False).indices.sort().values
+        put(out, put(out, 0, places, torch.int32), part[places], torch.float32)
+        if lost is not None:
+            lost.copy_(part).index_fill_(0, places, 0.0)
 
-    def _read(self, buffer: Buffer, start: int, elements: int, into: Tensor | None) -> Tensor:
+    def _reader(self, buffer: Buffer, at: int, elements: int) -> Read:
         kept = _kept(elements)
-        places = values(buffer, "<i4", start, kept).to(torch.int64)
+        places = values(buffer, "<i4", at, kept).to(torch.int64)
         ascending = bool((places.diff() > 0).all())
         if kept and not (ascending and int(places[0]) >= 0 and int(places[-1]) < elements):
             raise PeerFault("a vector encoded as topk names places out of order, twice or beyond its end")
-        found = room(elements, into).zero_()
-        found[places] = values(buffer, "<f4", start + 4 * kept, kept)
-        return found
+        numbers = values(buffer, "<f4", at + 4 * kept, kept).clone()
+
+        def read(start: int, into: Tensor) -> None:
+            borders = torch.searchsorted(places, torch.tensor([start, start + into.numel()]))
+            here = slice(int(borders[0]), int(borders[1]))
+            into.zero_()[places[here] - start] = numbers[here]
+
+        return read
 
 
 def _kept(elements: int) -> int:

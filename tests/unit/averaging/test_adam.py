@@ -7,6 +7,7 @@ import torch
 
 from p2pgan.averaging import adam as module
 from p2pgan.averaging.adam import GRADIENT_SCALE, Adam, Rate, gradient_weight, power
+from p2pgan.averaging.outer import take_step
 
 SIZE = 5000
 RATES = (Rate(0, 3000, 1e-3), Rate(3000, SIZE, 4e-4))
@@ -20,7 +21,7 @@ def gradients(steps: int) -> list[torch.Tensor]:
 def moved(adam: Adam, steps: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
     theta, state = torch.ones(SIZE), torch.zeros(adam.memory * SIZE)
     for version, gradient in enumerate(gradients(steps), start=1):
-        theta, state = adam.step(theta, state, gradient * GRADIENT_SCALE, version, images=0)
+        theta, state = take_step(adam, theta, state, gradient * GRADIENT_SCALE, version, images=0)
     return theta, state
 
 
@@ -51,8 +52,8 @@ def test_a_step_leaves_its_inputs_and_follows_the_schedule() -> None:
     adam = Adam((Rate(0, 3, 0.5),), 0.0, 0.99, lambda images: 0.0 if images >= 100 else 1.0)
     theta, state, mean = torch.ones(3), torch.zeros(3), torch.full((3,), GRADIENT_SCALE)
 
-    fresh, _ = adam.step(theta, state, mean, 1, images=99)
-    still, remembered = adam.step(theta, state, mean, 1, images=100)
+    fresh, _ = take_step(adam, theta, state, mean, 1, images=99)
+    still, remembered = take_step(adam, theta, state, mean, 1, images=100)
 
     torch.testing.assert_close(fresh, torch.full((3,), 0.5))
     assert torch.equal(still, theta)

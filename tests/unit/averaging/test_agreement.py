@@ -5,7 +5,13 @@ from math import isnan, sqrt
 import pytest
 import torch
 
-from p2pgan.averaging.agreement import agreement_of
+from p2pgan.averaging.agreement import Comparison
+
+
+def agreement_of(contribution: torch.Tensor, mean: torch.Tensor) -> tuple[float, float]:
+    comparison = Comparison(contribution)
+    comparison.look(0, mean)
+    return comparison.agreement()
 
 
 @pytest.mark.parametrize(
@@ -21,6 +27,14 @@ def test_cosine_and_distance(
     contribution: list[float], mean: list[float], cosine: float, drift: float
 ) -> None:
     assert agreement_of(torch.tensor(contribution), torch.tensor(mean)) == pytest.approx((cosine, drift))
+
+
+def test_blocks_come_to_the_same_as_the_whole() -> None:
+    contribution, mean = torch.randn(2, 1000, generator=torch.Generator().manual_seed(2))
+    comparison = Comparison(contribution)
+    for start in (0, 400, 800):
+        comparison.look(start, mean[start : start + 400])
+    assert comparison.agreement() == pytest.approx(agreement_of(contribution, mean))
 
 
 def test_without_a_length_there_is_none() -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from p2pgan.averaging.codec.raw import fresh_memory
 from p2pgan.peer.inbox import DeviationReady, Inbox
 from p2pgan.peer.mixing import Mixer
 from p2pgan.peer.training import TrainingThread
@@ -39,6 +40,7 @@ class Training:
 class Post:
     def __init__(self) -> None:
         self.sent: list[tuple[PeerId, BlobHeader, memoryview]] = []
+        self.allocate = fresh_memory
 
     def send_blob(self, peer: PeerId, header: BlobHeader, payload: memoryview) -> None:
         self.sent.append((peer, header, payload))
