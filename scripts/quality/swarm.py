@@ -190,8 +190,9 @@ class Swarm:
     def _differentiate(self, peer: int, steps: list[int]) -> Tensor:
         learning = Gradients(self.trainers[peer])
         learning.start(self._bases[peer])
+        images = len(steps) * self.config.step_images
         for step in steps:
-            learning.step(*self._work[peer].place(step), len(steps) * self.config.step_images)
+            learning.step(*self._work[peer].place(step), images, lambda _part: None)
         return learning.finish()
 
     def _sent(self, peer: int, vector: Tensor, share: float) -> Tensor:
