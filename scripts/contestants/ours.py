@@ -59,7 +59,7 @@ class Peer:
             keys,
             deliver=self.inbox.deliver,
             bind_host=job.get("host", "127.0.0.1"),
-            limits=_limits(elements, job["shared"]),
+            limits=_limits(elements, job.get("shared", False)),
         )
         address = self.transport.start()
         told = ask(me=self.me, control=address.control, bulk=address.bulk)
@@ -67,7 +67,7 @@ class Peer:
         self.transport.set_peers(
             {other["me"]: PeerAddress(other["control"], other["bulk"]) for other in told}
         )
-        if job["shared"]:
+        if job.get("shared", False):
             self._wait_for_readers()
         self._vectors = Vectors(
             _layout(elements), Movement(1.0), 1000.0, rule(job.get("rule", "mean")),
