@@ -254,6 +254,19 @@ def test_gradients_of_weights_that_are_gone_are_caught(monkeypatch: pytest.Monke
     assert any(simulate(draw_scenario(seed, sync="gradients")).violations for seed in range(SEEDS))
 
 
+def test_elements_that_are_still_computed_are_caught_when_they_are_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    part_trained = Member.part_trained
+
+    def hasty(self, event):
+        part_trained(self, replace(event, start=0))
+
+    monkeypatch.setattr(Member, "part_trained", hasty)
+
+    assert simulate(draw_scenario(0, sync="gradients")).violations
+
+
 def _breaks(seed: int, config: ProtocolConfig, invariant: str) -> bool:
     violations = simulate(draw_scenario(seed), config).violations
     return any(f" {invariant}: " in violation for violation in violations)
