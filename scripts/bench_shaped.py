@@ -134,7 +134,7 @@ def compare(n: int, megabytes: float, arguments: argparse.Namespace) -> list[dic
         network.open(stack)
         of = partial(Apart, on_the_line=network.sent)
         groups = [of("gloo", "gloo.py", "fp32", False)]
-        groups += [of("p2pgan", "ours.py", codec, True) for codec in arguments.codecs]
+        groups += [of("p2pgan", "ours.py", codec, True, more={"shared": False}) for codec in arguments.codecs]
         take_turns(groups, n, elements, folder, arguments.warm, arguments.repeats)
     gloo = median(groups[0].seconds)
     return [group.facts(n, elements, arguments.shaped, gloo) for group in groups]
