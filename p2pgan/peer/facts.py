@@ -78,6 +78,8 @@ class Standing:
     bars: tuple[Bar, ...]
     swarm: Swarm | None = None
     """None where one process trains alone."""
+    board: tuple[str, ...] = ()
+    """What a class reads off this terminal for as long as it comes."""
 
 
 Fact = Noted | UnitDone | VersionReached | Standing

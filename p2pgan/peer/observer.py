@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from p2pgan.peer.database import Database
 from p2pgan.peer.facts import Bar, Standing, Swarm
@@ -31,11 +31,12 @@ class Observer:
         training: TrainingThread,
         database: Database,
         lending: Lending,
+        board: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._title = f"{machine.core.run} · {name}"
         self._machine, self._training, self._database = machine, training, database
-        self._lending, self._clock = lending, clock
+        self._lending, self._board, self._clock = lending, tuple(board), clock
         self._committed: int | None = None
         self._commit_seen_at: float | None = None
 
@@ -57,7 +58,7 @@ class Observer:
             committed=core.committed_version,
             since_commit_s=since,
         )
-        return Standing(self._title, tuple(self._bars()), swarm)
+        return Standing(self._title, tuple(self._bars()), swarm, self._board)
 
     def _doing(self) -> str:
         core = self._machine.core

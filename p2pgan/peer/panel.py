@@ -48,6 +48,8 @@ class Panel:
         if self.standing.swarm is not None:
             for text in _swarm(self.standing.swarm):
                 yield _line(text)
+        for text in self.standing.board:
+            yield Text(printable(text), overflow="fold")  # whole: somebody types it
 
     def _losses(self, width: int, ascii_only: bool) -> Text:
         shown = REMEMBERED if width >= NARROW + 24 else 8 if width >= 40 else 0

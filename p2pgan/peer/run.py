@@ -261,7 +261,7 @@ def _take_part(
             for line in board:
                 log.note("class", line)
             means = _Means(registration, layout, device, transport, journal, inbox, log)
-            reason = _run_peer(place, means, options, trains, departure)
+            reason = _run_peer(place, means, options, trains, departure, board)
         except KeyboardInterrupt:
             _say_goodbye(place, keys.public, log)
             raise
@@ -274,7 +274,14 @@ def _longest_blob(layout: Layout, resolution: int) -> int:
     return max(CHUNK_BYTES, 6 * layout.size, most_bytes(resolution))
 
 
-def _run_peer(place: _Place, means: _Means, options: PeerOptions, trains: bool, departure: Departure) -> str:
+def _run_peer(
+    place: _Place,
+    means: _Means,
+    options: PeerOptions,
+    trains: bool,
+    departure: Departure,
+    board: Sequence[str],
+) -> str:
     """Put a peer together and run it until it has left; the reason."""
     run, config = place.run, place.config
     inbox, log = means.inbox, means.log
@@ -309,7 +316,7 @@ def _run_peer(place: _Place, means: _Means, options: PeerOptions, trains: bool, 
             run.name, me, vectors, training, means.transport, database, memory, inbox, log,
             machine.member.accepts, machine.mixing.accepts,
         )  # fmt: skip
-        observer = Observer(means.registration.name, machine, training, database, performer.lending)
+        observer = Observer(means.registration.name, machine, training, database, performer.lending, board)
         generators = AveragedGenerators(config.gan, means.device, lambda v: database.read_snapshot(v).ema)
         drawer = Drawer(inbox, SHARE)
         stack.callback(drawer.end, END_S)

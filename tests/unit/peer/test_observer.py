@@ -32,7 +32,9 @@ class Scene:
         self.database: Any = SimpleNamespace(staging=None)
         self.clock = Clock()
         self.lending = Lending(self.clock)
-        self.observer = Observer("ada", self.machine, self.training, self.database, self.lending, self.clock)
+        self.observer = Observer(
+            "ada", self.machine, self.training, self.database, self.lending, (), self.clock
+        )
 
     @property
     def swarm(self) -> Swarm:

@@ -85,6 +85,15 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     assert max(map(len, lines)) <= width
 
 
+def test_the_blackboard_stays_in_sight_and_whole() -> None:
+    line = (
+        '  p2pgan join --rendezvous "postgresql://class:m3wd-7hxk-pz4c@192.168.1.20:5432/gan?sslmode=require"'
+    )
+    said = drawn(panel(standing=Standing("gan · vm", (), SWARM, ("on each machine:", line))), 60)
+    whole = said[said.index("on each machine:") + 1 :]
+    assert "".join(whole).replace(" ", "") == line.replace(" ", "")
+
+
 def test_a_terminal_without_unicode_gets_ascii() -> None:
     lines = drawn(panel((2.0, 0.5), (1.0, 0.6), standing=Standing("gan", SHORT)), 100, "ascii")
     assert "G 1.00 @_" in "\n".join(lines)
