@@ -238,7 +238,11 @@ def test_messages_for_a_dead_peer_stay_within_bounds_and_the_newest_arrive(party
     a.wait_for_count(Tally.QUEUE_FULL, 872)
     again = party(keys=b.keys, address=b.address)
     again.know(a)
-    assert [again.next_message().message.term for _ in range(128)] == list(range(872, 1000))
+    terms = [again.next_message().message.term]
+    while terms[-1] < 999:
+        terms.append(again.next_message().message.term)
+    assert terms == list(range(terms[0], 1000))
+    assert terms[0] in (872, 873), "the transport's own answer to its peer may take one place"
 
 
 def test_a_taken_port_is_said_to_be_so(party: MakeParty) -> None:
