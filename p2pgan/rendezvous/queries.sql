@@ -174,10 +174,10 @@ with shown as (  -- the first incomplete epoch and all after it, or the last one
     where u.run_id = %(run_id)s and u.epoch in (select epoch from shown)
     group by u.epoch
 )
-select l.term, r.version, r.digest, m.term as made_in, r.images, e.epoch, e.done
+select l.term, r.version, r.digest, coalesce(m.term, 0) as made_in, r.images, e.epoch, e.done
 from runs r
 join leases l on l.run_id = r.id
-join manifests m on m.run_id = r.id and m.version = r.version
+left join manifests m on m.run_id = r.id and m.version = r.version  -- a damaged run may lack it
 left join progress e on true
 where r.id = %(run_id)s
 order by e.epoch

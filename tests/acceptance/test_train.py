@@ -28,7 +28,7 @@ def _begun(out: Path) -> subprocess.Popen[str]:
     assert training.stdout is not None
     try:
         line = training.stdout.readline()
-        if "freed memory is kept" in line:  # where glibc is
+        if "memory that a step frees is kept" in line:  # where glibc is
             line = training.stdout.readline()
         assert re.fullmatch(
             r"\d\d:\d\d:\d\d unit      unit 1 done: .*, D\(x\) [01].\d\d D\(G\(z\)\) .* images/s\n", line
