@@ -175,7 +175,8 @@ def compared(outcome: Tensor, mean: Tensor) -> str:
 def pixels(images: np.ndarray) -> np.ndarray:
     """uint8 (n, 3, 32, 32) to grey 8 x 8, flat, in [0, 1]."""
     grey = images.astype(np.float64).mean(axis=1) / 255
-    return grey.reshape(len(grey), 8, 4, 8, 4).mean(axis=(2, 4)).reshape(len(grey), 64)
+    cells: np.ndarray = grey.reshape(len(grey), 8, 4, 8, 4).mean(axis=(2, 4))
+    return cells.reshape(len(grey), 64)
 
 
 @cache
@@ -191,7 +192,8 @@ def judge() -> tuple[MLPClassifier, np.ndarray, np.ndarray]:
 
 def features(model: MLPClassifier, flat: np.ndarray) -> np.ndarray:
     """The hidden layer."""
-    return np.maximum(flat @ model.coefs_[0] + model.intercepts_[0], 0)
+    found: np.ndarray = np.maximum(flat @ model.coefs_[0] + model.intercepts_[0], 0)
+    return found
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:

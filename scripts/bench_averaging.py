@@ -27,14 +27,16 @@ from typing import Any
 
 import torch
 
+from p2pgan.protocol.codecs import CodecName
+
 HERE = Path(__file__).parent / "contestants"
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
 COLUMNS = (
     "n", "MB", "contestant", "codec", "sealed", "median ms (min-max)", "to gloo", "processor ms", "MB sent",
-    "MB shared",
+    "MB shared", "vectors of memory",
 )  # fmt: skip
 MEGABYTES = [25.6, 100.0]
-TOLERANCE = {"fp32": 1e-6, "fp16": 5e-6, "bf16": 5e-5, "int8": 2e-4}
+TOLERANCE: dict[CodecName, float] = {"fp32": 1e-6, "fp16": 5e-6, "bf16": 5e-5, "int8": 2e-4}
 """Of an element of the mean, where elements are about 1e-3."""
 
 
@@ -44,7 +46,7 @@ class Group:
 
     name: str
     script: str
-    codec: str
+    codec: CodecName
     sealed: bool
     interpreter: str = sys.executable
     more: dict[str, Any] = field(default_factory=dict)
@@ -55,6 +57,8 @@ class Group:
     """Bytes that all members together had sent after each round."""
     shared: list[int] = field(default_factory=list)
     """Bytes that they had let each other read in shared memory."""
+    memory: list[int] = field(default_factory=list)
+    """The most bytes that a member's rounds had taken beyond what it had before the first."""
 
     def start(self, n: int, elements: int, folder: str) -> None:
         """Start the members, who load torch meanwhile."""
@@ -88,6 +92,7 @@ class Group:
             raise SystemExit(f"the members of {self.name} have different digests")
         self.sent.append(sum(one.get("sent", 0) for one in said))
         self.shared.append(sum(one.get("shared", 0) for one in said))
+        self.memory += [max(one["memory"] for one in said)] if all("memory" in one for one in said) else []
         if counts:
             self.seconds.append(max(one["done"] for one in said) - min(one["began"] for one in said))
             self.cpu.append(sum(one["cpu"] for one in said))
@@ -117,6 +122,7 @@ class Group:
             "cpu_s": median(self.cpu),
             "sent_bytes": self.sent[-1] - self.sent[-2],
             "shared_bytes": self.shared[-1] - self.shared[-2],
+            "peak_vectors": self.memory[-1] / size if self.memory else None,
         }
 
     def _tell(self, what: dict[str, object]) -> None:
@@ -199,9 +205,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows as JSON")
     parser.add_argument("--n", type=int, nargs="+", default=[2, 4])
     parser.add_argument("--mb", type=float, nargs="+", default=MEGABYTES, help="megabytes of a vector")
-    parser.add_argument("--codecs", nargs="+", default=["fp32", "fp16", "int8"])
+    parser.add_argument("--codecs", nargs="+", choices=list(TOLERANCE), default=["fp32", "fp16", "int8"])
     parser.add_argument(
-        "--shared", nargs="*", default=["fp32", "fp16"], help="codecs of ours with payloads in shared memory"
+        "--shared",
+        nargs="*",
+        default=["fp32", "fp16"],
+        help="codecs of ours with payloads in shared memory",
     )
     parser.add_argument("--rule", default="mean", help="ours: how the owner makes one vector of several")
     parser.add_argument("--repeats", type=int, default=15)
@@ -235,6 +244,7 @@ def _line(row: dict[str, Any]) -> str:
         f"{row['ratio_to_gloo']:.2f}",
         f"{ms['cpu_s']:.0f}",
         *(f"{row[name] / 1e6:.1f}" if row[name] else "" for name in ("sent_bytes", "shared_bytes")),
+        "" if row["peak_vectors"] is None else f"{row['peak_vectors']:.1f}",
     ]
     return "| " + " | ".join(map(str, cells)) + " |"
 

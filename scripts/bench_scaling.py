@@ -89,8 +89,8 @@ def together(processes: list[subprocess.Popen[str]]) -> float:
     for process in processes:
         assert process.stdout is not None
         if process.stdout.readline().strip() != "ready":
-            raise SystemExit(f"{process.args} did not get ready")
-    rates = []
+            raise SystemExit(f"{process.args!r} did not get ready")
+    rates: list[float] = []
     for process in processes:
         assert process.stdin is not None
         process.stdin.write("go\n")

@@ -1,6 +1,6 @@
 """How long the mean of a vector takes over slow links, ours beside torch's gloo, in one run.
 
-``sudo python scripts/bench_shaped.py`` prints a table in Markdown; docs/performance.md has it. Each member
+``sudo python -m scripts.bench_shaped`` prints a table in Markdown; docs/performance.md has it. Each member
 is in a network namespace of its own, and each has a link of so many megabits a second, both ways (a pair of
 veth, a token bucket at either end, a bridge between them all). All else is as in bench_averaging.py. The
 bound is what the formula says each member must send, over the bandwidth. Where namespaces are not permitted
@@ -21,9 +21,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench_averaging import Group, take_turns
-
 from p2pgan.protocol.codecs import BYTES_PER_ELEMENT
+from scripts.bench_averaging import Group, take_turns
 
 SHAPE = ("burst", "32kb", "latency", "50ms")
 """Of the token bucket: 3 ms of 100 Mbit/s at once, and a queue like a home router's."""

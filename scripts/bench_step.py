@@ -149,7 +149,7 @@ def in_turns(config: GanConfig, images: ImageSet, turns: int, steps: int) -> tup
             trainer.train_microbatch(0, start, start + config.step_images)
 
     def unit() -> None:
-        train_unit(trainer, 1, 0, 0, stop, lambda: False, recovery.after)
+        train_unit(trainer, 1, 0, 0, stop, lambda: False, lambda stats, _done: recovery.after(stats))
 
     plain.unit(2)
     bare()

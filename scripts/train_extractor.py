@@ -81,10 +81,10 @@ def trained(images: Tensor, labels: Tensor, passes: int) -> SmallClassifier:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for number in range(passes):
         order = torch.randperm(len(images), generator=source)
-        for part in order[: len(order) // BATCH * BATCH].split(BATCH):
+        for part in order[: len(order) // BATCH * BATCH].split(BATCH):  # type: ignore[no-untyped-call]
             optimizer.zero_grad()
             loss = F.cross_entropy(network.classify(varied(images[part], source)), labels[part])
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
         print(f"pass {number + 1} of {passes}: last loss {loss.item():.3f}", flush=True)
@@ -94,7 +94,7 @@ def trained(images: Tensor, labels: Tensor, passes: int) -> SmallClassifier:
 def accuracy(network: SmallClassifier, images: Tensor, labels: Tensor) -> float:
     """The part of the images that is told right."""
     with torch.inference_mode():
-        told = torch.cat([network.classify(part).argmax(1) for part in images.split(500)])
+        told = torch.cat([network.classify(part).argmax(1) for part in images.split(500)])  # type: ignore[no-untyped-call]
     return float((told == labels).float().mean())
 
 

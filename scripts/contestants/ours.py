@@ -81,7 +81,7 @@ class Peer:
         unused: Any = SimpleNamespace()
         self._performer = Performer(
             RUN, self.me, self._vectors, unused, self.transport, unused, unused, self.inbox, unused,
-            lambda _term, _number: True, lambda _header: False,
+            lambda _term, _number: True, lambda _peer, _term, _round, _number: False,
         )  # fmt: skip
         self._votes: dict[str, str] = {}
         self.digest = ""
@@ -100,9 +100,10 @@ class Peer:
         self._votes, self._done, self.digest = {}, False, ""
         self._plan: Plan | None = None
         if self.me == self.peers[0]:
-            self._take_plan(self._planned(number))
+            plan = self._planned(number)
+            self._take_plan(plan)
             for other in self.peers[1:]:
-                self.transport.send(other, self._plan)
+                self.transport.send(other, plan)
         until = time.monotonic() + PATIENCE_S
         while not self._done:
             self._take(self.inbox.get(timeout=until - time.monotonic()))

@@ -2,16 +2,19 @@
 
 The process reads lines. ``{"ask": ...}`` is answered by ``{"answer": ...}``, so that the members can
 learn each other's addresses; ``{"round": number}`` by when the mean was begun and done (seconds of the
-machine's monotonic clock), and the processor seconds that all threads took. ``{}`` ends it.
+machine's monotonic clock), the processor seconds that all threads took, and where Linux tells it, the most
+bytes of memory that the rounds so far took beyond what there was before the first. ``{}`` ends it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,6 +42,7 @@ def ask(**what: object) -> Any:
 def serve(average: Average, place: int, elements: int, **more: Callable[[], object]) -> None:
     """Do rounds until told to end; ``more`` is asked after each of them and told along."""
     vector = own_vector(place, elements)
+    before = _start_of_memory()
     _say(ready=True)
     for line in sys.stdin:
         order = json.loads(line)
@@ -48,8 +52,25 @@ def serve(average: Average, place: int, elements: int, **more: Callable[[], obje
         mean = average(order["round"], vector)
         done = time.monotonic()
         said = {name: value() for name, value in more.items()}
+        if before is not None:
+            said["memory"] = _memory("VmHWM") - before
         sample = mean[:: max(1, elements // 64)][:64].double().tolist()
         _say(began=began, done=done, cpu=time.process_time() - cpu, sample=sample, **said)
+
+
+def _start_of_memory() -> int | None:
+    """Bytes that are resident now, from which on the peak counts anew; none where the system cannot tell."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets the peak
+    except OSError:
+        return None
+    return _memory("VmRSS")
+
+
+def _memory(field: str) -> int:
+    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
 
 
 def _say(**what: object) -> None:

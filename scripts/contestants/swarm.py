@@ -40,7 +40,8 @@ if __name__ == "__main__":
             tensors[0].copy_(vector)
         averager.step(timeout=120)
         with averager.get_tensors() as tensors:
-            return tensors[0].clone()
+            mean: Tensor = tensors[0].clone()
+            return mean
 
     serve(average, job["place"], job["elements"])
     averager.shutdown()

@@ -41,11 +41,11 @@ class Pair:
         fake = self._g(latents)
         self._adam_d.zero_grad()
         logits = self._d(torch.cat([real, fake.detach()]))
-        (softplus(-logits[: len(real)]).mean() + softplus(logits[len(real) :]).mean()).backward()
+        (softplus(-logits[: len(real)]).mean() + softplus(logits[len(real) :]).mean()).backward()  # type: ignore[no-untyped-call]
         self._adam_d.step()
         self._adam_g.zero_grad()
         self._raw_d.requires_grad_(False)
-        softplus(-self._judge(fake)).mean().backward()
+        softplus(-self._judge(fake)).mean().backward()  # type: ignore[no-untyped-call]
         self._raw_d.requires_grad_(True)
         self._adam_g.step()
 

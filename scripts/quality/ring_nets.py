@@ -35,7 +35,8 @@ class Judge(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         point = images[:, :2, 0, 0]
         waves = [wave(frequency * point) for frequency in FREQUENCIES for wave in (torch.sin, torch.cos)]
-        return self.layers(torch.cat([point, *waves], dim=1)).squeeze(1)
+        found: Tensor = self.layers(torch.cat([point, *waves], dim=1))
+        return found.squeeze(1)
 
 
 def _layers(inputs: int, outputs: int) -> nn.Sequential:

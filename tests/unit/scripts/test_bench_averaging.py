@@ -24,6 +24,7 @@ KEYS = {
     "cpu_s",
     "sent_bytes",
     "shared_bytes",
+    "peak_vectors",
 }
 BYTES = 200_000
 
@@ -50,6 +51,7 @@ def test_every_contestant_has_a_row_with_all_that_is_told_of_it(rows: list[dict[
         assert (row["n"], row["bytes"]) == (2, BYTES)
         assert 0 < row["min_s"] <= row["median_s"] <= row["max_s"]
         assert row["cpu_s"] > 0
+        assert (row["peak_vectors"] is not None) == Path("/proc/self/clear_refs").exists()
     assert rows[0]["ratio_to_gloo"] == 1
 
 
