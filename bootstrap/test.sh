@@ -28,4 +28,5 @@ ruff check .
 ruff format --check .
 mypy
 lint-imports
-pytest "$@"
+# Two processes: most tests wait for processes of their own.
+pytest --numprocesses 2 --dist loadfile "$@"
