@@ -29,4 +29,4 @@ ruff format --check .
 mypy
 lint-imports
 # Two processes: most tests wait for processes of their own.
-pytest --numprocesses 2 --dist loadfile "$@"
+pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder "$@"

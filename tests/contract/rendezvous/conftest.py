@@ -6,6 +6,7 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -24,18 +25,29 @@ _numbers = itertools.count()
 @pytest.fixture(scope="session", params=["embedded", "debian-15"])
 def server(request: pytest.FixtureRequest) -> Iterator[str]:
     """The DSN of a server that runs for the whole session."""
+    programs = None if request.param == "embedded" else DEBIAN
+    if programs is not None and not (programs / "postgres").exists():
+        pytest.skip("Debian's postgresql-15 is not installed")
+    # Not in pytest's own folder: that one is closed to the account Postgres runs under.
+    folder = Path(tempfile.mkdtemp(prefix="p2pgan-test-"))
+    folder.chmod(0o755)
+    postgres = EmbeddedPostgres(folder)
+    with _programs_of(programs):
+        dsn = postgres.start()
+    yield dsn
+    with _programs_of(programs):
+        postgres.leave()
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def _programs_of(folder: Path | None) -> Iterator[None]:
+    """No longer than a server needs it: others, with programs of their own, start and end meanwhile."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(BIN_FOLDER_VARIABLE, raising=False)
-        if request.param == "debian-15":
-            if not (DEBIAN / "postgres").exists():
-                pytest.skip("Debian's postgresql-15 is not installed")
-            patch.setenv(BIN_FOLDER_VARIABLE, str(DEBIAN))
-        # Not in pytest's own folder: that one is closed to the account Postgres runs under.
-        folder = Path(tempfile.mkdtemp(prefix="p2pgan-test-"))
-        folder.chmod(0o755)
-        with EmbeddedPostgres(folder) as postgres:
-            yield postgres.dsn
-        shutil.rmtree(folder)
+        if folder is not None:
+            patch.setenv(BIN_FOLDER_VARIABLE, str(folder))
+        yield
 
 
 @pytest.fixture
