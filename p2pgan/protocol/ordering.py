@@ -7,7 +7,8 @@ slow with, so an order is done at the latest when this machine alone would be th
      ^--- refused, silent, gone, left out ---'
 
 The first batch is the *trial*: this machine draws it, and so does each peer before anything else. A peer
-whose images are not the same draws nothing for the order.
+whose images are not the same draws nothing for the order. One that was away is tried again, as it may have
+started anew; what it was asked for and why it was left out is known to the end.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class _Helper:
 
     name: str
     heard_at: float
+    here: bool = True
+    """It is in the run, as far as was seen."""
     out: dict[int, float] = field(default_factory=dict)
     """batch -> when it was asked for"""
     asked: set[int] = field(default_factory=set)
@@ -82,7 +85,12 @@ class _Helper:
 
     @property
     def draws(self) -> bool:
-        return not self.silent and not self.refused_for
+        return self.here and not self.silent and not self.refused_for
+
+    def come_back(self, now: float) -> None:
+        """What is known of it stays known."""
+        self.here, self.heard_at = True, now
+        self.tried, self.silent, self.hung_up_at, self.rests_until = False, False, None, now
 
 
 class Ordering:
@@ -141,10 +149,13 @@ class Ordering:
             helper = self._helpers[peer]
             if helper.out:
                 self._tell(f"{helper.name} has gone: others draw its images")
+            helper.here = False
             self._take_back(helper)
-            del self._helpers[peer]
         for peer, name in sorted(names.items()):
-            self._helpers.setdefault(peer, _Helper(name, self._now)).name = name
+            helper = self._helpers.setdefault(peer, _Helper(name, self._now))
+            if not helper.here:
+                helper.come_back(self._now)
+            helper.name = name
         self._alone = bool(self._alone)
 
     def _answered(self, event: Answered) -> None:
@@ -246,7 +257,7 @@ class Ordering:
 
     def _ask(self) -> None:
         for peer, helper in self._helpers.items():
-            if helper.refused_for or self._now < helper.rests_until:
+            if not helper.here or helper.refused_for or self._now < helper.rests_until:
                 continue
             if not helper.tried:
                 if self._trial is not None and not helper.out:

@@ -186,6 +186,42 @@ def test_a_peer_that_comes_later_draws_as_well() -> None:
     assert ordering.handle(3.0, Answered("C", 0)) == [Ask("C", 6, "next"), Ask("C", 7, "next")]
 
 
+def test_what_a_peer_drew_before_it_was_away_is_kept() -> None:
+    ordering, _ = tried()
+    ordering.handle(2.0, PeersSeen({"B": "ben"}))
+    assert ordering.handle(2.1, Answered("A", 2)) == [Keep(2, "A")], "it is away, its images are here"
+    assert ordering.handle(3.0, PeersSeen(TWO)) == [Ask("A", 0, "trial")], "it may have started anew"
+    assert ordering.handle(3.1, Answered("A", 3)) == [Keep(3, "A")], "an old batch comes before the trial"
+    assert ordering.handle(3.2, Answered("A", 0)) == [Ask("A", 6, "next"), Ask("A", 7, "next")]
+
+
+def test_who_is_left_out_stays_so_however_often_it_comes_back() -> None:
+    ordering, _ = begun()
+    ordering.handle(1.0, Drawn(0))
+    ordering.handle(1.0, Answered("B", 0, difference=2))
+    ordering.handle(2.0, PeersSeen({"A": "ada"}))
+    assert ordering.handle(3.0, PeersSeen(TWO)) == []
+    assert ordering.handle(3.0, Answered("B", 0)) == []
+
+
+def test_a_silent_peer_that_comes_back_is_asked_at_once() -> None:
+    ordering, _ = tried()
+    late = 1.1 + PATIENCE_S
+    ordering.handle(late, Looked())
+    ordering.handle(late, PeersSeen({}))
+    again = ordering.handle(late, PeersSeen({"A": "ada"}))
+    assert again == [Ask("A", 0, "trial")]
+
+
+def test_who_is_away_does_not_draw() -> None:
+    ordering, _ = begun(3, names={"A": "ada"})
+    assert ordering.handle(1.0, PeersSeen({})) == [
+        Tell("ada has gone: others draw its images"),
+        Tell("no peer of the run draws: this machine draws the rest"),
+    ]
+    assert ordering.handle(2.0, Drawn(0)) == [Keep(0, None), DrawHere(1, "next")]
+
+
 def test_without_peers_this_machine_draws_all_and_says_so_once() -> None:
     ordering, effects = begun(3, names={})
     assert effects == [DrawHere(0, "trial"), Tell("no peer of the run draws: this machine draws the rest")]
@@ -221,7 +257,7 @@ def test_nothing_ordered_is_done_at_once() -> None:
 
 
 class World:
-    """Peers that die, stall, refuse, repeat themselves or draw rubbish, under a clock of its own."""
+    """Peers that die, stall, refuse, go, repeat themselves or draw rubbish, under a clock of its own."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -231,6 +267,7 @@ class World:
         self.rubbish = {p for p in self.names if self.random.random() < 0.2}
         self.pace = {p: self.random.choice((0.1, 0.5, 5.0, 50.0)) for p in self.names}
         self.dies_at = {p: self.random.choice((1e9, self.random.uniform(0, 40))) for p in self.names}
+        self.away_from = {p: self.random.uniform(0, 40) for p in self.names}
         self.ordering = Ordering(range(self.batches))
         self.kept: Counter[int] = Counter()
         self.rubbish_kept = 0
@@ -245,10 +282,14 @@ class World:
             assert self.now < 1e4, "the order is never done"
             if isinstance(event, Looked):
                 self._come(1.0, Looked())
-                here = {p: n for p, n in self.names.items() if self.dies_at[p] > self.now - 15}
-                self._come(0.0, PeersSeen(here))
+                self._come(0.0, PeersSeen({p: n for p, n in self.names.items() if self._is_seen(p)}))
             for effect in self.ordering.handle(self.now, event):
                 self._perform(effect)
+
+    def _is_seen(self, peer: str) -> bool:
+        """For three seconds the leader misses it, though it draws on."""
+        missed = self.away_from[peer] < self.now < self.away_from[peer] + 3
+        return self.dies_at[peer] > self.now - 15 and not missed
 
     def _come(self, after: float, event: Event) -> None:
         heapq.heappush(self._coming, (self.now + after, next(self._number), event))
@@ -264,7 +305,7 @@ class World:
             case Ask(peer, batch):
                 self._asked(peer, batch)
             case Tell(text):
-                assert text
+                assert "nobody asked it for" not in text
 
     def _asked(self, peer: str, batch: int) -> None:
         takes = self.random.expovariate(1 / self.pace[peer])
