@@ -202,13 +202,19 @@ select committed, reason from commit_weights(%(run_id)s, %(peer)s, %(term)s, %(r
 select version, reason from roll_back(%(run_id)s, %(version)s)
 
 -- name: sound_version
--- The newest that is stored and did not show what is named here.
+-- The newest that is stored and did not show what is named here; of those that showed nothing at all only if there
+-- is no other. A version that went back to another has the metrics of that one: the weights are the same.
+with shown as (
+    select m.digest, bool_or(t.grad_g is not null) as known,
+           bool_or(t.diversity < %(diversity)s or abs(t.d_real - t.d_fake) < %(apart)s and t.grad_g < %(gradient)s) as ill
+    from manifests m join metrics t on t.run_id = m.run_id and t.version = m.version
+    where m.run_id = %(run_id)s
+    group by m.digest
+)
 select m.version
-from manifests m left join metrics t on t.run_id = m.run_id and t.version = m.version
-where m.run_id = %(run_id)s and m.stored and m.version > 0
-  and not coalesce(t.diversity < %(diversity)s, false)
-  and not coalesce(abs(t.d_real - t.d_fake) < %(apart)s and t.grad_g < %(gradient)s, false)
-order by m.version desc
+from manifests m left join shown s on s.digest = m.digest
+where m.run_id = %(run_id)s and m.stored and m.version > 0 and s.ill is not true
+order by s.known is true desc, m.version desc
 limit 1
 
 -- name: begin_score

@@ -149,6 +149,8 @@ class WeightCalls(Calls):
     def sound_version(self, run_id: int, diversity: float, apart: float, gradient: float) -> int | None:
         """The newest stored version that showed neither a diversity nor, at once, a distance of D(x) from
         D(G(z)) and a gradient of G below these; None if only version 0 is left.
+
+        One of which nothing is known, as nobody wrote its metrics, is it only if there is no other.
         """
         limits = {"run_id": run_id, "diversity": diversity, "apart": apart, "gradient": gradient}
         with self._line.call() as session:

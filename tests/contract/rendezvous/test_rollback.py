@@ -107,15 +107,44 @@ def test_an_invited_login_takes_nobody_back(two: Scene, mallory: Guest) -> None:
     assert two.rendezvous.read_progress(two.run.id).version == 2
 
 
+LIMITS = {"diversity": 0.05, "apart": 0.02, "gradient": 1e-6}
+FALLEN = Losses(1, 1, 0.5, 0.5, Signals(0.0, 0.0, 0.0, None, None, 0.6))
+ONE_IMAGE = Losses(1, 1, 0.6, 0.4, Signals(0.5, 1.0, 1.0, None, None, 0.01))
+WELL = Losses(1, 1, 0.6, 0.4, Signals(0.5, 1.0, 1.0, None, None, 0.6))
+
+
+def show(scene: Scene, shown: dict[int, Losses]) -> None:
+    told = [RoundMetric(number, 1.0, {"A": PeerMetric(1.0, losses)}) for number, losses in shown.items()]
+    scene.rendezvous.write_metrics(scene.run.id, "A", told)
+
+
 def test_the_way_back_leads_to_the_last_version_that_was_well(two: Scene) -> None:
     db, run = two.rendezvous, two.run.id
-    limits = {"diversity": 0.05, "apart": 0.02, "gradient": 1e-6}
-    assert db.sound_version(run, **limits) == 2
-    fallen = Losses(1, 1, 0.5, 0.5, Signals(0.0, 0.0, 0.0, None, None, 0.6))
-    well = Losses(1, 1, 0.6, 0.4, Signals(0.5, 1.0, 1.0, None, None, 0.6))
-    told = [
-        RoundMetric(number, 1.0, {"A": PeerMetric(1.0, shown)}) for number, shown in ((1, well), (2, fallen))
-    ]
-    db.write_metrics(run, "A", told)
-    assert db.sound_version(run, **limits) == 1
-    assert db.sound_version(run, **{**limits, "diversity": 0.7}) is None
+    assert db.sound_version(run, **LIMITS) == 2, "nothing is known of any"
+    show(two, {1: WELL, 2: FALLEN})
+    assert db.sound_version(run, **LIMITS) == 1
+    assert db.sound_version(run, **{**LIMITS, "diversity": 0.7}) is None
+
+
+def test_the_way_back_leads_past_a_version_of_which_nothing_is_known(two: Scene) -> None:
+    show(two, {1: WELL})
+    assert two.rendezvous.sound_version(two.run.id, **LIMITS) == 1
+
+
+def test_a_version_of_which_nothing_is_known_is_better_than_one_that_was_ill(two: Scene) -> None:
+    show(two, {1: ONE_IMAGE})
+    assert two.rendezvous.sound_version(two.run.id, **LIMITS) == 2
+
+
+def test_who_went_back_to_ill_weights_is_not_led_to_them_again(two: Scene) -> None:
+    db, run = two.rendezvous, two.run.id
+    show(two, {1: ONE_IMAGE, 2: FALLEN})
+    assert db.roll_back(run, 1) == 3
+    assert db.sound_version(run, **LIMITS) is None
+
+
+def test_who_went_back_to_sound_weights_is_led_to_them_again(two: Scene) -> None:
+    db, run = two.rendezvous, two.run.id
+    show(two, {1: WELL, 2: FALLEN})
+    assert db.roll_back(run, 1) == 3
+    assert db.sound_version(run, **LIMITS) == 3
