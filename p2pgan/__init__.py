@@ -170,6 +170,7 @@ def join(
     name: str | None = None,
     own_net: str | None = None,
     own_sharding: str | None = None,
+    callbacks: Sequence[Callbacks] = (),
 ) -> None:
     """Takes part in a run until it ends, or until Ctrl-C; as ``p2pgan join`` does.
 
@@ -181,6 +182,12 @@ def join(
         name: what people call this peer; None takes the machine's name.
         own_net: where this machine has the run's own net, ``path/to/file.py:CLASS``.
         own_sharding: where it has the run's own sharding, ``path/to/file.py:FUNCTION``.
+        callbacks: told of this peer's units, of what its training had to do (``on_notice``), of the images
+            that the run has counted in this peer's versions, twice a second at most (``on_progress``; the
+            goal is 0 if the run does not end after a number of epochs), and of the sample grids that it draws
+            while it leads (``on_samples``; the newest is in its state folder). There is no ``on_step``. All
+            run in the peer's loop, which waits for them; one that raises is told nothing more, and a line
+            says so.
 
     Raises:
         RunError, DatasetError, RendezvousError: no such run, other images, no database.
@@ -199,6 +206,7 @@ def join(
             name=gethostname() if name is None else name,
             own_net=own_net,
             own_sharding=own_sharding,
+            callbacks=tuple(callbacks),
         )
     )
 

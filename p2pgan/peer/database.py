@@ -16,7 +16,7 @@ from p2pgan.gan.models import layout_for
 from p2pgan.gan.sampling import Generator, grid_png
 from p2pgan.gan.signals import COLLAPSED, D_FELL, NO_GRADIENT
 from p2pgan.peer.facts import Bar
-from p2pgan.peer.inbox import Inbox, SnapshotRead, TrainingNoticed
+from p2pgan.peer.inbox import Inbox, SampleDrawn, SnapshotRead, TrainingNoticed
 from p2pgan.peer.line import Call, Line
 from p2pgan.peer.memory import Memory
 from p2pgan.peer.scoring import Scorer
@@ -266,8 +266,9 @@ class Database:
             sent += len(data)
 
     def _write_sample(self, snapshot: Snapshot) -> None:
-        images = Generator(self._gan, snapshot.ema).sample(SAMPLE_IMAGES, SAMPLE_SEED)
-        self._db.write_sample(self._run.id, snapshot.version, grid_png(images))
+        png = grid_png(Generator(self._gan, snapshot.ema).sample(SAMPLE_IMAGES, SAMPLE_SEED))
+        self._db.write_sample(self._run.id, snapshot.version, png)
+        self._inbox.put(SampleDrawn(snapshot.images, png))
 
     def _keep_commit(self, effect: Commit, snapshot: Snapshot) -> None:
         """The outbox holds the newest commit alone: it has the records of those before."""

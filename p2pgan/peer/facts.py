@@ -43,6 +43,15 @@ class VersionReached:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampled:
+    """This peer holds the pen and drew a grid for everyone. Lines have no room for it."""
+
+    images: int
+    """That the run had counted by then."""
+    png: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Bar:
     """Something under way, and how far it is."""
 
@@ -82,7 +91,7 @@ class Standing:
     """What a class reads off this terminal for as long as it comes."""
 
 
-Fact = Noted | UnitDone | VersionReached | Standing
+Fact = Noted | UnitDone | VersionReached | Sampled | Standing
 
 
 class Renderer(Protocol):

@@ -42,6 +42,14 @@ class TrainingNoticed:
 
 
 @dataclass(frozen=True)
+class SampleDrawn:
+    """This peer holds the pen and drew a grid for everyone, when the run had counted ``images``."""
+
+    images: int
+    png: bytes
+
+
+@dataclass(frozen=True)
 class PartReady:
     """A part of a ticket's contribution is what it will be; the rest is still computed."""
 
@@ -112,6 +120,7 @@ Item = (
     | Arrival
     | SpanTrained
     | TrainingNoticed
+    | SampleDrawn
     | PartReady
     | ContributionReady
     | DeviationReady

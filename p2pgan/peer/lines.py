@@ -8,7 +8,7 @@ from typing import assert_never
 
 import structlog
 
-from p2pgan.peer.facts import Fact, Noted, Standing, UnitDone, VersionReached
+from p2pgan.peer.facts import Fact, Noted, Sampled, Standing, UnitDone, VersionReached
 from p2pgan.peer.output import Output
 from p2pgan.protocol.texts import counted, printable
 
@@ -20,7 +20,7 @@ class Lines:
         self._output = output
 
     def tell(self, fact: Fact) -> None:
-        if not isinstance(fact, Standing):
+        if not isinstance(fact, Sampled | Standing):
             self._output.line(f"{clock()} {kind_of(fact):<9} {sentence(fact)}")
 
     def close(self) -> None:
@@ -41,7 +41,7 @@ class JsonLines:
         )
 
     def tell(self, fact: Fact) -> None:
-        if not isinstance(fact, Standing):
+        if not isinstance(fact, Sampled | Standing):
             said = _numbers(fact) | {"kind": kind_of(fact)}
             self._logger.info(_sentence(fact), **said)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from p2pgan.peer.facts import Fact, Noted, Renderer, Standing, UnitDone, VersionReached
+from p2pgan.peer.facts import Fact, Noted, Renderer, Sampled, Standing, UnitDone, VersionReached
 from p2pgan.peer.lines import JsonLines, Lines
 from p2pgan.peer.options import LogFormat
 from p2pgan.peer.output import Output
@@ -56,6 +56,10 @@ class Log:
     def version(self, record: VersionRecord, members: int, images: int, seconds: float) -> None:
         """This peer's weights have become a version."""
         self._tell(VersionReached(record, members, images, seconds))
+
+    def samples(self, images: int, png: bytes) -> None:
+        """This peer drew a grid for everyone, when the run had counted ``images``."""
+        self._tell(Sampled(images, png))
 
     def standing(self, standing: Standing) -> None:
         """How things are at this moment."""

@@ -12,9 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from p2pgan.errors import ConfigError
+
+if TYPE_CHECKING:  # torch comes with it, and the first line comes before torch
+    from p2pgan.gan.train import Callbacks
 
 LogFormat = Literal["auto", "lines", "json"]
 """``auto`` draws on a terminal, and writes lines elsewhere."""
@@ -63,6 +66,8 @@ class PeerOptions:
     log_format: LogFormat = "auto"
     trackers: tuple[str, ...] = ()
     """Where numbers go besides: ``tensorboard:DIR``, ``wandb:PROJECT``, ``trackio:PROJECT``."""
+    callbacks: tuple[Callbacks, ...] = ()
+    """What a program that is this peer is told by; see :mod:`p2pgan.peer.watching`."""
 
     def __post_init__(self) -> None:
         if not self.rendezvous.strip():

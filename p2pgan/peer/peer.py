@@ -22,6 +22,7 @@ from p2pgan.peer.inbox import (
     Inbox,
     Item,
     PartReady,
+    SampleDrawn,
     SnapshotRead,
     SpanTrained,
     ThreadDied,
@@ -147,6 +148,8 @@ class Peer:
                 self._span_trained(item)
             case TrainingNoticed(text, collapsed):
                 self._performer.training_noticed(text, collapsed)
+            case SampleDrawn(images, png):
+                self._log.samples(images, png)
             case PartReady():
                 self._part_ready(item)
             case ContributionReady():

@@ -55,6 +55,7 @@ from p2pgan.peer.scoring import Scorer
 from p2pgan.peer.training import TrainingThread
 from p2pgan.peer.vectors import Vectors, first_snapshot
 from p2pgan.peer.wall import Wall
+from p2pgan.peer.watching import Watching
 from p2pgan.peer.worries import Worries
 from p2pgan.protocol.config import ProtocolConfig
 from p2pgan.protocol.ids import CHUNK_BYTES, PeerId
@@ -285,6 +286,8 @@ def _run_peer(
     """Put a peer together and run it until it has left; the reason."""
     run, config = place.run, place.config
     inbox, log = means.inbox, means.log
+    goal = (config.goal.epochs or 0) * place.images.count
+    log.track([Watching(callbacks, goal, options.state_folder) for callbacks in options.callbacks])
     memory = Memory(means.journal, run.name, log)
     settings = _protocol_config(run, config, place.images, means.layout)
     me = means.registration.id

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from p2pgan.peer.aside import Aside
-from p2pgan.peer.facts import Fact, Standing, UnitDone
+from p2pgan.peer.facts import Fact, Sampled, Standing, UnitDone
 from p2pgan.peer.lines import clock, kind_of, sentence
 from p2pgan.peer.output import Output
 from p2pgan.peer.panel import Panel
@@ -37,6 +37,8 @@ class Screen:
         with self._lock:
             if isinstance(fact, Standing):
                 self._show(fact)
+                return
+            if isinstance(fact, Sampled):
                 return
             if isinstance(fact, UnitDone) and self._panel is not None:
                 self._panel.add(fact)
