@@ -2,7 +2,8 @@
 
 ``python -m scripts.bench_quality --dataset fashion-mnist`` trains every arm of ``scripts/quality/swarm.py``
 with every seed, one after the other, and writes a table in Markdown, curves and sample grids into ``--out``;
-docs/quality.md has them. An arm that is done is kept in ``results.jsonl`` there, and is not trained again.
+docs/quality.md has them. An arm that is done is kept in ``results.jsonl`` there, and is not trained again;
+``settings.json`` says with which settings, and others are refused.
 
 The gap closed is (FID of one peer at batch b - FID of the arm) / (FID of one peer at b - FID of one at 4b),
 at equal steps of each peer: 1 is as good as one peer with the joint batch, 0 as one peer alone, below 0
@@ -29,13 +30,19 @@ from p2pgan.gan.data import ImageSet, open_images
 from p2pgan.gan.presets import preset_values
 from p2pgan.gan.sampling import Generator, write_grid
 from p2pgan.gan.scores.builtin import builtin_extractor
+from p2pgan.gan.scores.features import Extractor
+from p2pgan.gan.scores.foreign import torchscript_extractor
 from p2pgan.gan.scores.score import Reference
 from scripts.quality.swarm import ARMS, CLEAN, FOUR_TIMES, ONE, Arm, Swarm
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its files."""
+PADDED = 32
+"""Pixels of a side to which they are padded."""
 LOOKS = 4
 """Points of a curve."""
+SETTINGS = ("dataset", "resolution", "steps", "batch", "width", "scored")
+"""Arguments that decide what comes out, beside arm and seed."""
 
 
 @dataclass(frozen=True)
@@ -56,22 +63,54 @@ def main() -> None:
     chosen = _arguments()
     torch.set_num_threads(1)
     images = _opened(chosen)
-    reference = Reference(images, chosen.scored, builtin_extractor(), 1)
-    chosen.out.mkdir(parents=True, exist_ok=True)
+    extractor = builtin_extractor() if chosen.extractor is None else torchscript_extractor(chosen.extractor)
+    keep_settings(chosen.out, settings_of(chosen, images, extractor))
+    reference = Reference(images, chosen.scored, extractor, 1)
     path = chosen.out / "results.jsonl"
     done = _read(path)
+    arms = chosen_arms(chosen.arms, images)
     for seed in chosen.seeds:
-        for arm in ARMS:
-            if chosen.arms and not any(part in arm.name for part in chosen.arms):
-                continue
+        for arm in arms:
             if not any((one.arm, one.seed) == (arm.name, seed) for one in done):
                 done.append(_run(arm, seed, images, reference, chosen))
                 with path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(asdict(done[-1])) + "\n")
                 print(done[-1], flush=True)
     (chosen.out / "table.md").write_text("\n".join(table(done)) + "\n", encoding="utf-8")
-    draw_curves(done, chosen.out / "curves.png")
+    draw_curves(done, extractor.name, chosen.out / "curves.png")
     print("\n".join(table(done)))
+
+
+def chosen_arms(parts: Sequence[str], images: ImageSet) -> list[Arm]:
+    """Those with one of ``parts`` in their names, or all, that can be trained on these images."""
+    named = [arm for arm in ARMS if not parts or any(part in arm.name for part in parts)]
+    for arm in named:
+        if images.classes < arm.least_classes:
+            has = f"needs {arm.least_classes} classes, and the data set has {images.classes or 'none'}"
+            print(f"left out: {arm.name!r} {has}")
+    return [arm for arm in named if images.classes >= arm.least_classes]
+
+
+def settings_of(chosen: argparse.Namespace, images: ImageSet, extractor: Extractor) -> dict[str, object]:
+    """All that must be the same for figures to stand in one table."""
+    settings = {name: getattr(chosen, name) for name in SETTINGS}
+    return {**settings, "images": images.fingerprint.digest[:12], "extractor": extractor.digest[:12]}
+
+
+def keep_settings(out: Path, settings: dict[str, object]) -> None:
+    """Writes them into a new folder. Raises SystemExit if what is there was made with others."""
+    path = out / "settings.json"
+    out.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept != settings:
+            names = sorted(name for name in {*kept, *settings} if kept.get(name) != settings.get(name))
+            other = ", ".join(f"{name} {kept.get(name)} and not {settings.get(name)}" for name in names)
+            raise SystemExit(f"the figures in {out} are of {other}: give another folder as --out")
+    elif (out / "results.jsonl").exists():
+        raise SystemExit(f"nobody knows of which settings the figures in {out} are: give another --out")
+    else:
+        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def _run(arm: Arm, seed: int, images: ImageSet, reference: Reference, chosen: argparse.Namespace) -> Result:
@@ -91,12 +130,12 @@ def _run(arm: Arm, seed: int, images: ImageSet, reference: Reference, chosen: ar
 def _training(arm: Arm, seed: int, chosen: argparse.Namespace) -> tuple[GanConfig, int]:
     """Settings of each peer, and its steps."""
     if arm.preset is None:
-        model = {"width": chosen.width, "latent_dim": 32}
+        model = {"width": chosen.width, "latent_dim": 32, "resolution": chosen.resolution}
         values = {"model": model, "microbatch": chosen.batch, "seed": seed}
         return GanConfig.model_validate(values), chosen.steps
     preset = preset_values(arm.preset)
-    values = {**preset, "model": {**preset["model"], "width": chosen.width}, "seed": seed}
-    config = GanConfig.model_validate(values)
+    own = {"width": chosen.width, "resolution": chosen.resolution}
+    config = GanConfig.model_validate({**preset, "model": {**preset["model"], **own}, "seed": seed})
     return config, chosen.steps * chosen.batch * CLEAN.peers // config.step_images
 
 
@@ -139,7 +178,7 @@ def spread(values: Sequence[float], digits: int) -> str:
     return f"{mean(values):.{digits}f}{around}"
 
 
-def draw_curves(done: Sequence[Result], path: Path) -> None:
+def draw_curves(done: Sequence[Result], extractor: str, path: Path) -> None:
     """FID over the training: the mean of the seeds of each arm."""
     figure = Figure(figsize=(11, 6), layout="constrained")
     axes = figure.add_subplot()
@@ -149,9 +188,10 @@ def draw_curves(done: Sequence[Result], path: Path) -> None:
             shares = [(look + 1) / LOOKS for look in range(LOOKS)]
             line = ":" if arm.bad else "--" if arm in (ONE, FOUR_TIMES) else "-"
             axes.plot(shares, [mean(values) for values in zip(*own, strict=True)], line, label=arm.name)
-    axes.set(xlabel="share of the steps", ylabel="FID (features of the built-in classifier)", yscale="log")
+    axes.set(xlabel="share of the steps", ylabel=f"FID ({extractor})", yscale="log")
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside right upper")
+    if axes.lines:
+        figure.legend(loc="outside right upper")
     figure.savefig(path, dpi=100)
 
 
@@ -166,9 +206,10 @@ def idx_images(folder: Path) -> ImageSet:
 
 
 def _opened(chosen: argparse.Namespace) -> ImageSet:
-    if chosen.dataset == "fashion-mnist" and (chosen.data_root / "train-images-idx3-ubyte.gz").is_file():
+    files = chosen.dataset == "fashion-mnist" and (chosen.data_root / "train-images-idx3-ubyte.gz").is_file()
+    if files and chosen.resolution == PADDED:
         return idx_images(chosen.data_root)
-    return open_images(chosen.dataset, 32, chosen.data_root)
+    return open_images(chosen.dataset, chosen.resolution, chosen.data_root)
 
 
 def _read(path: Path) -> list[Result]:
@@ -186,10 +227,14 @@ def _arguments() -> argparse.Namespace:
         "--dataset", default="fashion-mnist", help="or zip:cifar10-train.zip, zip:celeba10k.zip"
     )
     parser.add_argument("--data-root", type=Path, default=DEBIAN, help="Debian's files, or torchvision's")
+    parser.add_argument("--resolution", type=int, default=PADDED, help="pixels of a side: 32, 64 or 128")
     parser.add_argument("--steps", type=int, default=200, help="of each peer")
     parser.add_argument("--batch", type=int, default=8, help="b")
     parser.add_argument("--width", type=int, default=8, help="of the dcgan")
     parser.add_argument("--scored", type=int, default=1000, help="images drawn for a score, and real ones")
+    parser.add_argument(
+        "--extractor", type=Path, help="a TorchScript file as `p2pgan score` takes it; its code is run"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--arms", nargs="*", default=[], help="only those with one of these in their names")
     parser.add_argument("--out", type=Path, default=Path("quality"))

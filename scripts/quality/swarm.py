@@ -45,8 +45,8 @@ class Arm:
     sync: Literal["deltas", "gradients"] = "deltas"
     speeds: tuple[int, ...] = (1,)
     """How fast the peers are, over and over: who is faster has more steps in a round."""
-    by_class: bool = False
-    """Each peer has its own part of the images, cut from them in the order of their classes."""
+    classes: Literal["all", "own", "two"] = "all"
+    """Which a peer sees: its own part of the images in the order of their classes, or two of its own."""
     dies: float | None = None
     """The share of the training after which the first peer is gone, with the round it was in."""
     spoils: float | None = None
@@ -60,6 +60,11 @@ class Arm:
     """Its nets, loss and rates in place of the bench's, for as many images as four peers see."""
     bad: bool = False
     """A control that must come out worse than the clean arm."""
+
+    @property
+    def least_classes(self) -> int:
+        """So many the data set must have; one without labels has none."""
+        return {"all": 0, "own": 2, "two": 2 * self.peers}[self.classes]
 
 
 ONE, FOUR_TIMES = Arm("one peer, batch b", peers=1, wire="fp32"), Arm("one peer, batch 4b", 1, 4, wire="fp32")
@@ -76,7 +81,8 @@ ARMS = (
     CLEAN,
     Arm("deltas, H = 100", every=100),
     Arm("speeds 1:1:2:4", speeds=(1, 1, 2, 4)),
-    Arm("own classes each", by_class=True),
+    Arm("own classes each", classes="own"),
+    Arm("two classes each", classes="two"),
     Arm("int8 wire", wire="int8"),
     Arm("leader killed half-way", dies=0.5),
     Arm("a peer sends NaN from a quarter on", spoils=0.25),
@@ -121,10 +127,11 @@ class Swarm:
         """``steps``: of each peer, one after the other."""
         self.arm, self.steps = arm, steps
         self.config = config.model_copy(update={"microbatch": config.microbatch * arm.batch})
-        parts = _by_class(images, arm.peers) if arm.by_class else [images] * arm.peers
+        parts = _parts(images, arm)
         self.trainers = [Trainer(self.config, part) for part in parts]
-        shared = Work(images.count, self.config.step_images)
-        self._work = [Work(part.count, self.config.step_images) if arm.by_class else shared for part in parts]
+        size = self.config.step_images
+        shared = Work(images.count, size)
+        self._work = [shared if part is images else Work(part.count, size) for part in parts]
         self.layout = self.trainers[0].layout
         self._g = self.layout.slice_of("G")
         self._whole = Shard(_name(0), 0, self.layout.size)
@@ -244,10 +251,16 @@ class Swarm:
         ema_update(self.ema, theta[self._g], images, half_life)
 
 
-def _by_class(images: ImageSet, peers: int) -> list[ImageSet]:
-    """Equal parts of the images in the order of their classes."""
-    order = images.labels_of(torch.arange(images.count)).argsort(stable=True)
-    return [images.part(part) for part in order.tensor_split(peers)]
+def _parts(images: ImageSet, arm: Arm) -> list[ImageSet]:
+    """What each peer trains on."""
+    if arm.classes == "all":
+        return [images] * arm.peers
+    labels = images.labels_of(torch.arange(images.count))
+    if arm.classes == "own":
+        parts = labels.argsort(stable=True).tensor_split(arm.peers)
+    else:
+        parts = tuple((labels // 2 == peer).nonzero().flatten() for peer in range(arm.peers))
+    return [images.part(part) for part in parts]
 
 
 def _name(peer: int) -> PeerId:

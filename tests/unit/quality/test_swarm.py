@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -13,8 +14,17 @@ import torch
 from p2pgan.averaging.finite import is_finite
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet
+from p2pgan.gan.scores.builtin import builtin_extractor
 from p2pgan.gan.trainer import Trainer
-from scripts.bench_quality import Result, _training, gap_closed, table
+from scripts.bench_quality import (
+    Result,
+    _training,
+    chosen_arms,
+    gap_closed,
+    keep_settings,
+    settings_of,
+    table,
+)
 from scripts.quality.swarm import ARMS, CLEAN, FOUR_TIMES, ONE, PRESETS, Arm, Swarm, Work
 
 CONFIG = GanConfig.model_validate({"model": {"width": 8, "latent_dim": 8}, "microbatch": 2})
@@ -70,10 +80,42 @@ def test_a_late_joiner_misses_the_first_half(images: ImageSet, monkeypatch: pyte
     assert [len(own) for own in _steps(Arm("", every=2, joins=0.5), images, monkeypatch, 8)] == [8, 8, 8, 4]
 
 
+def _with_classes(images: ImageSet, classes: int) -> ImageSet:
+    """The same images; 0: without classes."""
+    pixels = images.batch(torch.arange(images.count)).numpy()
+    return ImageSet(pixels, [index % classes for index in range(len(pixels))] if classes else [])
+
+
+def _with_pixels(images: ImageSet, value: int) -> ImageSet:
+    return ImageSet(np.full((images.count, 3, 32, 32), value, dtype=np.uint8))
+
+
+def _labels(classes: Literal["own", "two"], images: ImageSet) -> list[list[int]]:
+    swarm = Swarm(Arm("", classes=classes), CONFIG, images, 1)
+    list(swarm.rounds())
+    return [t.images.labels_of(torch.arange(t.images.count)).unique().tolist() for t in swarm.trainers]
+
+
 def test_own_classes_are_disjoint(images: ImageSet) -> None:
-    swarm = Swarm(Arm("", by_class=True), CONFIG, images, 1)
-    labels = [t.images.labels_of(torch.arange(t.images.count)).unique().tolist() for t in swarm.trainers]
-    assert labels == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert _labels("own", images) == [[0, 1], [2, 3], [4, 5], [6, 7]]
+
+
+def test_two_classes_are_two_however_many_there_are(images: ImageSet) -> None:
+    ten = _with_classes(images, 10)
+    assert _labels("two", ten) == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert max(map(len, _labels("own", ten))) > 2
+
+
+def test_an_arm_for_which_classes_are_lacking_is_left_out(
+    images: ImageSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert chosen_arms(["classes"], images) == [arm for arm in ARMS if "classes" in arm.name]
+    assert capsys.readouterr().out == ""
+    assert chosen_arms(["classes", "H = 20"], _with_classes(images, 0)) == [CLEAN]
+    assert capsys.readouterr().out.splitlines() == [
+        "left out: 'own classes each' needs 2 classes, and the data set has none",
+        "left out: 'two classes each' needs 8 classes, and the data set has none",
+    ]
 
 
 def test_a_lone_peer_is_a_plain_training(images: ImageSet) -> None:
@@ -129,12 +171,13 @@ def test_what_eight_bits_lose_comes_with_the_next_round(
 
 
 def test_a_preset_sees_as_many_images_as_four_peers() -> None:
-    told = argparse.Namespace(width=8, batch=8, steps=400)
+    told = argparse.Namespace(width=8, batch=8, steps=400, resolution=64)
     config, steps = _training(CLEAN, 1, told)
     assert (config.microbatch, steps) == (8, 400)
     for arm in PRESETS:
         config, steps = _training(arm, 1, told)
         assert steps * config.step_images == 4 * 400 * 8
+        assert config.model.resolution == 64
 
 
 def test_the_gap_closed_is_of_the_same_seed() -> None:
@@ -145,6 +188,28 @@ def test_the_gap_closed_is_of_the_same_seed() -> None:
     done += [result(ONE, 2, 40.0), result(FOUR_TIMES, 2, 20.0), result(CLEAN, 2, 45.0), result(CLEAN, 3, 9.0)]
     assert gap_closed(done, CLEAN.name) == [0.8, -0.25]
     assert [row.split("|")[1].strip() for row in table(done)][2:] == [ONE.name, FOUR_TIMES.name, CLEAN.name]
+
+
+def _settings(images: ImageSet, **more: object) -> dict[str, object]:
+    told = {"dataset": "digits", "resolution": 32, "steps": 9, "batch": 8, "width": 8, "scored": 100}
+    return settings_of(argparse.Namespace(**{**told, **more}), images, builtin_extractor())
+
+
+def test_figures_of_other_settings_do_not_come_into_one_folder(images: ImageSet, tmp_path: Path) -> None:
+    keep_settings(tmp_path / "new", _settings(images))
+    keep_settings(tmp_path / "new", _settings(images))
+    with pytest.raises(
+        SystemExit, match="are of steps 9 and not 10, width 8 and not 16: give another folder"
+    ):
+        keep_settings(tmp_path / "new", _settings(images, steps=10, width=16))
+    with pytest.raises(SystemExit, match=r"are of images \w+ and not \w+: give another"):
+        keep_settings(tmp_path / "new", _settings(_with_pixels(images, 1)))
+
+
+def test_figures_of_unknown_settings_are_not_taken_up(images: ImageSet, tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").touch()
+    with pytest.raises(SystemExit, match="nobody knows of which settings"):
+        keep_settings(tmp_path, _settings(images))
 
 
 def test_the_arms_have_names_of_their_own() -> None:
