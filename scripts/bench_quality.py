@@ -41,7 +41,7 @@ PADDED = 32
 """Pixels of a side to which they are padded."""
 LOOKS = 4
 """Points of a curve."""
-SETTINGS = ("dataset", "resolution", "steps", "batch", "width", "scored")
+SETTINGS = ("dataset", "resolution", "steps", "batch", "rate", "width", "scored")
 """Arguments that decide what comes out, beside arm and seed."""
 
 
@@ -131,7 +131,8 @@ def _training(arm: Arm, seed: int, chosen: argparse.Namespace) -> tuple[GanConfi
     """Settings of each peer, and its steps."""
     if arm.preset is None:
         model = {"width": chosen.width, "latent_dim": 32, "resolution": chosen.resolution}
-        values = {"model": model, "microbatch": chosen.batch, "seed": seed}
+        rates = {"lr_g": chosen.rate, "lr_d": chosen.rate}
+        values = {"model": model, "optimizer": rates, "microbatch": chosen.batch, "seed": seed}
         return GanConfig.model_validate(values), chosen.steps
     preset = preset_values(arm.preset)
     own = {"width": chosen.width, "resolution": chosen.resolution}
@@ -230,6 +231,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--resolution", type=int, default=PADDED, help="pixels of a side: 32, 64 or 128")
     parser.add_argument("--steps", type=int, default=200, help="of each peer")
     parser.add_argument("--batch", type=int, default=8, help="b")
+    parser.add_argument("--rate", type=float, default=1e-3, help="learning rate of both networks")
     parser.add_argument("--width", type=int, default=8, help="of the dcgan")
     parser.add_argument("--scored", type=int, default=1000, help="images drawn for a score, and real ones")
     parser.add_argument(

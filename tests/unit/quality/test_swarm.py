@@ -171,7 +171,7 @@ def test_what_eight_bits_lose_comes_with_the_next_round(
 
 
 def test_a_preset_sees_as_many_images_as_four_peers() -> None:
-    told = argparse.Namespace(width=8, batch=8, steps=400, resolution=64)
+    told = argparse.Namespace(width=8, rate=1e-3, batch=8, steps=400, resolution=64)
     config, steps = _training(CLEAN, 1, told)
     assert (config.microbatch, steps) == (8, 400)
     for arm in PRESETS:
@@ -191,7 +191,7 @@ def test_the_gap_closed_is_of_the_same_seed() -> None:
 
 
 def _settings(images: ImageSet, **more: object) -> dict[str, object]:
-    told = {"dataset": "digits", "resolution": 32, "steps": 9, "batch": 8, "width": 8, "scored": 100}
+    told = {"dataset": "digits", "resolution": 32, "steps": 9, "batch": 8, "width": 8, "rate": 1e-3, "scored": 100}
     return settings_of(argparse.Namespace(**{**told, **more}), images, builtin_extractor())
 
 
