@@ -191,7 +191,15 @@ def test_the_gap_closed_is_of_the_same_seed() -> None:
 
 
 def _settings(images: ImageSet, **more: object) -> dict[str, object]:
-    told = {"dataset": "digits", "resolution": 32, "steps": 9, "batch": 8, "width": 8, "rate": 1e-3, "scored": 100}
+    told = {
+        "dataset": "digits",
+        "resolution": 32,
+        "steps": 9,
+        "batch": 8,
+        "width": 8,
+        "rate": 1e-3,
+        "scored": 100,
+    }
     return settings_of(argparse.Namespace(**{**told, **more}), images, builtin_extractor())
 
 
