@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from p2pgan.protocol.messages import BlobHeader
@@ -46,6 +46,8 @@ class Blob:
 
     header: BlobHeader
     payload: memoryview
+    stale_at: float = field(default=0.0, compare=False)
+    """Until when it waits for a peer that takes no key; known once it waits."""
 
 
 class Outbound:
@@ -70,7 +72,6 @@ class Outbound:
         self._credit = 0
         self._act_at = 0.0
         """IDLE, OFFERED: when to offer next. OPEN: when to give up without credit."""
-        self._stale_at = 0.0
 
     def put(self, blob: Blob, now: float) -> None:
         """Queue ``blob``; at the bound the oldest blobs that have not begun give way.
@@ -90,9 +91,7 @@ class Outbound:
         if self._bytes + size > self._limits.max_queued_bytes:
             self._tally[Tally.QUEUE_FULL] += 1
             return
-        if not self._bytes and self.phase is not Phase.OPEN:
-            self._stale_at = now + PATIENCE_S
-        self._waiting.append(blob)
+        self._waiting.append(replace(blob, stale_at=now + PATIENCE_S))
         self._bytes += size
 
     @property
@@ -128,23 +127,26 @@ class Outbound:
         """Diverted blobs that did not arrive wait again, before all others."""
         for blob in blobs:
             self._diverted.remove(blob)
-        self._waiting.extendleft(reversed(blobs))
-        self._stale_at = max(self._stale_at, now + PATIENCE_S)
+        self._waiting.extendleft(reversed(_patient(blobs, now)))
 
     def offer(self, now: float) -> SealOffer | None:
         """The key offer to send now, if one is due; also drops blobs that went stale unsent."""
-        if self.phase is Phase.OPEN or not self._waiting or now < self._act_at:
+        if self.phase is Phase.OPEN or now < self._act_at:
             return None
-        if now >= self._stale_at:
-            self._tally[Tally.BLOB_EXPIRED] += len(self._waiting)
-            self._waiting.clear()
-            self._bytes = 0
+        self._drop_stale(now)
+        if not self._waiting:
             return None
         if self.phase is Phase.IDLE:
             self._offer = SealOffer(key_id=secrets.token_bytes(16), key=secrets.token_bytes(32))
             self.phase = Phase.OFFERED
         self._act_at = now + OFFER_REPEAT_S
         return self._offer
+
+    def _drop_stale(self, now: float) -> None:
+        for blob in [blob for blob in self._waiting if now >= blob.stale_at]:
+            self._waiting.remove(blob)
+            self._bytes -= len(blob.payload)
+            self._tally[Tally.BLOB_EXPIRED] += 1
 
     def accepted(self, key_id: bytes, now: float) -> bool:
         """The peer accepted ``key_id``; true if that opens the way, so that a connection is needed."""
@@ -218,13 +220,18 @@ class Outbound:
         if self._in_flight:
             self._meter.lost(sum(self._in_flight), now)
             self._in_flight.clear()
+        begun = [blob for _, blob in self._unacknowledged]
         if self._current is not None:
-            self._waiting.appendleft(self._current)
+            begun.append(self._current)
             self._current = None
-        self._waiting.extendleft(blob for _, blob in reversed(self._unacknowledged))
+        self._waiting = deque(_patient([*begun, *self._waiting], now))
         self._unacknowledged.clear()
         self._sealer = None
         self._offer = None
         self.phase = Phase.IDLE
         self._act_at = now + RETRY_S
-        self._stale_at = now + PATIENCE_S
+
+
+def _patient(blobs: Sequence[Blob], now: float) -> list[Blob]:
+    """The same ones, whose wait begins now."""
+    return [replace(blob, stale_at=now + PATIENCE_S) for blob in blobs]

@@ -42,7 +42,7 @@ class Tally(StrEnum):
     BLOB_REPEATED = "blob_repeated"
     """The same blob already waits to be sent, or travels."""
     BLOB_EXPIRED = "blob_expired"
-    """The peer took no key for so long that what waited for it is stale."""
+    """The peer took no key for so long that what waited so long for it is stale."""
     STRANGER_DENIED = "stranger_denied"
     BULK_DENIED = "bulk_denied"
     """A bulk connection without a live, unused key id."""

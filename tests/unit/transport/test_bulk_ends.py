@@ -242,6 +242,19 @@ def test_what_waits_too_long_for_a_silent_peer_is_dropped() -> None:
     assert [bytes(arrived.payload) for arrived in pair.arrived] == [b"new"]
 
 
+def test_only_what_itself_waited_too_long_is_dropped() -> None:
+    pair = Pair()
+    pair.outbound.put(blob(b"old", 0), pair.now)
+    pair.now += PATIENCE_S - 1
+    pair.outbound.put(blob(b"young", 1), pair.now)
+    pair.now += 1
+    assert pair.agree()
+    pair.carry_all()
+    assert [bytes(arrived.payload) for arrived in pair.arrived] == [b"young"]
+    assert pair.tally[Tally.BLOB_EXPIRED] == 1
+    assert pair.outbound.bytes_held == 0
+
+
 def test_the_queue_is_bounded_and_the_oldest_give_way() -> None:
     pair = Pair(BulkLimits(max_queued_bytes=25))
     for index in range(4):

@@ -13,7 +13,7 @@ from p2pgan.protocol.messages import BlobHeader, BlobKind
 from p2pgan.transport import BulkLimits, PeerAddress, Tally, new_keys
 from p2pgan.transport.arrivals import BlobArrived
 from p2pgan.transport.meter import Meter
-from p2pgan.transport.outbound import Blob, Outbound
+from p2pgan.transport.outbound import PATIENCE_S, Blob, Outbound
 from p2pgan.transport.placed_in import LOOKS_AT_ONCE, TELL_AFTER_S, PlacedIn
 from p2pgan.transport.placed_out import OFFER_REPEAT_S, REFUSED_S, RETRY_S, STALL_S, PlacedOut
 from p2pgan.transport.shared_memory import SharedMemory
@@ -130,6 +130,30 @@ def test_one_that_travels_is_not_sent_twice(pair: Pair) -> None:
     assert pair.tally[Tally.BLOB_REPEATED] == 1
 
 
+def test_steady_traffic_in_memory_does_not_make_stale_what_goes_in_frames(pair: Pair) -> None:
+    pair.put(b"step")
+    for _ in range(31 * 25):
+        pair.deliver()
+        pair.put(b"step")  # the next is there before the last one is acknowledged
+        pair.tell()
+        pair.now += 0.04
+    pair.outbound.put(Blob(header_of(pair.sent, 5), memoryview(b"chunk")), pair.now)
+    assert pair.outbound.offer(pair.now) is not None
+    assert pair.tally[Tally.BLOB_EXPIRED] == 0
+
+
+def test_what_is_dropped_as_stale_is_not_what_travels_in_memory(pair: Pair) -> None:
+    pair.outbound.put(Blob(header_of(900, 5), memoryview(b"chunk")), pair.now)
+    pair.now += PATIENCE_S
+    pair.put(b"step")
+    pair.deliver()
+    assert pair.outbound.offer(pair.now) is None
+    assert pair.tally[Tally.BLOB_EXPIRED] == 1
+    assert pair.outbound.bytes_held == 4
+    pair.tell()
+    assert pair.outbound.bytes_held == 0
+
+
 def test_a_peer_at_another_address_is_offered_nothing() -> None:
     memory = SharedMemory(A, LIMITS.max_shared_bytes, Counter())
     memory.host = "10.0.0.1"
@@ -145,7 +169,7 @@ def test_who_says_no_gets_frames_and_is_asked_again_less_and_less_often() -> Non
     assert pair.agree().reason == "shared memory is switched off here"
     blob = pair.put()
     assert pair.out.place(pair.now) is None
-    assert pair.outbound.divert(lambda each: each is blob, 1) == [blob], "it waits for frames"
+    assert pair.outbound.divert(lambda each: each.payload is blob.payload, 1) == [blob], "it waits for frames"
     assert pair.tally[Tally.NOT_SHARED] == 1
     for pause in (1, 2, 4, 8, 16, 32, 60, 60):
         assert pair.out.offer(pair.now + pause - 0.1) is None
