@@ -57,7 +57,7 @@ class Outbound:
         self.phase = Phase.IDLE
         self._limits = limits
         self._tally = tally
-        self._meter = meter
+        self._meter = meter.link()
         self._in_flight: deque[int] = deque()
         """Bytes of the frames without credit, oldest first."""
         self._waiting: deque[Blob] = deque()
@@ -217,9 +217,8 @@ class Outbound:
 
     def interrupted(self, now: float) -> None:
         """The connection ended: everything not acknowledged waits for the next key, in its old order."""
-        if self._in_flight:
-            self._meter.lost(sum(self._in_flight), now)
-            self._in_flight.clear()
+        self._meter.lost()
+        self._in_flight.clear()
         begun = [blob for _, blob in self._unacknowledged]
         if self._current is not None:
             begun.append(self._current)
