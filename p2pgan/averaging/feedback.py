@@ -1,7 +1,9 @@
 """Error feedback: what a lossy codec loses is kept and added to what is encoded next.
 
 Seide et al., "1-bit stochastic gradient descent", 2014; Karimireddy et al., "Error feedback fixes SignSGD",
-2019. Over many rounds the sum of what was sent is the sum of what should have been, up to one residual.
+2019. As long as the same part of the vector is encoded round after round, the sum of what was sent is the sum
+of what should have been, up to one residual. Where it is not, that one residual is lost, rather than
+added much later to what it has nothing to do with any more.
 """
 
 from __future__ import annotations
@@ -51,20 +53,32 @@ class ErrorFeedback:
         return payload
 
     def settle(self, key: Key) -> None:
-        """What was encoded under ``key`` has counted: its losses are the residual now."""
-        for start, lost in self._pending.pop(key, {}).items():
-            if self._residual is None:
-                self._residual = torch.zeros(self.size)
-            self._residual[start : start + len(lost)] = lost
+        """What was encoded under ``key`` has counted: its losses are the residual now, and all of it.
+
+        What an earlier round lost elsewhere is dropped: others encode there now, or another codec did.
+        """
+        lost = self._pending.pop(key, None)
+        if lost is None:
+            self._residual = None
+            return
+        if self._residual is None:
+            self._residual = torch.zeros(self.size)
+        else:
+            self._residual.zero_()
+        for start, part in lost.items():
+            self._residual[start : start + len(part)] = part
 
     def settle_last(self, key: Key) -> None:
         """As :meth:`settle`, for the last of what was encoded in the same round up to ``key``.
 
         A round's contribution is encoded at the first attempt it stands for, which is this one or earlier.
         """
-        found = [k for k in self._pending if k[:-1] == key[:-1] and k <= key]
-        if found:
-            self.settle(max(found))
+        self.settle(max((k for k in self._pending if k[:-1] == key[:-1] and k <= key), default=key))
+
+    def clear(self) -> None:
+        """As if nothing had ever been encoded."""
+        self._residual = None
+        self._pending.clear()
 
     def forget(self, below: int) -> None:
         """Drop, as if it had never been encoded, what has a key that begins with less than ``below``."""

@@ -48,12 +48,23 @@ class Coding:
         return codec(name).reader(payload, shard.stop - shard.start, self.exact_in(shard))
 
     def settle(self, record: VersionRecord, term: int, contributed: bool) -> None:
-        """The round of ``record``, planned in ``term``, became a version, this peer's part in it or not."""
-        self._reduced.settle((record.version, term, record.attempt))
+        """The round of ``record``, planned in ``term``, became a version, this peer's part in it or not.
+
+        What is kept is what this round lost, where this peer sent something that counted.
+        """
+        key = (record.version, term, record.attempt)
+        self._reduced.settle(key)
         if contributed:
-            self._contributed.settle_last((record.version, term, record.attempt))
+            self._contributed.settle_last(key)
+        else:
+            self._contributed.clear()
         self._contributed.forget(record.version + 1)
         self._reduced.forget(record.version + 1)
+
+    def begin_anew(self) -> None:
+        """Other weights than the own ones with a round on top: nothing that was lost belongs to them."""
+        self._contributed.clear()
+        self._reduced.clear()
 
     def exact_in(self, shard: Shard) -> Tensor:
         """Where in a shard the elements of one-dimensional tensors are: biases, gains."""

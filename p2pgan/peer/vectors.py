@@ -122,7 +122,11 @@ class Vectors:
     # -- versions ----------------------------------------------------------------------------
 
     def install(self, snapshot: Snapshot) -> None:
-        """``snapshot`` replaces the weights; the contributions went with the old ones."""
+        """``snapshot`` replaces the weights; contributions, and what they lost, went with the old ones."""
+        self.coding.begin_anew()
+        self._go_on_from(snapshot)
+
+    def _go_on_from(self, snapshot: Snapshot) -> None:
         self.current = snapshot
         self.drop_training()
         self._snapshots[(snapshot.version, snapshot.digest)] = snapshot
@@ -174,7 +178,7 @@ class Vectors:
             Kept.NOTHING: (None, None),
         }[effect.kept]
         fresh = Snapshot(self.layout, record.version, record.digest, record.images, theta, ema, state)
-        self.install(fresh)
+        self._go_on_from(fresh)
         self.contribution, self.contribution_ahead = kept
         return fresh
 

@@ -46,7 +46,8 @@ def test_what_did_not_count_leaves_no_trace(name: str) -> None:
     rounds(twice, name, delta(), range(2))
     twice.encode(codec(name), (2,), 0, delta() * 5, EXACT)
     twice.forget(below=3)
-    twice.settle((2,))
+    for feedback in (once, twice):
+        feedback.settle((2,))
 
     wanted = once.encode(codec(name), (3,), 0, delta(), EXACT)
 
@@ -76,6 +77,27 @@ def test_slices_keep_their_own_part_of_the_residual(name: str) -> None:
     lost = vector[:half] - codec(name).decode(first, half)
     assert second == codec(name).encode(vector[:half] + lost)
     assert whole.encode(codec(name), (1,), half, vector[half:], None) == codec(name).encode(vector[half:])
+
+
+@pytest.mark.parametrize("name", LOSSY)
+def test_a_residual_does_not_outlive_the_next_round(name: str) -> None:
+    feedback, half = ErrorFeedback(SIZE), 2048
+    rounds(feedback, name, delta(), range(5))
+    feedback.encode(codec(name), (5,), 0, delta()[:half], None)
+    feedback.settle((5,))
+
+    second = feedback.encode(codec(name), (6,), half, delta()[half:], None)
+
+    assert second == codec(name).encode(delta()[half:]), "the second half was another's in round 5"
+
+
+@pytest.mark.parametrize("name", LOSSY)
+def test_a_round_in_an_exact_codec_ends_a_residual(name: str) -> None:
+    feedback = ErrorFeedback(SIZE)
+    rounds(feedback, name, delta(), range(5))
+    rounds(feedback, "fp16", delta(), range(5, 6))
+
+    assert feedback.encode(codec(name), (6,), 0, delta(), EXACT) == codec(name).encode(delta(), EXACT)
 
 
 def test_an_exact_codec_is_handed_the_vector_as_it_is() -> None:

@@ -136,3 +136,35 @@ def test_biases_and_gains_move_exactly_by_the_mean(codec: str) -> None:
         if len(entry.shape) <= 1:
             place = slice(entry.start, entry.stop)
             torch.testing.assert_close(group.peers["b"].base().theta[place], expected[place])
+
+
+@pytest.mark.parametrize("codec", ["int8", "topk"])
+def test_what_was_lost_in_other_weights_is_not_added(codec: str) -> None:
+    group, moves, fresh = Group(codec), deltas(1), Group(codec)
+    group.contribute(1, moves, PEERS)
+    (digest,) = group.reduce(1, 1, PEERS, PEERS)
+    group.apply(1, 1, PEERS, digest)
+    for peer in PEERS:
+        group.peers[peer].install(fresh.peers[peer].base())
+
+    for made in (group, fresh):
+        made.contribute(2, moves, PEERS)
+
+    assert group.reduce(2, 1, PEERS, PEERS) == fresh.reduce(2, 1, PEERS, PEERS)
+
+
+@pytest.mark.parametrize("codec", ["int8", "topk"])
+def test_what_was_lost_is_not_added_after_shards_moved_away_and_back(codec: str) -> None:
+    group, moves, fresh = Group(codec), deltas(1), Group(codec)
+    for number, owners in ((1, PEERS), (2, ("b", "c", "a"))):
+        group.contribute(number, moves, owners)
+        (digest,) = group.reduce(number, 1, PEERS, owners)
+        group.apply(number, 1, PEERS, digest)
+
+    def slice_of_a(made: Group, index: int) -> bytes:
+        made.peers["a"].contribution = moves["a"]
+        effect = SendSlice(1, 3, 1, index, made.shards(PEERS)[index], codec)
+        return bytes(made.peers["a"].own_slice(effect))
+
+    assert slice_of_a(group, 1) != slice_of_a(fresh, 1), "sent in both rounds: what was lost is added"
+    assert slice_of_a(group, 2) == slice_of_a(fresh, 2), "its own in round 2"
