@@ -1,11 +1,12 @@
 """Images per second of n processes that train one GAN, by several ways, in one run.
 
-``python scripts/bench_scaling.py --json rows.json`` takes about six minutes for two peers and prints a
+``python scripts/bench_scaling.py --json rows.json`` takes about ten minutes for two peers and prints a
 table in Markdown; docs/performance.md has it. Contestants take turns, in an order drawn anew for each
 repeat, with one thread of torch per process and the same settings of the allocator: one process, n that do
 not know of each other (the ceiling), torch's DistributedDataParallel over gloo, and p2pgan's peers with
-deltas and with gradients. Ours are real ones, sealed, with a database that they commit to; what counts
-is what is in versions. R1 is off, so that all do the same work in each step.
+deltas and with gradients. Ours are real ones with a database that they commit to, sealed ("p2pgan") and in
+shared memory ("p2pgan shared"), as peers of one machine are by themselves; what counts is what is in
+versions. R1 is off, so that all do the same work in each step.
 """
 
 from __future__ import annotations
@@ -36,9 +37,11 @@ ENVIRONMENT = {
 }
 NETS: dict[str, dict[str, Any]] = {
     "mlp": {"model": {"name": "mlp"}, "microbatch": 64},
-    "dcgan": {"model": {"name": "dcgan", "resolution": 64}, "microbatch": 16},
+    "dcgan": {"model": {"name": "dcgan", "resolution": 64}, "microbatch": 64},
 }
-"""The settings of ``gan``; the batch of dcgan is small so that a round of 20 steps is over in seconds."""
+"""The settings of ``gan``."""
+LOCAL_STEPS = {"mlp": 20, "dcgan": 4}
+"""Of deltas, between two averagings, so that a round is over in seconds: a step of dcgan takes about one."""
 PATIENCE_S = 180.0
 LOOK_S = 0.5
 
@@ -51,7 +54,7 @@ class Bench:
     folder: Path
     peers: int
     seconds: float
-    local_steps: int
+    local_steps: int = 0
     turns: int = 0
 
 
@@ -71,9 +74,12 @@ class Row:
         return median(self.rates)
 
 
-def gan_of(net: str) -> dict[str, Any]:
-    """The settings of ``gan`` for a net."""
-    return {**NETS[net], "loss": {"r1_gamma": 0.0}}
+def gan_of(net: str, batch: int | None = None) -> dict[str, Any]:
+    """The settings of ``gan`` for a net, dcgan with another batch if one is said."""
+    chosen = {**NETS[net], "loss": {"r1_gamma": 0.0}}
+    if batch is not None and net == "dcgan":
+        chosen["microbatch"] = batch
+    return chosen
 
 
 def start(command: Sequence[str], log: Path | None = None) -> subprocess.Popen[str]:
@@ -119,8 +125,8 @@ def ddp(bench: Bench, gan: dict[str, Any]) -> float:
         return together([start([*command, str(place), folder]) for place in range(bench.peers)])
 
 
-def p2pgan(sync: str) -> Callable[[Bench, dict[str, Any]], float]:
-    """Peers that average with each other."""
+def p2pgan(sync: str, shared: bool) -> Callable[[Bench, dict[str, Any]], float]:
+    """Peers that average with each other, in sealed frames or in shared memory."""
 
     def turn(bench: Bench, gan: dict[str, Any]) -> float:
         bench.turns += 1
@@ -130,17 +136,17 @@ def p2pgan(sync: str) -> Callable[[Bench, dict[str, Any]], float]:
         if sync == "deltas":
             averaging["local_steps"] = bench.local_steps
         config.write_text(json.dumps({"gan": gan, "dataset": "digits", "sync": averaging}))
-        return measured(bench, run, config)
+        return measured(bench, run, config, shared)
 
     return turn
 
 
-def measured(bench: Bench, run: str, config: Path) -> float:
+def measured(bench: Bench, run: str, config: Path, shared: bool) -> float:
     """Images per second of peers with that configuration, who end afterwards."""
-    processes = [_peer(bench, run, f"{run}-0", config)]
+    processes = [_peer(bench, run, f"{run}-0", shared, config)]
     try:
         _until_log_says(bench, run, processes, "listens on")  # nobody joins a run that is not there yet
-        processes += [_peer(bench, run, f"{run}-{place}") for place in range(1, bench.peers)]
+        processes += [_peer(bench, run, f"{run}-{place}", shared) for place in range(1, bench.peers)]
         _until_log_says(bench, run, processes, " version ")  # before, there is no journal to look at
         return _watched(bench, run, processes)
     finally:
@@ -150,10 +156,14 @@ def measured(bench: Bench, run: str, config: Path) -> float:
             process.wait(PATIENCE_S)
 
 
-def _peer(bench: Bench, run: str, name: str, config: Path | None = None) -> subprocess.Popen[str]:
+def _peer(
+    bench: Bench, run: str, name: str, shared: bool, config: Path | None = None
+) -> subprocess.Popen[str]:
     """One peer; the one with a configuration creates the run."""
     command = ["-m", "p2pgan", "join" if config is None else "lead", "--rendezvous", bench.dsn, "--run", run]
     command += ["--name", name, "--state-dir", str(bench.folder / name), "--threads", "1"]
+    if not shared:
+        command.append("--no-shared-memory")
     if config is not None:
         command += ["--config", str(config)]
     return start(command, bench.folder / f"{name}.log")
@@ -198,8 +208,11 @@ def contestants(peers: int, net: str) -> list[Row]:
         Row("one process", net, 1, "", alone(1)),
         Row("independent", net, peers, "", alone(peers)),
         Row("DDP over gloo", net, peers, "", ddp),
-        Row("p2pgan", net, peers, "deltas", p2pgan("deltas")),
-        Row("p2pgan", net, peers, "gradients", p2pgan("gradients")),
+        *(
+            Row("p2pgan shared" if shared else "p2pgan", net, peers, sync, p2pgan(sync, shared))
+            for shared in (False, True)
+            for sync in ("deltas", "gradients")
+        ),
     ]
 
 
@@ -236,7 +249,10 @@ def main() -> None:
     parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS))
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=8.0, help="measured in each turn")
-    parser.add_argument("--local-steps", type=int, default=20, help="of deltas, between two averagings")
+    parser.add_argument(
+        "--local-steps", type=int, help=f"of deltas, between two averagings; if not said {LOCAL_STEPS}"
+    )
+    parser.add_argument("--batch", type=int, help="images in a step of dcgan; 64 if not said")
     parser.add_argument("--json", type=Path, help="also write the rows there")
     arguments = parser.parse_args()
     everything: list[dict[str, Any]] = []
@@ -244,12 +260,13 @@ def main() -> None:
         folder = Path(name)
         folder.chmod(0o755)  # Postgres may run under another account
         with EmbeddedPostgres(folder / "postgres") as postgres:
-            bench = Bench(postgres.dsn, folder, arguments.peers, arguments.seconds, arguments.local_steps)
+            bench = Bench(postgres.dsn, folder, arguments.peers, arguments.seconds)
             for net in arguments.nets:
+                bench.local_steps = arguments.local_steps or LOCAL_STEPS[net]
                 rows = contestants(arguments.peers, net)
                 for _ in range(arguments.repeats):
                     for row in random.sample(rows, len(rows)):
-                        row.rates.append(row.turn(bench, gan_of(net)))
+                        row.rates.append(row.turn(bench, gan_of(net, arguments.batch)))
                         print(f"{net} {row.contestant} {row.sync} {row.rates[-1]:.1f}", file=sys.stderr)
                 everything += facts(rows)
     print(table(everything))

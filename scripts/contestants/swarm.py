@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hivemind
+import numpy as np
 import torch
 from hivemind.compression import Float16Compression, NoCompression
 from serve import ask, serve, task
@@ -10,7 +11,20 @@ from torch import Tensor
 
 COMPRESSION = {"fp16": Float16Compression, "fp32": NoCompression}
 
+NUMPY_BEFORE = (2, 4)
+"""From there on hivemind's 8-bit codec fails and success is reported, so nothing it says can be trusted."""
+
+
+def refuse_newer_numpy(version: str) -> None:
+    """Raises SystemExit if hivemind does not work with that numpy."""
+    if tuple(int(part) for part in version.split(".")[:2]) >= NUMPY_BEFORE:
+        raise SystemExit(
+            f"hivemind fails silently with numpy {version}: install 'numpy<2.4' where --hivemind points"
+        )
+
+
 if __name__ == "__main__":
+    refuse_newer_numpy(np.__version__)
     job = task()
     dht = hivemind.DHT(start=True, host_maddrs=["/ip4/127.0.0.1/tcp/0"], initial_peers=job.get("peers", []))
     addresses = [str(address) for address in dht.get_visible_maddrs()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,36 @@ def test_what_is_in_shared_memory_goes_over_no_wire(rows: list[dict[str, Any]]) 
             assert row["shared_bytes"] == 2 * BYTES / (1 if row["codec"] == "fp32" else 2)
         else:
             assert row["shared_bytes"] == 0
+
+
+def start_of_hivemind(numpy: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The contestant with stand-ins for hivemind and numpy, up to where it would begin."""
+    (folder / "hivemind" / "compression").mkdir(parents=True)
+    (folder / "hivemind" / "__init__.py").touch()
+    (folder / "hivemind" / "compression" / "__init__.py").write_text(
+        "Float16Compression = NoCompression = None"
+    )
+    script = SCRIPT.parent / "contestants" / "swarm.py"
+    begin = (
+        f"import runpy, numpy; numpy.__version__ = {numpy!r}; "
+        f"runpy.run_path({str(script)!r}, run_name='__main__')"
+    )
+    paths = os.pathsep.join([str(folder), str(script.parent)])
+    return subprocess.run(
+        [sys.executable, "-c", begin], capture_output=True, text=True, timeout=120,
+        env={**os.environ, "PYTHONPATH": paths},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("numpy", "refused"), [("2.3.5", False), ("2.4.0", True), ("2.10.0rc1", True), ("3.0", True)]
+)
+def test_hivemind_does_not_take_part_under_a_numpy_with_which_it_fails_silently(
+    numpy: str, refused: bool, tmp_path: Path
+) -> None:
+    ended = start_of_hivemind(numpy, tmp_path)
+    assert ended.returncode == 1, "there is no task for it"
+    said = ended.stderr.strip().splitlines()
+    assert (
+        said == [f"hivemind fails silently with numpy {numpy}: install 'numpy<2.4' where --hivemind points"]
+    ) == refused
