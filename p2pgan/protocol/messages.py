@@ -40,7 +40,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """Base of all messages."""
 
     run: Name
+    """The run's name."""
     term: Count
+    """That the sender believes in; 0 from who only orders images."""
 
 
 class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
@@ -52,19 +54,25 @@ class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
     """
 
     version: Count
+    """Of the sender's weights."""
     digest: Digest
+    """Of these weights."""
     phase: Phase
     round: Count = 0
+    """That it is in, by its plan; 0 in none."""
     attempt: Count = 0
     candidate: Digest = ""
     """Digest of what this peer would have after (round, attempt): its vote."""
     held: Annotated[tuple[Span, ...], msgspec.Meta(max_length=MAX_SPANS)] = ()
     """Spans it trained or trains on that are in no version yet."""
     images_per_s: Rate = 0.0
+    """How fast it trains, as measured; 0 if it does not know."""
     trains: bool = True
     """Whether it wants spans; otherwise it only owns shards and follows."""
     committed_version: Count = 0
+    """The newest that the sender knows to be in the database."""
     peers_generation: Count = 0
+    """Of the table of peers as the sender has read it; who has an older one reads it anew."""
     lease_held: bool = False
     """Only from a leader: its lease is renewed in time."""
     offences: Annotated[tuple[tuple[PeerId, Count], ...], msgspec.Meta(max_length=MAX_OFFENDERS)] = ()
@@ -110,11 +118,16 @@ class Plan(Message, frozen=True, kw_only=True, tag="plan", dict=True):
     first_attempt: Count
     """Contributions made since this attempt still stand; slices are keyed by it."""
     base_version: Count
+    """Of the weights that are trained from."""
     base_digest: Digest
+    """Of these weights; who has others fetches them."""
     members: Annotated[tuple[Member, ...], msgspec.Meta(max_length=MAX_MEMBERS)]
     shards: Annotated[tuple[Shard, ...], msgspec.Meta(max_length=MAX_MEMBERS)]
+    """Without gaps from the vector's start to its end; a shard's number is its place here, from 0."""
     codec: CodecName
+    """Of slices and results."""
     reason: Name
+    """Why there is this plan, for people."""
 
     def member(self, peer: PeerId) -> Member | None:
         return self._by_peer.get(peer)
@@ -260,7 +273,9 @@ class BlobHeader(msgspec.Struct, frozen=True, kw_only=True):
     """Header of a bulk transfer; the payload follows as raw frames."""
 
     run: Name
+    """The run's name."""
     term: Count
+    """Of the round's plan; the sender's own for a deviation; 0 for chunks and images."""
     kind: BlobKind
     round: Count
     """For a chunk: the snapshot's version. For a deviation: the version it is from. For images: that of the
@@ -271,8 +286,10 @@ class BlobHeader(msgspec.Struct, frozen=True, kw_only=True):
     index: Count
     """Shard number, or chunk number, or the index of the first image."""
     codec: Annotated[str, msgspec.Meta(max_length=16)]
+    """Of a slice the plan's. ``plan`` for results, which are in it too; ``raw``, ``fp16`` and ``rgb8`` for
+    chunks, deviations and images."""
     length: Count
     """Payload bytes."""
     digest: Digest
-    """BLAKE3 of the payload, of chunks and images. Empty for slices and results: each frame is sealed,
-    and what becomes of them has a digest that the members compare."""
+    """BLAKE3 of the payload, of chunks and images. Empty for slices, results and deviations: each frame
+    is sealed, and what becomes of slices and results has a digest that the members compare."""
