@@ -85,7 +85,8 @@ def test_a_commit_that_waits_in_the_journal_is_not_lost() -> None:
     assert any("goes on from version" in line and " 1" in line for line in kept.trace)
 
 
-def test_a_peer_that_only_dials_out_takes_part() -> None:
+def test_a_peer_behind_a_nat_is_reached_over_what_it_dialled_and_takes_part() -> None:
+    """In the model's network. The transport's connections have one direction each, so there it does not."""
     peers = (PeerSetup(name="a"), PeerSetup(name="b"), PeerSetup(name="c", behind_nat=True))
     assert simulate(Scenario(seed=1, peers=peers, faults_until=10.0)).violations == ()
 
