@@ -168,3 +168,19 @@ def test_what_was_lost_is_not_added_after_shards_moved_away_and_back(codec: str)
 
     assert slice_of_a(group, 1) != slice_of_a(fresh, 1), "sent in both rounds: what was lost is added"
     assert slice_of_a(group, 2) == slice_of_a(fresh, 2), "its own in round 2"
+
+
+@pytest.mark.parametrize("codec", ["int8", "topk"])
+def test_who_took_no_part_in_a_version_adds_nothing_of_the_one_before(codec: str) -> None:
+    group, moves, fresh = Group(codec), deltas(1), Group(codec)
+    group.contribute(1, moves, PEERS)
+    (digest,) = group.reduce(1, 1, PEERS, PEERS)
+    group.apply(1, 1, PEERS, digest)
+    left_out = VersionRecord(2, digest, digest, 1, 1, "a", 0, ())
+    group.peers["c"].coding.settle(left_out, 1, contributed=False)
+
+    def slice_of_c(made: Group) -> bytes:
+        made.peers["c"].contribution = moves["c"]
+        return bytes(made.peers["c"].own_slice(SendSlice(1, 3, 1, 0, made.shards(PEERS)[0], codec)))
+
+    assert slice_of_c(group) == slice_of_c(fresh)
