@@ -10,6 +10,9 @@ from p2pgan.gan.trainer import StepStats, Trainer
 FAILURES = 3
 """Steps in a row that are not finite, after which going on as before is no use."""
 LEAST_PACE = 1 / 16
+HOPELESS = 5
+"""Ways back in a row, with no sound step between, after which another one is no use: with the fourth the
+learning rates are as low as they get, and the fifth says that this did not help either."""
 CALM_IMAGES = 20_000
 """Sound images after which a halved learning rate is doubled again."""
 
@@ -25,8 +28,19 @@ class Recovery:
         self._trainer = trainer
         self._sound: Tensor | None = None
         self._failures = 0
+        """In a row."""
         self._calm_images = 0
         self._device_batch = trainer.device_batch
+
+    @property
+    def fails(self) -> bool:
+        """Whether the last step was not finite."""
+        return self._failures > 0
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether going back has helped as little as it can: ``HOPELESS`` times without a sound step."""
+        return self._failures >= HOPELESS * FAILURES
 
     def mark(self, theta: Tensor) -> None:
         """``theta`` are weights to go back to: the last version."""
