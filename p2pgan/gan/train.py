@@ -73,7 +73,7 @@ def train(
     epochs: float | None = None,
     images_goal: int | None = None,
     unit_images: int = 512,
-    sample_every: int = 20,
+    sample_every: int = 10,
     device: torch.device | str = "cpu",
     callbacks: Sequence[Callbacks] = (),
     stopping: Callable[[], bool] = lambda: False,
