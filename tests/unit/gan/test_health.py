@@ -8,7 +8,7 @@ import torch
 from p2pgan.gan import health
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet
-from p2pgan.gan.health import Recovery
+from p2pgan.gan.health import Recovery, Watch
 from p2pgan.gan.signals import collapsed, warning
 from p2pgan.gan.trainer import StepStats, Trainer
 from p2pgan.gan.units import UnitStats
@@ -90,6 +90,29 @@ def test_a_smaller_batch_on_the_device_is_said_once(trainer: Trainer):
     said = "memory ran out: 4 images at once from now on; the steps stay the same (troubleshooting.md#memory)"
     assert recovery.after(SOUND) == said
     assert recovery.after(SOUND) is None
+
+
+def test_a_lack_of_memory_hides_no_failure(trainer: Trainer):
+    recovery = Recovery(trainer)
+    recovery.mark(trainer.theta())
+    recovery.after(FAILED)
+    recovery.after(FAILED)
+    trainer.device_batch = 4
+    said = recovery.after(FAILED)
+    assert said is not None
+    assert "memory ran out" in said and "back to the last version" in said
+    assert trainer.pace == 0.5
+
+
+def test_where_there_is_nothing_to_go_back_to_it_is_said_once_in_a_row(trainer: Trainer):
+    watch = Watch(trainer)
+    start = trainer.theta()
+    said = [watch.after(step) for step in (FAILED, FAILED, SOUND, *[FAILED] * 7, SOUND, *[FAILED] * 3)]
+    assert [number for number, text in enumerate(said) if text] == [5, 13]
+    line = "3 steps in a row were not finite: such gradients count as none (troubleshooting.md#nan)"
+    assert said[5] == said[13] == line
+    assert torch.equal(trainer.theta(), start)
+    assert trainer.pace == 1.0
 
 
 def test_real_failures_are_recovered_from(trainer: Trainer):
