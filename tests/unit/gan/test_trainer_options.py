@@ -14,6 +14,7 @@ from p2pgan.errors import ConfigError
 from p2pgan.gan.config import GanConfig, parse_config
 from p2pgan.gan.data import ImageSet, open_images, training_images
 from p2pgan.gan.losses import LOSSES
+from p2pgan.gan.precision import Precision
 from p2pgan.gan.presets import preset_values
 from p2pgan.gan.trainer import StepStats, Trainer
 
@@ -218,6 +219,16 @@ def test_a_scale_that_is_too_high_is_lowered_without_losing_the_step(config: Gan
 def test_auto_is_full_precision_on_a_processor(config: GanConfig, images: ImageSet):
     auto = with_settings(config, precision="auto")
     assert torch.equal(moved_by(auto, images), moved_by(config, images))
+
+
+def test_auto_is_bf16_only_where_the_gpu_computes_it(monkeypatch: pytest.MonkeyPatch):
+    for computed, name in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(
+            torch.cuda,
+            "is_bf16_supported",
+            lambda including_emulation=True, yes=computed: including_emulation or yes,
+        )
+        assert Precision("auto", torch.device("cuda")).name == name
 
 
 def test_the_learning_rate_follows_the_images_of_the_run(config: GanConfig, images: ImageSet):
