@@ -51,6 +51,21 @@ def warning(shown: Shown) -> str | None:
     return None
 
 
+class Warner:
+    """Says what is wrong once for as long as it lasts; the numbers in the text change all the time."""
+
+    def __init__(self) -> None:
+        self._said: str | None = None
+
+    def after(self, shown: Shown) -> str | None:
+        """What to tell people of ``shown``, if it is anything new."""
+        text = warning(shown)
+        kind = None if text is None else text.partition("(")[0]
+        is_new = kind != self._said
+        self._said = kind
+        return text if is_new else None
+
+
 def collapsed(shown: Shown) -> bool:
     """Whether only older weights help: one of the networks gives the other nothing to learn from."""
     return g_has_collapsed(shown) or d_has_collapsed(shown)

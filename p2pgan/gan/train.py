@@ -19,7 +19,7 @@ from p2pgan.gan.ema import ema_update, half_life_at
 from p2pgan.gan.folder import TrainingFolder
 from p2pgan.gan.health import Recovery
 from p2pgan.gan.sampling import Generator
-from p2pgan.gan.signals import warning
+from p2pgan.gan.signals import Warner
 from p2pgan.gan.trainer import StepStats, Trainer
 from p2pgan.gan.units import UnitStats, summarise, train_unit
 from p2pgan.protocol.ids import Span
@@ -92,7 +92,7 @@ def train(
     images = training_images(config, images)
     goal = _goal(images.count, epochs, images_goal)
     trainer = Trainer(config, images, device)
-    recovery = Recovery(trainer)
+    recovery, warner = Recovery(trainer), Warner()
     recovery.mark(trainer.theta())
     generator_part = trainer.layout.slice_of("G")
     ema = trainer.theta()[generator_part].clone()
@@ -135,7 +135,8 @@ def train(
         for callback in callbacks:
             callback.on_unit(stats)
             callback.on_progress(seen, goal)
-        notice(warning(stats))
+        if not recovery.fails:
+            notice(warner.after(stats))
         if stopping():
             break
         if number % sample_every == 0 and seen < goal:

@@ -9,7 +9,7 @@ from p2pgan.gan import health
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet
 from p2pgan.gan.health import Recovery, Watch
-from p2pgan.gan.signals import collapsed, warning
+from p2pgan.gan.signals import Warner, collapsed, warning
 from p2pgan.gan.trainer import StepStats, Trainer
 from p2pgan.gan.units import UnitStats
 
@@ -151,6 +151,16 @@ def test_signals_that_are_wrong_are_named(change: dict[str, float], line: str | 
         assert said is not None
         assert line in said
         assert collapsed(replace(HEALTHY, **change)) == ("collapsed" in line)  # type: ignore[arg-type]  # as above
+
+
+def test_what_is_wrong_is_said_once_for_as_long_as_it_lasts():
+    warner = Warner()
+    seen = [0.6, 0.02, 0.03, 0.01, 0.6, 0.04]
+    said = [warner.after(replace(HEALTHY, diversity=diversity)) for diversity in seen]
+    assert [number for number, text in enumerate(said) if text] == [1, 5]
+    assert said[1] == warning(replace(HEALTHY, diversity=0.02))
+    other = warner.after(replace(HEALTHY, d_real=0.5, d_fake=0.5, grad_g=0.0))
+    assert other is not None and "D has collapsed" in other
 
 
 def test_signals_in_a_line():

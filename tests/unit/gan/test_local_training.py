@@ -12,7 +12,7 @@ from p2pgan.gan.data import ImageSet
 from p2pgan.gan.ema import ema_update
 from p2pgan.gan.folder import TrainingFolder
 from p2pgan.gan.train import Callbacks, train
-from p2pgan.gan.trainer import StepStats, Trainer
+from p2pgan.gan.trainer import Look, StepStats, Trainer
 from p2pgan.gan.units import UnitStats, summarise
 from p2pgan.gan.weights import load_generator
 
@@ -124,6 +124,23 @@ def test_units_without_a_finite_step_are_recovered_from(
     trained = train(config, images, TrainingFolder(tmp_path), epochs=6, unit_images=8, callbacks=[watch])
     assert trained.images == 240
     assert [u.unit for u in watch.units if not u.skipped] == [15, 30]
+
+
+def test_what_is_not_well_is_said_once_while_it_lasts_and_not_of_units_that_failed(
+    config: GanConfig, images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Of a unit without a finite step nothing is known, least of all that D has collapsed."""
+    monkeypatch.setattr("p2pgan.gan.trainer.Trainer.look", lambda _: Look(diversity=0.01, sign_held_out=None))
+    fail_in_turn(monkeypatch, lambda number: number in (0, 3))
+    said: list[tuple[int, str]] = []
+
+    class Notices(Watch):
+        def on_notice(self, text: str) -> None:
+            if "collapsed" in text:
+                said.append((len(self.units), text))
+
+    train(config, images, TrainingFolder(tmp_path), epochs=1, unit_images=8, callbacks=[Notices()])
+    assert said == [(2, "drawn images are nearly one image (diversity 0.01): G has collapsed")]
 
 
 def test_weights_that_failed_do_not_enter_the_average(
