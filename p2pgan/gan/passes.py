@@ -165,7 +165,7 @@ class Passes:
                 logits = run_network(self._d, mixed, part.labels)
             total = total + gradient_penalty(logits, mixed) * config.gp_weight
         with torch.no_grad():
-            sign = (real_logits - fake_logits if self._loss.relative else real_logits).sign().mean()
+            sign = (real_logits - fake_logits if self._config.is_relative else real_logits).sign().mean()
             loss_g = self._loss.generator(fake_logits, real_logits)
             d_real, d_fake = real_logits.sigmoid().mean(), fake_logits.sigmoid().mean()
             figures = [loss, loss_g, d_real, d_fake, sign, r1, r2]

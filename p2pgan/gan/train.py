@@ -92,7 +92,7 @@ def train(
     images = training_images(config, images)
     goal = _goal(images.count, epochs, images_goal)
     trainer = Trainer(config, images, device)
-    recovery, warner = Recovery(trainer), Warner()
+    recovery, warner = Recovery(trainer), Warner(config.loss.is_relative)
     recovery.mark(trainer.theta())
     generator_part = trainer.layout.slice_of("G")
     ema = trainer.theta()[generator_part].clone()

@@ -21,7 +21,6 @@ from p2pgan.errors import ConfigError, InternalError, Trouble
 from p2pgan.gan.augment import Augment, augment_draws
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet
-from p2pgan.gan.losses import LOSSES
 from p2pgan.gan.memory import give_memory_back, is_out_of_memory
 from p2pgan.gan.models import build, run_network
 from p2pgan.gan.nets.layers import settle, spectral_layers
@@ -234,7 +233,7 @@ class Trainer:
         indices = torch.arange(min(HELD_OUT_IMAGES, held_out.count))
         real_labels = held_out.labels_of(indices) if labels is not None else None
         logits = self._in_parts(self._discriminator, _pixels(held_out, indices, CPU), real_labels)
-        if LOSSES[self.config.loss.name].relative:
+        if self.config.loss.is_relative:
             logits = logits - self._in_parts(self._discriminator, fake, labels).mean()
         return logits.sign().mean().item()
 

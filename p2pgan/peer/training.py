@@ -102,7 +102,7 @@ class TrainingThread:
         """Trained since the signals were last looked at."""
         self._look: Look | None = None
         """What was seen then."""
-        self._warner = Warner()
+        self._warner = Warner(trainer.config.loss.is_relative)
         self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
         self._ended = False
         self.progress: Progress | None = None

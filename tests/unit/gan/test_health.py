@@ -144,7 +144,7 @@ def test_real_failures_are_recovered_from(trainer: Trainer):
     ],
 )
 def test_signals_that_are_wrong_are_named(change: dict[str, float], line: str | None):
-    said = warning(replace(HEALTHY, **change))  # type: ignore[arg-type]  # of several types
+    said = warning(replace(HEALTHY, **change), is_relative=False)  # type: ignore[arg-type]  # of several types
     if line is None:
         assert said is None
     else:
@@ -153,12 +153,23 @@ def test_signals_that_are_wrong_are_named(change: dict[str, float], line: str | 
         assert collapsed(replace(HEALTHY, **change)) == ("collapsed" in line)  # type: ignore[arg-type]  # as above
 
 
+@pytest.mark.parametrize("is_relative", [False, True])
+def test_how_sure_d_is_tells_the_loss(is_relative: bool):
+    """Logits of a relative loss may be shifted by whatever: D(G(z)) says nothing then."""
+    shifted = replace(HEALTHY, sign_real=0.99, d_real=0.9, d_fake=0.3)
+    said = warning(shifted, is_relative)
+    assert said == ("D is too sure (sign 0.99): lower lr_d, or raise R1" if is_relative else None)
+    assert warning(replace(shifted, sign_real=0.97), is_relative) is None
+    said = warning(replace(shifted, d_fake=0.01), is_relative)
+    assert said is not None and said.startswith("D is too sure")
+
+
 def test_what_is_wrong_is_said_once_for_as_long_as_it_lasts():
-    warner = Warner()
+    warner = Warner(is_relative=False)
     seen = [0.6, 0.02, 0.03, 0.01, 0.6, 0.04]
     said = [warner.after(replace(HEALTHY, diversity=diversity)) for diversity in seen]
     assert [number for number, text in enumerate(said) if text] == [1, 5]
-    assert said[1] == warning(replace(HEALTHY, diversity=0.02))
+    assert said[1] == warning(replace(HEALTHY, diversity=0.02), is_relative=False)
     other = warner.after(replace(HEALTHY, d_real=0.5, d_fake=0.5, grad_g=0.0))
     assert other is not None and "D has collapsed" in other
 
