@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from p2pgan.gan.own import use_own_net
     from p2pgan.gan.presets import preset_values
     from p2pgan.gan.sampling import Generator
-    from p2pgan.gan.sharding import use_own_sharding
+    from p2pgan.gan.sharding import OwnSharding, use_own_sharding
     from p2pgan.gan.train import Callbacks, Trained
 
 __all__ = [
@@ -100,7 +100,7 @@ def train(
     *,
     epochs: float | None = None,
     images_goal: int | None = None,
-    sharding: str | None = None,
+    sharding: str | OwnSharding | None = None,
     overwrite: bool = False,
     device: str = "auto",
     threads: int | None = None,
@@ -117,8 +117,9 @@ def train(
         out: folder for ``generator.safetensors``, sample grids and ``losses.csv``.
         epochs: passes over the images; this or ``images_goal`` must be given.
         images_goal: images to train on.
-        sharding: ``iid``, ``by-class``, or an own strategy as ``path/to/file.py:FUNCTION``, which divides
-            the images into parts that the training takes in turn; None takes the configuration's.
+        sharding: ``iid``, ``by-class``, or an own strategy, a function or ``path/to/file.py:FUNCTION``,
+            which divides the images into parts that the training takes in turn: it gets the images and the
+            seed, and returns a whole number for each image. None takes the configuration's.
         overwrite: whether an earlier training in ``out`` may be replaced.
         device: ``auto``, ``cpu``, ``cuda``, ...
         threads: processor threads while it trains; None leaves torch's own choice, which is slow where
@@ -181,7 +182,8 @@ def join(
         device: ``auto``, ``cpu``, ``cuda``, ...
         name: what people call this peer; None takes the machine's name.
         own_net: where this machine has the run's own net, ``path/to/file.py:CLASS``.
-        own_sharding: where it has the run's own sharding, ``path/to/file.py:FUNCTION``.
+        own_sharding: where it has the run's own sharding, ``path/to/file.py:FUNCTION``. Both are named by
+            their files, whose digests the run keeps: a class or function itself is not taken.
         callbacks: told of this peer's units, of what its training had to do (``on_notice``), of the images
             that the run has counted in this peer's versions, twice a second at most (``on_progress``; the
             goal is 0 if the run does not end after a number of epochs), and of the sample grids that it draws
@@ -190,13 +192,19 @@ def join(
             says so.
 
     Raises:
+        ConfigError: an own net or sharding that cannot be loaded.
         RunError, DatasetError, RendezvousError: no such run, other images, no database.
     """
     from socket import gethostname
 
+    from p2pgan.gan.own_code import check_spec
     from p2pgan.peer.options import JoinOptions
     from p2pgan.peer.start import join as join_run
 
+    if own_net is not None:
+        check_spec(own_net, "net", "class")
+    if own_sharding is not None:
+        check_spec(own_sharding, "sharding", "function")
     join_run(
         JoinOptions(
             rendezvous=dsn,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from p2pgan.cli.bar import shown_progress
+from p2pgan.cli.bar import IMAGES_FROM, shown_progress
 from p2pgan.cli.drawn import Drawing, Drawn
 from p2pgan.errors import ConfigError
 from p2pgan.protocol.texts import printable
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from p2pgan.peer.orderer import Orderer
     from p2pgan.rendezvous import Rendezvous, RunRow
 
-PROGRESS_FROM = 200
-"""Fewer images are there before anybody wonders."""
 MOST_SEED = 2**62
 MOST_HOST = 48
 """Letters of this machine's name in that of its orders."""
@@ -70,7 +68,7 @@ def fill_folder(drawn: Drawn, order: Order, count: int, folder: Path, helpers: H
     notes = [f"{count - len(indices):,} of {count:,} images were there"] if len(indices) < count else []
     with _drawing(drawn, order, helpers if indices else None, notes) as draw:
         paths = fill(folder, order, drawn.generator.batch_size, indices, drawn.origin, draw)
-        for _ in shown_progress(paths, "drawing", len(indices), PROGRESS_FROM):
+        for _ in shown_progress(paths, "drawing", len(indices), IMAGES_FROM):
             pass
     return "; ".join(notes)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from p2pgan.cli import options as o
-from p2pgan.cli.bar import shown_progress
+from p2pgan.cli.bar import IMAGES_FROM, shown_progress
 from p2pgan.cli.drawn import Drawing, Drawn, Version, Weights, drawn_from
 from p2pgan.cli.filled import Helpers, Peers, fill_folder, helpers_of
 from p2pgan.errors import ConfigError
@@ -212,16 +212,23 @@ def _write_picture(generator: Generator, kind: Show, wish: _Wish, out: Path) -> 
 
     from p2pgan.gan.sampling import write_grid
 
+    columns: int | None = None
+    images = wish.count
     if kind is Show.GRID:
-        write_grid(generator.sample(wish.count, wish.seed, wish.label, wish.truncation), out)
+        batches = generator.batches(wish.count, wish.seed, wish.label, wish.truncation)
     elif kind is Show.CLASSES:
-        write_grid(generator.by_class(wish.count, wish.seed, wish.truncation), out, wish.count)
+        columns, images = wish.count, wish.count * generator.config.model.num_classes
+        batches = generator.class_batches(wish.count, wish.seed, wish.truncation)
     else:
-        rows = [
-            generator.interpolate(2 * row, 2 * row + 1, wish.frames, wish.seed, wish.label, wish.truncation)
-            for row in range(wish.count)
-        ]
-        write_grid(cat(rows), out, wish.frames)
+        columns, images = wish.frames, wish.count * wish.frames
+        batches = _ways(generator, wish)
+    write_grid(cat(list(shown_progress(batches, "drawing", images, IMAGES_FROM, len))), out, columns)
+
+
+def _ways(generator: Generator, wish: _Wish) -> Iterator[Tensor]:
+    """The rows of an interpolation, each from one image to another."""
+    for row in range(wish.count):
+        yield generator.interpolate(2 * row, 2 * row + 1, wish.frames, wish.seed, wish.label, wish.truncation)
 
 
 def _write_walk(generator: Generator, wish: _Wish, out: Path) -> None:

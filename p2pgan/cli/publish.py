@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from p2pgan.gan.card import Scored
     from p2pgan.gan.config import GanConfig
+    from p2pgan.rendezvous import ScoreRow
 
 GRID_IMAGES = 64
 GRID_SEED = 1
@@ -42,6 +43,8 @@ class _Given:
     """Kept in the weights file."""
     names: tuple[str, ...]
     """What scores of it say that they are of."""
+    scored: Scored | None = None
+    """What its run has of scores."""
 
 
 def publish(
@@ -58,7 +61,11 @@ def publish(
     version: Version = None,
     scores: Annotated[
         Path | None,
-        typer.Option("--scores", metavar="FILE", help="What p2pgan score --json printed for these weights."),
+        typer.Option(
+            "--scores",
+            metavar="FILE",
+            help="What p2pgan score --json printed for these weights; left out, what the run has.",
+        ),
     ] = None,
     data: Annotated[
         str | None,
@@ -101,7 +108,7 @@ def publish(
 
         use_own_net(model)
     given = _given(context, rendezvous, weights, run, version)
-    scored = None if scores is None else _read_scores(scores, given)
+    scored = given.scored if scores is None else _read_scores(scores, given)
     files = _files(repo, given, scored, data, data_license, license_name)
     if folder is not None:
         _write(folder, files)
@@ -158,7 +165,17 @@ def _given(
         _public(facts.dataset),
         told,
         (name,),
+        None if facts.score is None else _scored(facts.score, stored.version, _public(facts.dataset)),
     )
+
+
+def _scored(score: ScoreRow, version: int, dataset: str) -> Scored:
+    """What was scored while the run trained, on its own images."""
+    from p2pgan.gan.card import Figure, Scored
+
+    figures = (Figure("fid", score.fid, score.floor),)
+    source = f"version {score.version}"
+    return Scored(figures, score.images, dataset, score.extractor, source, score.version < version)
 
 
 def _from_file(path: Path) -> _Given:

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from p2pgan.cli import options as o
+from p2pgan.cli.bar import IMAGES_FROM, shown_progress
 from p2pgan.cli.drawn import Drawing, Version, Weights, drawn_from
 from p2pgan.errors import ConfigError
 from p2pgan.protocol.texts import printable
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from p2pgan.gan.sampling import Generator
     from p2pgan.gan.scores.features import Extractor
     from p2pgan.gan.scores.score import Score, Scores
 
 BUILTIN = "builtin"
 INCEPTION = "inception"
-PROGRESS_FROM = 1000
-"""Fewer images are drawn before anybody wonders."""
 
 
 def score(
@@ -102,7 +96,8 @@ def score(
     drawn = drawn_from(context, Drawing(rendezvous, weights, run, version, model, device="cpu"))
     images = open_images(dataset, drawn.generator.config.model.resolution, data_root, download)
     reference = Reference(images, number, features, seed)
-    scores = reference.compare(_drawn(drawn.generator, number, seed), metrics)
+    batches = drawn.generator.batches(number, seed)
+    scores = reference.compare(shown_progress(batches, "drawing", number, IMAGES_FROM, len), metrics)
     source = printable(drawn.origin or str(weights))
     if as_json:
         typer.echo(json.dumps(_facts(scores, source, dataset, seed), indent=2))
@@ -130,20 +125,6 @@ def _extractor(name: str, inception_weights: Path | None, resize: int | None) ->
             "weights-inception-2015-12-05-6726825d.pth of torch-fidelity's releases"
         )
     return inception_extractor(inception_weights)
-
-
-def _drawn(generator: Generator, number: int, seed: int) -> Iterator[Tensor]:
-    """The images that ``generate`` draws; how far it is, is shown on a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    on_terminal = sys.stderr is not None and sys.stderr.isatty()
-    hidden = not on_terminal or number < PROGRESS_FROM
-    with Progress(console=Console(stderr=True), transient=True, disable=hidden) as progress:
-        task = progress.add_task("drawing", total=number)
-        for batch in generator.batches(number, seed):
-            yield batch
-            progress.advance(task, len(batch))
 
 
 def _facts(scores: Scores, source: str, dataset: str, seed: int) -> dict[str, object]:

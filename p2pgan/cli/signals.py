@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from p2pgan.gan.config import RELATIVE_LOSSES
 from p2pgan.gan.signals import collapsed, warning
+from p2pgan.peer.config import leaves
 
 if TYPE_CHECKING:
     from p2pgan.rendezvous import PeerStatus, ScoreShown, SignalsShown
@@ -31,16 +33,23 @@ def cells(peer: PeerStatus, told: SignalsShown) -> tuple[str, ...]:
     return (peer["name"], str(told["version"]), *_figures(told))
 
 
-def lines(told: SignalsShown, rollback: str) -> list[str]:
-    """Means over all peers, and what is wrong with them; ``rollback`` is the command that goes back."""
+def lines(told: SignalsShown, is_relative: bool, rollback: str) -> list[str]:
+    """Means over all peers, and what is wrong with them by the run's loss; ``rollback`` is the command that
+    goes back.
+    """
     figures = [f"{name} {figure}" for name, figure in zip(COLUMNS[2:], _figures(told), strict=True) if figure]
     text = [f"version {told['version']} showed: {', '.join(figures)}"]
     shown = _shown(told)
-    if shown is not None and (wrong := warning(shown)) is not None:
+    if shown is not None and (wrong := warning(shown, is_relative)) is not None:
         text.append(f"warning: {wrong}")
         if collapsed(shown):
             text.append(f"to go back: {rollback}, with one of the versions kept: p2pgan versions lists them")
     return text
+
+
+def is_relative(config: Mapping[str, object]) -> bool:
+    """Of the loss of a run's configuration as the rendezvous has it, whichever release wrote it."""
+    return leaves(config).get("gan.loss.name") in RELATIVE_LOSSES
 
 
 def score_line(scores: Sequence[ScoreShown], best: int | None) -> str:

@@ -18,9 +18,9 @@ from p2pgan.protocol.texts import SHORT_ID, counted, printable
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from p2pgan.rendezvous import PeerStatus, RunState, StatusSnapshot, TrafficShown
+    from p2pgan.rendezvous import PeerStatus, RunRow, StatusSnapshot, TrafficShown
 
-    Seen = tuple[StatusSnapshot, RunState]
+    Seen = tuple[StatusSnapshot, RunRow]
 
 LIVE_S = 15.0
 """A peer whose last sign is older is not here, as the rendezvous counts."""
@@ -54,14 +54,14 @@ def status(
         row = database.find_run(run)
 
         def look() -> Seen:
-            return database.status(row.id), database.find_run(row.name).state
+            return database.status(row.id), database.find_run(row.name)
 
         if every_s is not None:
             _watch(look, every_s, as_json)
         elif as_json:
             typer.echo(json.dumps(database.status(row.id), indent=2))
         else:
-            _console().print(_page(database.status(row.id), row.state))
+            _console().print(_page(database.status(row.id), row))
 
 
 def _watch(look: Callable[[], Seen], every_s: float, as_json: bool) -> None:
@@ -89,13 +89,13 @@ def _console() -> Console:
     return Console(highlight=False)
 
 
-def _page(snapshot: StatusSnapshot, state: RunState) -> RenderableType:
+def _page(snapshot: StatusSnapshot, row: RunRow) -> RenderableType:
     """Everything about the run. What others chose goes into texts, not strings: it is no markup."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    lines = _finished(snapshot) if state == "finished" else _active(snapshot)
+    lines = _finished(snapshot) if row.state == "finished" else _active(snapshot)
     parts: list[RenderableType] = [Text(printable(line)) for line in lines]
     if snapshot["peers"]:
         table = Table("peer", "state", "device", "images/s", "last sign", "version", "digest")
@@ -109,7 +109,9 @@ def _page(snapshot: StatusSnapshot, state: RunState) -> RenderableType:
         parts.append(Text(printable(signals.score_line(snapshot["scores"], snapshot["best_version"]))))
     if (told := snapshot["signals"]) is not None:
         rollback = f"p2pgan rollback --rendezvous DSN --run {snapshot['run']} --to VERSION"
-        parts += [Text(printable(line)) for line in signals.lines(told, rollback)]
+        parts += [
+            Text(printable(line)) for line in signals.lines(told, signals.is_relative(row.config), rollback)
+        ]
         # Without lines it fits a terminal of 80 columns.
         heads = [name.replace(" ", "\n") for name in signals.COLUMNS]
         table = Table(*heads, box=None, padding=(0, 1, 0, 0))

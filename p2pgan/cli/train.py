@@ -115,6 +115,8 @@ def train(
             images,
             folder,
             epochs=epochs_in_all,
+            unit_images=run.unit_images,
+            sample_every=run.sample_every,
             device=place,
             callbacks=[Progress(told, f"training {run.dataset} into {out}")],
             stopping=asked.is_set,

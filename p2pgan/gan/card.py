@@ -34,8 +34,12 @@ class Scored:
     figures: tuple[Figure, ...]
     drawn: int
     dataset: str
+    """Empty for the images that were trained on."""
     extractor: str
     source: str
+    """Whose they are, for people."""
+    is_earlier: bool = False
+    """Whether ``source`` is not what is published, but what it was some time before."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,10 @@ def _rows(config: GanConfig, facts: Facts) -> Mapping[str, str]:
 
 
 def _scores(scored: Scored) -> Sequence[str]:
+    whose = f" of {_plain(scored.source)}, before it was trained on," if scored.is_earlier else ""
+    dataset = _plain(scored.dataset) if scored.dataset else "the data set"
     text = (
-        f"{scored.drawn:,} drawn images against those of {_plain(scored.dataset)}, on features of "
+        f"{scored.drawn:,} drawn images{whose} against those of {dataset}, on features of "
         f"{_plain(scored.extractor)}. The floor is what real images score against each other."
     )
     rows = [f"| {_plain(one.name)} | {one.value:.5g} | {one.floor:.5g} |" for one in scored.figures]

@@ -116,6 +116,10 @@ class ModelConfig(_Frozen):
         return self
 
 
+RELATIVE_LOSSES = ("wgan-gp", "rp")
+"""Of which only differences of logits have a meaning; the sign of one logit, or its size, has none."""
+
+
 class LossConfig(_Frozen):
     """The adversarial loss and its regularisation."""
 
@@ -142,6 +146,11 @@ class LossConfig(_Frozen):
     gp_weight: Annotated[float, Field(ge=0.0, le=1e4)] = Field(
         10.0, description="wgan-gp: weight of the gradient penalty between real and drawn images."
     )
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether D compares images, and judges none by itself."""
+        return self.name in RELATIVE_LOSSES
 
 
 class OptimizerConfig(_Frozen):

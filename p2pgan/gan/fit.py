@@ -53,14 +53,24 @@ def largest(start: int, fits: Callable[[int], bool]) -> int:
 
 
 def _fits(config: GanConfig, device: torch.device, size: int) -> bool:
-    """Whether a step with all penalties gets through with so many images at once."""
+    """Whether a step with all that there may ever be in one gets through with so many images at once."""
     side, classes = config.model.resolution, config.model.num_classes
     labels = [index % classes for index in range(max(size, classes))] if classes else []
     noise = np.zeros((max(size, classes), 3, side, side), dtype=np.uint8)
-    trial = config.model_copy(update={"microbatch": size, "accumulate": 1})
-    trainer = Trainer(trial, ImageSet(noise, labels), device)
+    trainer = Trainer(_fullest(config, size), ImageSet(noise, labels), device)
     trainer.train_microbatch(0, 0, size)
     fitted = trainer.device_batch == size
     del trainer
     give_memory_back(device)
     return fitted
+
+
+def _fullest(config: GanConfig, size: int) -> GanConfig:
+    """``config`` with steps of ``size`` images, in the first of which everything is due.
+
+    Penalties are in any case; but G makes a step in every ``d_steps`` only, and augmentation that adapts
+    changes nothing at first.
+    """
+    loss = config.loss.model_copy(update={"d_steps": 1})
+    augment = config.augment.model_copy(update={"adaptive": False})
+    return config.model_copy(update={"microbatch": size, "accumulate": 1, "loss": loss, "augment": augment})

@@ -23,8 +23,6 @@ class Loss:
     """Of ``(fake, real)``; ``real`` is None unless the loss is paired."""
     paired: bool = False
     """Whether the generator is judged against real images too."""
-    relative: bool = False
-    """Whether only differences of logits have a meaning; then the sign of one logit has none."""
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
@@ -69,6 +67,6 @@ def paired_generator_loss(fake: Tensor, real: Tensor | None = None) -> Tensor:
 LOSSES: Mapping[str, Loss] = {
     "bce": Loss(discriminator_loss, generator_loss),
     "hinge": Loss(hinge_discriminator_loss, raising_loss),
-    "wgan-gp": Loss(critic_loss, raising_loss, relative=True),
-    "rp": Loss(paired_discriminator_loss, paired_generator_loss, paired=True, relative=True),
+    "wgan-gp": Loss(critic_loss, raising_loss),
+    "rp": Loss(paired_discriminator_loss, paired_generator_loss, paired=True),
 }

@@ -8,6 +8,7 @@ line or passed to a function. What travels, in a run's configuration or a weight
 from __future__ import annotations
 
 import importlib.util
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -51,6 +52,16 @@ class OwnCode(Generic[Code]):
             self._known[name] = self._checked(_load(place, code, called, self._what), place, called)
         return name
 
+    def keep(self, code: Code) -> str:
+        """Takes what this process has already, such as a function; its name, as ``use`` gives one.
+
+        What has no file of its own, as in a notebook, goes by what it is called alone.
+        """
+        called = str(getattr(code, "__name__", self._kind))
+        name = f"{called if called.isidentifier() else self._kind}@{blob_digest(_file_of(code))}"
+        self._known[name] = code
+        return name
+
     def find(self, name: str) -> Code:
         """What a run or a weights file calls ``NAME@DIGEST``.
 
@@ -72,12 +83,30 @@ class OwnCode(Generic[Code]):
         )
 
     def _parts(self, spec: str) -> tuple[Path, str]:
+        check_spec(spec, self._kind, self._what)
         path, _, called = spec.rpartition(":")
         if not names_a_file(spec) or not called.isidentifier():
             raise ConfigError(
                 f"{shortened(spec)!r} is no own {self._kind}; write path/to/file.py:{self._what.upper()}"
             )
         return Path(path).expanduser(), called
+
+
+def check_spec(spec: object, kind: str, what: str) -> None:
+    """Raises ConfigError for somebody's code itself where only a file will do; words as for ``OwnCode``."""
+    if not isinstance(spec, str):
+        raise ConfigError(
+            f"an own {kind} that others need as well goes by its file: write "
+            f"'path/to/file.py:{what.upper()}', not the {what} itself"
+        )
+
+
+def _file_of(code: object) -> bytes:
+    try:
+        place = inspect.getsourcefile(code)  # type: ignore[arg-type]  # anything may be asked about
+        return b"" if place is None else Path(place).read_bytes()
+    except (TypeError, OSError):  # no function, but an object that can be called; typed into a shell
+        return b""
 
 
 def _load(place: Path, code: bytes, called: str, what: str) -> object:

@@ -22,7 +22,10 @@ from p2pgan.gan.regularizers import between, gradient_penalty, r1_penalty
 
 @dataclass(frozen=True)
 class Batch:
-    """Everything a step is made from, on the device; all but the weights."""
+    """Everything a step is made from, all but the weights."""
+
+    device: torch.device
+    """Where its parts go. The whole is there, too, if it passes through the networks at once."""
 
     real: Tensor
     """float32 in [-1, 1], shape ``(n, 3, R, R)``."""
@@ -46,11 +49,12 @@ class Batch:
         for start in range(0, len(self), most):
             part = slice(start, start + most)
             yield Batch(
-                self.real[part],
-                self.latents[part],
-                None if self.labels is None else self.labels[part],
-                None if self.draws is None else self.draws[:, part],
-                None if self.shares is None else self.shares[part],
+                self.device,
+                self.real[part].to(self.device),
+                self.latents[part].to(self.device),
+                None if self.labels is None else self.labels[part].to(self.device),
+                None if self.draws is None else self.draws[:, part].to(self.device),
+                None if self.shares is None else self.shares[part].to(self.device),
             )
 
 
@@ -161,7 +165,7 @@ class Passes:
                 logits = run_network(self._d, mixed, part.labels)
             total = total + gradient_penalty(logits, mixed) * config.gp_weight
         with torch.no_grad():
-            sign = (real_logits - fake_logits if self._loss.relative else real_logits).sign().mean()
+            sign = (real_logits - fake_logits if self._config.is_relative else real_logits).sign().mean()
             loss_g = self._loss.generator(fake_logits, real_logits)
             d_real, d_fake = real_logits.sigmoid().mean(), fake_logits.sigmoid().mean()
             figures = [loss, loss_g, d_real, d_fake, sign, r1, r2]

@@ -22,7 +22,7 @@ class Precision:
     def __init__(self, name: str, device: torch.device) -> None:
         self._device = device.type
         if name == "auto":
-            name = "bf16" if self._device == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+            name = "bf16" if self._device == "cuda" and _computes_bf16() else "fp32"
         self.name = name
         self._lower = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
         self.scale = HIGHEST_SCALE if name == "fp16" else 1.0
@@ -62,3 +62,8 @@ class Precision:
         if self._sound_steps >= GROW_AFTER and 1.0 <= self.scale < HIGHEST_SCALE and self.name == "fp16":
             self.scale *= 2
             self._sound_steps = 0
+
+
+def _computes_bf16() -> bool:
+    """Whether the GPU does: an older one only emulates it, which is slower than float32."""
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))

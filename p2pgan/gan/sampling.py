@@ -123,24 +123,25 @@ class Generator:
 
         Raises ConfigError if there are no classes.
         """
+        return torch.cat(list(self.class_batches(columns, seed, truncation)))
+
+    def class_batches(self, columns: int, seed: int = 1, truncation: float | None = None) -> Iterator[Tensor]:
+        """The same images in turn, up to ``batch_size`` at once."""
         classes = self.config.model.num_classes
         if not classes:
             raise ConfigError("the run ignores classes: draw a grid, or train with --conditional")
         latents = drawn_latents(seed, 0, columns, self.config.model.latent_dim, truncation)
-        return self.draw(latents.repeat(classes, 1), torch.arange(classes).repeat_interleave(columns))
+        labels = torch.arange(classes).repeat_interleave(columns)
+        return self._in_batches(latents.repeat(classes, 1), labels)
 
     def draw(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images of any noise, float32 ``(n, latent_dim)``, and of classes, int64 ``(n,)``, if there are."""
-        parts = range(0, len(latents), self.batch_size)
-        return torch.cat(
-            [
-                self._draw(
-                    latents[first : first + self.batch_size],
-                    None if labels is None else labels[first : first + self.batch_size],
-                )
-                for first in parts
-            ]
-        )
+        return torch.cat(list(self._in_batches(latents, labels)))
+
+    def _in_batches(self, latents: Tensor, labels: Tensor | None) -> Iterator[Tensor]:
+        for first in range(0, len(latents), self.batch_size):
+            part = slice(first, first + self.batch_size)
+            yield self._draw(latents[part], None if labels is None else labels[part])
 
     def _draw(self, latents: Tensor, labels: Tensor | None) -> Tensor:
         with torch.inference_mode():

@@ -62,13 +62,21 @@ def use_own_sharding(spec: str) -> str:
     return SHARDINGS.use(spec)
 
 
-def with_sharding(config: GanConfig, sharding: str) -> GanConfig:
+def with_sharding(config: GanConfig, sharding: str | OwnSharding) -> GanConfig:
     """``config`` with a strategy: one by name, or somebody's own as ``path/to/file.py:FUNCTION``.
 
-    Raises ConfigError as ``use_own_sharding`` does, or for an unknown name.
+    A function itself will do where no other process needs it. Raises ConfigError as ``use_own_sharding``
+    does, or for an unknown name.
     """
-    name = use_own_sharding(sharding) if names_a_file(sharding) else sharding
-    return parse_config({**config.model_dump(), "sharding": name})
+    return parse_config({**config.model_dump(), "sharding": _name_of(sharding)})
+
+
+def _name_of(sharding: str | OwnSharding) -> str:
+    if not isinstance(sharding, str):
+        if not callable(sharding):
+            raise ConfigError(f"the sharding {sharding!r} is no name, and nothing that could be called")
+        return SHARDINGS.keep(sharding)
+    return use_own_sharding(sharding) if names_a_file(sharding) else sharding
 
 
 def parts_of(sharding: str, images: ImageSet, seed: int) -> Parts | None:

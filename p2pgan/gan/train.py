@@ -19,7 +19,7 @@ from p2pgan.gan.ema import ema_update, half_life_at
 from p2pgan.gan.folder import TrainingFolder
 from p2pgan.gan.health import Recovery
 from p2pgan.gan.sampling import Generator
-from p2pgan.gan.signals import warning
+from p2pgan.gan.signals import Warner
 from p2pgan.gan.trainer import StepStats, Trainer
 from p2pgan.gan.units import UnitStats, summarise, train_unit
 from p2pgan.protocol.ids import Span
@@ -73,7 +73,7 @@ def train(
     epochs: float | None = None,
     images_goal: int | None = None,
     unit_images: int = 512,
-    sample_every: int = 20,
+    sample_every: int = 10,
     device: torch.device | str = "cpu",
     callbacks: Sequence[Callbacks] = (),
     stopping: Callable[[], bool] = lambda: False,
@@ -83,15 +83,16 @@ def train(
     ``stopping`` is asked after each microbatch. The folder gets a line of losses with each unit, a
     sample grid every ``sample_every`` units and at the end, and the averaged generator in place of
     the last one at least every ``SAVE_EVERY_S`` seconds. The average moves once per unit, as it
-    moves once per commit among peers.
+    moves once per commit among peers, unless the unit's last step was not finite.
 
     Raises ConfigError for a goal that is missing, doubled or not positive, or a folder that cannot
-    be written any more; P2pganError if the disk is full; WeightsError if the training diverged.
+    be written any more; P2pganError if the disk is full; WeightsError if the training diverged, so
+    that going back to sound weights helps no more.
     """
     images = training_images(config, images)
     goal = _goal(images.count, epochs, images_goal)
     trainer = Trainer(config, images, device)
-    recovery = Recovery(trainer)
+    recovery, warner = Recovery(trainer), Warner(config.loss.is_relative)
     recovery.mark(trainer.theta())
     generator_part = trainer.layout.slice_of("G")
     ema = trainer.theta()[generator_part].clone()
@@ -112,6 +113,9 @@ def train(
 
     def stepped(unit: int, of: int, step: StepStats, done: int) -> None:
         notice(recovery.after(step))
+        if recovery.is_hopeless:
+            text = f"training diverged in unit {unit}: no step is finite any more; lower lr_g and lr_d"
+            raise WeightsError(text, Trouble.NAN)
         for callback in callbacks:
             callback.on_step(unit, done, of)
 
@@ -120,20 +124,19 @@ def train(
         trainer.at(seen)
         after = partial(stepped, number, span.images)
         stats = train_unit(trainer, number, span.epoch, span.start, span.stop, stopping, after)
-        if stats.skipped * config.step_images >= stats.images:
-            text = f"training diverged in unit {number}: no step was finite; lower lr_g and lr_d"
-            raise WeightsError(text, Trouble.NAN)
         seen += stats.images
         theta = trainer.theta()
         if stats.skipped == 0:
             recovery.mark(theta)
-        half_life = half_life_at(seen, config.ema_half_life_images)
-        ema_update(ema, theta[generator_part], stats.images, half_life)
+        if not recovery.fails:
+            half_life = half_life_at(seen, config.ema_half_life_images)
+            ema_update(ema, theta[generator_part], stats.images, half_life)
         folder.record(stats, seen)
         for callback in callbacks:
             callback.on_unit(stats)
             callback.on_progress(seen, goal)
-        notice(warning(stats))
+        if not recovery.fails:
+            notice(warner.after(stats))
         if stopping():
             break
         if number % sample_every == 0 and seen < goal:

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from p2pgan.averaging.flatten import Layout, bind, check_vector, flatten, layout_of
 from p2pgan.errors import ConfigError, InternalError, Trouble
 from p2pgan.gan.augment import Augment, augment_draws
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet
-from p2pgan.gan.losses import LOSSES
 from p2pgan.gan.memory import give_memory_back, is_out_of_memory
 from p2pgan.gan.models import build, run_network
 from p2pgan.gan.nets.layers import settle, spectral_layers
@@ -35,6 +34,7 @@ FIXED_IMAGES = 16
 """Drawn from the same noise each time, to see whether they still differ."""
 HELD_OUT_IMAGES = 64
 """Looked at each time, the same ones."""
+CPU = torch.device("cpu")
 
 Result = TypeVar("Result")
 
@@ -213,15 +213,18 @@ class Trainer:
             return self._train(self._next_step(epoch, start, stop), keep)
 
     def look(self) -> Look:
-        """Signals that need images of their own; changes nothing."""
+        """Signals that need images of their own; changes nothing but ``device_batch``, as a step may."""
         with self._lock, torch.no_grad(), self._precision.full():
-            latents = image_latents(self.config.seed, 0, FIXED_IMAGES, self.config.model.latent_dim)
-            classes = self.config.model.num_classes
-            labels = torch.arange(FIXED_IMAGES, device=self.device) % classes if classes else None
-            fake = run_network(self._generator, latents.to(self.device), labels)
-            # Twice the variance is the mean square of a difference.
-            diversity = fake.var(dim=0).mean().mul(2).sqrt().item()
-            return Look(diversity, self._sign_held_out(fake, labels))
+            return self._fitting(self._look)
+
+    def _look(self) -> Look:
+        latents = image_latents(self.config.seed, 0, FIXED_IMAGES, self.config.model.latent_dim)
+        classes = self.config.model.num_classes
+        labels = torch.arange(FIXED_IMAGES) % classes if classes else None
+        fake = self._in_parts(self._generator, latents, labels)
+        # Twice the variance is the mean square of a difference.
+        diversity = fake.var(dim=0).mean().mul(2).sqrt().item()
+        return Look(diversity, self._sign_held_out(fake, labels))
 
     def _sign_held_out(self, fake: Tensor, labels: Tensor | None) -> float | None:
         held_out = self.images.held_out
@@ -229,16 +232,31 @@ class Trainer:
             return None
         indices = torch.arange(min(HELD_OUT_IMAGES, held_out.count))
         real_labels = held_out.labels_of(indices) if labels is not None else None
-        logits = run_network(self._discriminator, self._on_device(held_out, indices), real_labels)
-        if LOSSES[self.config.loss.name].relative:
-            logits = logits - run_network(self._discriminator, fake, labels).mean()
+        logits = self._in_parts(self._discriminator, _pixels(held_out, indices, CPU), real_labels)
+        if self.config.loss.is_relative:
+            logits = logits - self._in_parts(self._discriminator, fake, labels).mean()
         return logits.sign().mean().item()
+
+    def _in_parts(self, network: nn.Module, inputs: Tensor, labels: Tensor | None) -> Tensor:
+        """``network`` on inputs that may be elsewhere, ``device_batch`` of them on the device at a time."""
+        parts = [
+            slice(start, start + self.device_batch) for start in range(0, len(inputs), self.device_batch)
+        ]
+        outputs = [
+            run_network(
+                network,
+                inputs[part].to(self.device),
+                None if labels is None else labels[part].to(self.device),
+            )
+            for part in parts
+        ]
+        return torch.cat(outputs)
 
     def _next_step(self, epoch: int, start: int, stop: int) -> _Step:
         """What a step is made from, and what is due in it."""
         if not 0 <= start < stop <= self.images.count:
             raise InternalError(f"positions [{start}, {stop}) are not within {self.images.count} images")
-        batch = self._batch(epoch, start, stop)
+        batch = self._fitting(lambda: self._batch(epoch, start, stop))
         for layer in self._spectral:
             layer.advance()
         number, loss = start // self.config.step_images, self.config.loss
@@ -246,17 +264,17 @@ class Trainer:
 
     def _batch(self, epoch: int, start: int, stop: int) -> Batch:
         seed, count = self.config.seed, stop - start
+        # Once the device's memory has run out, a step's parts go there one by one.
+        place = CPU if self.device_batch < min(count, self.config.microbatch) else self.device
         indices = self.images.order(seed, epoch)[start:stop]
         latents = microbatch_latents(seed, epoch, start, count, self.config.model.latent_dim)
-        labels = self.images.labels_of(indices).to(self.device) if self.config.model.num_classes else None
-        draws = augment_draws(seed, epoch, start, count).to(self.device) if self._augment.configured else None
+        labels = self.images.labels_of(indices).to(place) if self.config.model.num_classes else None
+        draws = augment_draws(seed, epoch, start, count).to(place) if self._augment.configured else None
         shares = None
         if self.config.loss.name == "wgan-gp":
-            shares = torch.rand(count, generator=generator_for(seed, "between", epoch, start)).to(self.device)
-        return Batch(self._on_device(self.images, indices), latents.to(self.device), labels, draws, shares)
-
-    def _on_device(self, images: ImageSet, indices: Tensor) -> Tensor:
-        return images.batch(indices).to(self.device).to(torch.float32).div_(127.5).sub_(1.0)
+            shares = torch.rand(count, generator=generator_for(seed, "between", epoch, start)).to(place)
+        real = _pixels(self.images, indices, place)
+        return Batch(self.device, real, latents.to(place), labels, draws, shares)
 
     def _descend(self, adam: FlatAdam, is_finite: bool) -> None:
         """A local step, left out where it is not finite."""
@@ -297,22 +315,28 @@ class Trainer:
 
     def _differentiate(self, adam: FlatAdam, passes: Callable[[], Result]) -> tuple[Result, float]:
         """What ``passes`` returns and the norm of its gradients, in parts and at a scale that fit."""
-        while True:
+
+        def attempt() -> Result:
             adam.clear()
+            return passes()
+
+        while True:
             scale = self._precision.scale
-            result = None
-            try:
-                result = passes()
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-            if result is None:
-                # Not above: the error holds on to what the failed pass had in memory.
-                self._halve()
-                continue
+            result = self._fitting(attempt)
             norm = adam.unscale(scale)
             if math.isfinite(norm) or not self._precision.lower_scale():
                 return result, norm
+
+    def _fitting(self, work: Callable[[], Result]) -> Result:
+        """What ``work`` returns; where memory runs out, ``device_batch`` is halved and it is begun anew."""
+        while True:
+            try:
+                return work()
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Not above: the error holds on to what the failed work had in memory.
+            self._halve()
 
     def _halve(self) -> None:
         if self.device_batch == 1:
@@ -324,6 +348,11 @@ class Trainer:
         self.device_batch = (self.device_batch + 1) // 2
         self._passes.forget()
         give_memory_back(self.device)
+
+
+def _pixels(images: ImageSet, indices: Tensor, place: torch.device) -> Tensor:
+    """Images at ``place``, float32 in [-1, 1]."""
+    return images.batch(indices).to(place).to(torch.float32).div_(127.5).sub_(1.0)
 
 
 def _check_images(config: GanConfig, images: ImageSet) -> None:

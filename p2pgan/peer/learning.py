@@ -11,7 +11,7 @@ from torch import Tensor
 
 from p2pgan.averaging.adam import gradient_weight
 from p2pgan.errors import InternalError
-from p2pgan.gan.health import Recovery
+from p2pgan.gan.health import Recovery, Watch
 from p2pgan.gan.trainer import StepStats, Trainer
 
 
@@ -149,6 +149,7 @@ class Gradients:
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
+        self._watch = Watch(trainer)
         self._sum: Tensor | None = None
         self._images = 0
         """Whose gradients are in it."""
@@ -183,7 +184,7 @@ class Gradients:
 
         weight = gradient_weight(stop - start, total)
         stats = self._trainer.gradients(epoch, start, stop, weight, vector, add=add, d_is_there=d_is_there)
-        return stats, None
+        return stats, self._watch.after(stats)
 
     def finish(self) -> Tensor:
         if self._sum is None:

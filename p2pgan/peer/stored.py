@@ -17,7 +17,7 @@ from p2pgan.peer.config import RunConfig, stored_config
 from p2pgan.peer.outer import outer_of
 from p2pgan.peer.snapshot import decode_snapshot
 from p2pgan.protocol.ids import SnapshotManifest
-from p2pgan.rendezvous import Rendezvous, RunRow, open_rendezvous
+from p2pgan.rendezvous import Rendezvous, RunRow, ScoreRow, open_rendezvous
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,8 @@ class RunFacts:
     """Its specification, as the run was started with; may be a path of that machine."""
     peers: int
     """That contributed up to the version."""
+    score: ScoreRow | None
+    """Of the version, or of the newest one before it that was scored while the run trained."""
 
 
 def read_generator(
@@ -73,7 +75,11 @@ def read_facts(place: str, run: str, version: int) -> RunFacts:
     """What else is known of a version. Raises as ``read_generator`` does."""
     with open_rendezvous(place) as rendezvous:
         row = rendezvous.find_run(run)
-        return RunFacts(stored_config(row.config).dataset, rendezvous.contributors(row.id, version))
+        return RunFacts(
+            stored_config(row.config).dataset,
+            rendezvous.contributors(row.id, version),
+            rendezvous.score_up_to(row.id, version),
+        )
 
 
 def read_history(place: str, run: str | None, most: int) -> list[StoredGenerator]:

@@ -10,8 +10,8 @@ from functools import partial
 
 from torch import Tensor
 
-from p2pgan.gan.signals import collapsed, warning
-from p2pgan.gan.train import UnitStats, summarise
+from p2pgan.gan.signals import Warner, collapsed
+from p2pgan.gan.train import summarise
 from p2pgan.gan.trainer import Look, StepStats, Trainer
 from p2pgan.peer.inbox import (
     ContributionReady,
@@ -102,7 +102,7 @@ class TrainingThread:
         """Trained since the signals were last looked at."""
         self._look: Look | None = None
         """What was seen then."""
-        self._warned: str | None = None
+        self._warner = Warner(trainer.config.loss.is_relative)
         self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
         self._ended = False
         self.progress: Progress | None = None
@@ -229,20 +229,12 @@ class TrainingThread:
             self._images_unseen = 0
         stats = summarise(span.unit, span.epoch, steps, seconds, look)
         self._inbox.put(SpanTrained(span, stats))
-        if look is not None:
-            self._warn(stats)
+        if look is not None and any(step.finite for step in steps):
+            self._notice(self._warner.after(stats), collapsed(stats))
 
     def _notice(self, text: str | None, collapsed: bool = False) -> None:
         if text is not None:
             self._inbox.put(TrainingNoticed(text, collapsed))
-
-    def _warn(self, stats: UnitStats) -> None:
-        """Once for as long as the same is wrong; the numbers in the text change all the time."""
-        text = warning(stats)
-        kind = text.partition("(")[0] if text is not None else None
-        if kind != self._warned:
-            self._notice(text, collapsed(stats))
-        self._warned = kind
 
     def _commands_waiting(self, job: _Work) -> _Work | None:
         """Obey everything that came in the meantime."""

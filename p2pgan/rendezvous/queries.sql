@@ -355,6 +355,12 @@ limit %(most)s
 -- name: count_contributors
 select count(distinct peer) from contributions where run_id = %(run_id)s and version <= %(version)s
 
+-- name: score_up_to
+-- Of that version, or of the newest one before it that has one.
+select version, fid, floor, images, extractor, extractor_digest from scores
+where run_id = %(run_id)s and version <= %(version)s and fid is not null
+order by version desc limit 1
+
 -- name: write_event
 select write_event(%(run_id)s, %(peer)s, %(kind)s, %(text)s)
 

@@ -79,6 +79,12 @@ class ReportCalls(Calls):
         with self._line.call() as session:
             return cast("int | None", session.value("best_version", {"run_id": run_id}))
 
+    def score_up_to(self, run_id: int, version: int) -> ScoreRow | None:
+        """The score of ``version``, or else of the newest one before it that has one; None if none has."""
+        with self._line.call() as session:
+            place = {"run_id": run_id, "version": version}
+            return session.row("score_up_to", place, class_row(ScoreRow))
+
     def write_event(self, run_id: int, peer: PeerId | None, kind: str, text: str) -> None:
         """Note that something happened, for people to read."""
         with self._line.call() as session:

@@ -100,3 +100,16 @@ def test_an_invited_login_scores_what_it_committed_alone(scene: Scene, mallory: 
         mallory.rendezvous.begin_score(scene.run.id, "A", 1)
     assert not mallory.rendezvous.begin_score(scene.run.id, mallory.login, 1)
     assert mallory.rendezvous.best_version(scene.run.id) is None
+
+
+def test_the_score_of_a_version_or_of_the_newest_before_it(scene: Scene) -> None:
+    db, run = scene.rendezvous, scene.run.id
+    for number in range(1, 6):
+        commit(scene)
+        if number in (2, 4, 5):
+            assert db.begin_score(run, "A", number)
+        if number in (2, 4):
+            db.write_score(run, "A", score(number, float(number)))
+    found = [db.score_up_to(run, version) for version in range(6)]
+    assert [one and one.version for one in found] == [None, None, 2, 2, 4, 4]
+    assert found[4] == score(4, 4.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 
 import p2pgan
-from p2pgan.cli import main
+from p2pgan.cli import generate, main
 
 
 def _trained(out: Path, **model: object) -> Path:
@@ -58,6 +59,29 @@ def test_each_way_to_show_images_has_its_size(weights: Path, conditional: Path, 
         assert _generate(weights, tmp_path / name, "--frames", "8", "-n", "4") == 0
         with Image.open(tmp_path / name) as walk:
             assert (walk.n_frames, walk.size) == (8, (66, 66))
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["-n", "40"], ["-n", "8", "--as", "interpolation", "--frames", "5"], ["-n", "4", "--as", "classes"]],
+)
+def test_on_a_terminal_a_large_picture_shows_how_far_it_is(
+    conditional: Path,
+    tmp_path: Path,
+    flags: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(generate, "IMAGES_FROM", 40)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    assert _generate(conditional, tmp_path / "a.png", "--batch-size", "16", *flags) == 0
+    shown = capsys.readouterr().err
+    assert "drawing" in shown and "100%" in shown
+    monkeypatch.setattr(generate, "IMAGES_FROM", 41)
+    assert _generate(conditional, tmp_path / "b.png", "--batch-size", "16", *flags) == 0
+    assert capsys.readouterr().err == ""
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
 def test_truncation_changes_images_more_the_nearer_it_is_to_0(weights: Path) -> None:

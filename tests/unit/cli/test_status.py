@@ -66,11 +66,15 @@ SHOWN = SignalsShown(
 
 
 def shown(
-    state: RunState, of: StatusSnapshot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    state: RunState,
+    of: StatusSnapshot,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    loss: str = "bce",
 ) -> str:
     @contextmanager
     def opened(_place: str) -> Iterator[SimpleNamespace]:
-        row = SimpleNamespace(id=1, name="x", state=state)
+        row = SimpleNamespace(id=1, name="x", state=state, config={"gan": {"loss": {"name": loss}}})
         yield SimpleNamespace(find_run=lambda _: row, status=lambda _: of)
 
     monkeypatch.setattr(rendezvous, "open_rendezvous", opened)
@@ -176,6 +180,17 @@ def test_a_collapse_names_the_command_that_goes_back(
     text = shown("active", told, monkeypatch, capsys)
     assert "warning: D tells nothing apart any more and G learns nothing: D has collapsed" in text
     assert "p2pgan rollback --rendezvous DSN --run faces --to VERSION" in text
+
+
+def test_what_is_wrong_is_judged_by_the_loss(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    told = snapshot(ADA)
+    told["signals"] = SignalsShown(**{**SHOWN, "sign_real": 0.99})  # type: ignore[typeddict-item]  # as above
+    assert "warning" not in shown("active", told, monkeypatch, capsys)
+    text = shown("active", told, monkeypatch, capsys, "rp")
+    assert "warning: D is too sure (sign 0.99): lower lr_d, or raise R1" in text
 
 
 def test_the_newest_score_and_the_best(

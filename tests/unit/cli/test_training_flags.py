@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from p2pgan.cli.main import run
 from p2pgan.cli.options import augment_kinds, batch_size
 from p2pgan.cli.overrides import requested
 from p2pgan.errors import ConfigError
@@ -35,3 +38,18 @@ def test_everything_overrides_a_preset(tmp_path: Path) -> None:
     assert (gan.microbatch, gan.accumulate, gan.model.name) == (8, 4, "dcgan")
     with pytest.raises(ConfigError, match="did you mean classic"):
         requested(None, None, {}, "clasic")
+
+
+def test_a_training_alone_goes_by_the_size_of_units_and_draws_as_often_as_it_is_told(tmp_path: Path) -> None:
+    faces, out = tmp_path / "faces", tmp_path / "out"
+    faces.mkdir()
+    for number, noise in enumerate(np.random.default_rng(1).integers(0, 256, (40, 32, 32, 3), np.uint8)):
+        Image.fromarray(noise).save(faces / f"{number}.png")
+    file = tmp_path / "run.yaml"
+    file.write_text("{unit_images: 16, gan: {model: {width: 8}, microbatch: 8}}")
+    command = ["train", "--config", str(file), "--set", "sample_every=2", "--dataset", f"folder:{faces}"]
+    assert run([*command, "--epochs", "2", "--threads", "1", "--device", "cpu", "--out", str(out)]) == 0
+    units = [line.split(",")[0] for line in (out / "losses.csv").read_text().splitlines()[1:]]
+    assert units == ["16", "32", "40", "56", "72", "80"]
+    grids = sorted(path.name for path in out.glob("*.png"))
+    assert grids == ["samples-000000032.png", "samples-000000056.png", "samples-000000080.png"]

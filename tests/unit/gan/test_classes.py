@@ -20,7 +20,7 @@ from p2pgan.gan.fit import largest, with_classes_of, with_largest_microbatch
 from p2pgan.gan.models import layout_for
 from p2pgan.gan.nets.dcgan import DcganDiscriminator
 from p2pgan.gan.sampling import Generator
-from p2pgan.gan.trainer import Trainer
+from p2pgan.gan.trainer import StepStats, Trainer
 
 DIGITS_DIGEST = "1078073ab1596002"
 """Of the digits at 32 px, as runs have it that exist."""
@@ -198,3 +198,24 @@ def test_a_trial_step_says_whether_a_microbatch_fits(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(DcganDiscriminator, "forward", short_of_memory)
     assert not fit._fits(config, torch.device("cpu"), 4)
     assert fit._fits(config, torch.device("cpu"), 2)
+
+
+def test_a_trial_step_has_all_that_later_ones_have(monkeypatch: pytest.MonkeyPatch):
+    """Also what is not due in the first step of a training."""
+    config = parse_config(
+        {
+            "model": {"width": 8, "latent_dim": 8},
+            "loss": {"d_steps": 5},
+            "augment": {"policy": ["color"], "adaptive": True},
+        }
+    )
+    step, had = Trainer.train_microbatch, []
+
+    def watched(trainer: Trainer, *place: int) -> StepStats:
+        stats = step(trainer, *place)
+        had.append((stats.grad_g > 0, stats.grad_d > 0, stats.r1 is not None, trainer._augment.active))
+        return stats
+
+    monkeypatch.setattr(Trainer, "train_microbatch", watched)
+    assert fit._fits(config, torch.device("cpu"), 4)
+    assert had == [(True, True, True, True)]

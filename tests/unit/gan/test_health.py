@@ -8,8 +8,8 @@ import torch
 from p2pgan.gan import health
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet
-from p2pgan.gan.health import Recovery
-from p2pgan.gan.signals import collapsed, warning
+from p2pgan.gan.health import Recovery, Watch
+from p2pgan.gan.signals import Warner, collapsed, warning
 from p2pgan.gan.trainer import StepStats, Trainer
 from p2pgan.gan.units import UnitStats
 
@@ -92,6 +92,29 @@ def test_a_smaller_batch_on_the_device_is_said_once(trainer: Trainer):
     assert recovery.after(SOUND) is None
 
 
+def test_a_lack_of_memory_hides_no_failure(trainer: Trainer):
+    recovery = Recovery(trainer)
+    recovery.mark(trainer.theta())
+    recovery.after(FAILED)
+    recovery.after(FAILED)
+    trainer.device_batch = 4
+    said = recovery.after(FAILED)
+    assert said is not None
+    assert "memory ran out" in said and "back to the last version" in said
+    assert trainer.pace == 0.5
+
+
+def test_where_there_is_nothing_to_go_back_to_it_is_said_once_in_a_row(trainer: Trainer):
+    watch = Watch(trainer)
+    start = trainer.theta()
+    said = [watch.after(step) for step in (FAILED, FAILED, SOUND, *[FAILED] * 7, SOUND, *[FAILED] * 3)]
+    assert [number for number, text in enumerate(said) if text] == [5, 13]
+    line = "3 steps in a row were not finite: such gradients count as none (troubleshooting.md#nan)"
+    assert said[5] == said[13] == line
+    assert torch.equal(trainer.theta(), start)
+    assert trainer.pace == 1.0
+
+
 def test_real_failures_are_recovered_from(trainer: Trainer):
     """Weights that overflow fail for good; after going back, training goes on."""
     recovery = Recovery(trainer)
@@ -121,13 +144,34 @@ def test_real_failures_are_recovered_from(trainer: Trainer):
     ],
 )
 def test_signals_that_are_wrong_are_named(change: dict[str, float], line: str | None):
-    said = warning(replace(HEALTHY, **change))  # type: ignore[arg-type]  # of several types
+    said = warning(replace(HEALTHY, **change), is_relative=False)  # type: ignore[arg-type]  # of several types
     if line is None:
         assert said is None
     else:
         assert said is not None
         assert line in said
         assert collapsed(replace(HEALTHY, **change)) == ("collapsed" in line)  # type: ignore[arg-type]  # as above
+
+
+@pytest.mark.parametrize("is_relative", [False, True])
+def test_how_sure_d_is_tells_the_loss(is_relative: bool):
+    """Logits of a relative loss may be shifted by whatever: D(G(z)) says nothing then."""
+    shifted = replace(HEALTHY, sign_real=0.99, d_real=0.9, d_fake=0.3)
+    said = warning(shifted, is_relative)
+    assert said == ("D is too sure (sign 0.99): lower lr_d, or raise R1" if is_relative else None)
+    assert warning(replace(shifted, sign_real=0.97), is_relative) is None
+    said = warning(replace(shifted, d_fake=0.01), is_relative)
+    assert said is not None and said.startswith("D is too sure")
+
+
+def test_what_is_wrong_is_said_once_for_as_long_as_it_lasts():
+    warner = Warner(is_relative=False)
+    seen = [0.6, 0.02, 0.03, 0.01, 0.6, 0.04]
+    said = [warner.after(replace(HEALTHY, diversity=diversity)) for diversity in seen]
+    assert [number for number, text in enumerate(said) if text] == [1, 5]
+    assert said[1] == warning(replace(HEALTHY, diversity=0.02), is_relative=False)
+    other = warner.after(replace(HEALTHY, d_real=0.5, d_fake=0.5, grad_g=0.0))
+    assert other is not None and "D has collapsed" in other
 
 
 def test_signals_in_a_line():

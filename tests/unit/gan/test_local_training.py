@@ -1,5 +1,6 @@
 import csv
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,10 @@ import torch
 from p2pgan.errors import ConfigError, WeightsError
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet
+from p2pgan.gan.ema import ema_update
 from p2pgan.gan.folder import TrainingFolder
 from p2pgan.gan.train import Callbacks, train
-from p2pgan.gan.trainer import StepStats, Trainer
+from p2pgan.gan.trainer import Look, StepStats, Trainer
 from p2pgan.gan.units import UnitStats, summarise
 from p2pgan.gan.weights import load_generator
 
@@ -86,14 +88,74 @@ def test_a_goal_is_needed(
         train(config, images, TrainingFolder(tmp_path), **goal)  # type: ignore[arg-type]
 
 
-def test_a_diverged_training_stops(
+FAILED = StepStats(8, float("nan"), float("nan"), 0.5, 0.5, None, finite=False)
+
+
+def fail_in_turn(monkeypatch: pytest.MonkeyPatch, fails: Callable[[int], bool]) -> list[int]:
+    """Steps whose number, from 0, ``fails`` is true of leave the weights as they are; how many there were."""
+    step, made = Trainer.train_microbatch, [0]
+
+    def sometimes(self: Trainer, epoch: int, start: int, stop: int) -> StepStats:
+        number, made[0] = made[0], made[0] + 1
+        return FAILED if fails(number) else step(self, epoch, start, stop)
+
+    monkeypatch.setattr(Trainer, "train_microbatch", sometimes)
+    return made
+
+
+@pytest.mark.parametrize("unit_images", [8, 16, 64])
+def test_a_training_stops_once_going_back_helps_no_more(
+    config: GanConfig, images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unit_images: int
+):
+    """Whatever the size of a unit."""
+    made = fail_in_turn(monkeypatch, lambda number: True)
+    with pytest.raises(WeightsError, match="diverged in unit .*: no step is finite any more") as stopped:
+        train(config, images, TrainingFolder(tmp_path), epochs=4, unit_images=unit_images)
+    assert made == [15]
+    assert stopped.value.told.endswith("(troubleshooting.md#nan)")
+
+
+def test_units_without_a_finite_step_are_recovered_from(
     config: GanConfig, images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    failed = StepStats(8, float("nan"), float("nan"), 0.5, 0.5, None, finite=False)
-    monkeypatch.setattr(Trainer, "train_microbatch", lambda *_: failed)
-    with pytest.raises(WeightsError, match="diverged in unit 1") as stopped:
-        train(config, images, TrainingFolder(tmp_path), epochs=1)
-    assert stopped.value.told.endswith("(troubleshooting.md#nan)")
+    """A unit is one step here; all but one in every fifteen fail."""
+    fail_in_turn(monkeypatch, lambda number: number % 15 != 14)
+    watch = Watch()
+    trained = train(config, images, TrainingFolder(tmp_path), epochs=6, unit_images=8, callbacks=[watch])
+    assert trained.images == 240
+    assert [u.unit for u in watch.units if not u.skipped] == [15, 30]
+
+
+def test_what_is_not_well_is_said_once_while_it_lasts_and_not_of_units_that_failed(
+    config: GanConfig, images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Of a unit without a finite step nothing is known, least of all that D has collapsed."""
+    monkeypatch.setattr("p2pgan.gan.trainer.Trainer.look", lambda _: Look(diversity=0.01, sign_held_out=None))
+    fail_in_turn(monkeypatch, lambda number: number in (0, 3))
+    said: list[tuple[int, str]] = []
+
+    class Notices(Watch):
+        def on_notice(self, text: str) -> None:
+            if "collapsed" in text:
+                said.append((len(self.units), text))
+
+    train(config, images, TrainingFolder(tmp_path), epochs=1, unit_images=8, callbacks=[Notices()])
+    assert said == [(2, "drawn images are nearly one image (diversity 0.01): G has collapsed")]
+
+
+def test_weights_that_failed_do_not_enter_the_average(
+    config: GanConfig, images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    fail_in_turn(monkeypatch, lambda number: number == 2)
+    entered = []
+
+    def counted(ema: torch.Tensor, theta: torch.Tensor, images: int, half_life: float) -> None:
+        entered.append(images)
+        ema_update(ema, theta, images, half_life)
+
+    monkeypatch.setattr("p2pgan.gan.train.ema_update", counted)
+    train(config, images, TrainingFolder(tmp_path), images_goal=32, unit_images=8)
+    assert entered == [8, 8, 8], "of four units"
 
 
 def test_the_line_of_a_unit():

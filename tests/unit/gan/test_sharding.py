@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 import p2pgan
+from p2pgan.averaging.digest import blob_digest
 from p2pgan.errors import ConfigError
 from p2pgan.gan import sharding
 from p2pgan.gan.config import GanConfig, file_of_own_sharding, parse_config
@@ -130,6 +132,48 @@ def test_an_own_function_divides_the_images(file: Path, classes: ImageSet) -> No
     assert images.parts is not None
     assert images.parts.ends == (30, 61)
     assert parse_config(config.model_dump_json()) == config
+
+
+def test_a_function_itself_divides_the_images_of_a_training_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[int, int]] = []
+
+    def by_parity(images: ImageSet, seed: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        given.append((images.count, seed))
+        return np.arange(images.count) % 2
+
+    config = parse_config({"model": {"width": 8, "latent_dim": 8}, "microbatch": 64, "seed": 7})
+    trained = p2pgan.train(config, out=tmp_path, images_goal=64, sharding=by_parity, quiet=True)
+    assert given == [(1797, 7)]
+    kept = trained.generator.config.sharding
+    assert kept == f"by_parity@{blob_digest(Path(__file__).read_bytes())}", "as by_parity of this file"
+    assert p2pgan.load_generator(trained.weights).config.sharding == kept
+
+
+def test_what_can_be_called_without_a_name_divides_the_images_too(classes: ImageSet) -> None:
+    for own in (lambda images, seed: np.arange(images.count) // 31, partial(thirds, 31)):
+        config = with_sharding(GanConfig(), own)
+        assert config.sharding.startswith("sharding@")
+        images = training_images(config, classes)
+        assert images.parts is not None
+        assert images.parts.ends == (31, 61)
+
+
+def thirds(size: int, images: ImageSet, seed: int) -> list[int]:
+    return [index // size for index in range(images.count)]
+
+
+def test_where_others_need_it_a_function_itself_is_refused_in_a_line(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"goes by its file: write 'path/to/file.py:FUNCTION', not the"
+    ) as no:
+        p2pgan.join(f"embedded:{tmp_path}", own_sharding=lambda images, seed: [0])  # type: ignore[arg-type]
+    assert "\n" not in str(no.value)
+    with pytest.raises(ConfigError, match="goes by its file"):
+        use_own_sharding(thirds)  # type: ignore[arg-type]  # as somebody may write
+    with pytest.raises(ConfigError, match="nothing that could be called"):
+        with_sharding(GanConfig(), 3)  # type: ignore[arg-type]  # as somebody may write
 
 
 def test_peers_that_divide_the_images_otherwise_are_not_of_the_run(file: Path, classes: ImageSet) -> None:

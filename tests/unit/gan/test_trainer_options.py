@@ -14,6 +14,7 @@ from p2pgan.errors import ConfigError
 from p2pgan.gan.config import GanConfig, parse_config
 from p2pgan.gan.data import ImageSet, open_images, training_images
 from p2pgan.gan.losses import LOSSES
+from p2pgan.gan.precision import Precision
 from p2pgan.gan.presets import preset_values
 from p2pgan.gan.trainer import StepStats, Trainer
 
@@ -117,7 +118,7 @@ def test_accumulate_makes_the_steps_of_a_larger_microbatch(config: GanConfig, im
 
 
 def run_out_of_memory_above(trainer: Trainer, most: int) -> list[int]:
-    """Makes the discriminator fail for more images; the sizes that came through."""
+    """Makes the networks fail for more images; the sizes that came through."""
     sizes: list[int] = []
 
     def check(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -125,6 +126,7 @@ def run_out_of_memory_above(trainer: Trainer, most: int) -> list[int]:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
         sizes.append(len(inputs[0]))
 
+    trainer._generator.register_forward_pre_hook(check)
     trainer._discriminator.register_forward_pre_hook(check)
     return sizes
 
@@ -138,6 +140,40 @@ def test_out_of_memory_halves_what_is_on_the_device_and_not_the_step(config: Gan
     assert found.loss_d == pytest.approx(expected.loss_d, rel=1e-5)
     assert found.r1 == pytest.approx(expected.r1, rel=1e-4)
     assert found.images == 8
+
+
+def test_out_of_memory_while_the_signals_are_looked_at(config: GanConfig):
+    noise = np.random.default_rng(1).integers(0, 256, (7000, 3, 32, 32), dtype=np.uint8)
+    everything = ImageSet(noise, [index % 4 for index in range(len(noise))])
+    chosen = with_settings(
+        config, model={"num_classes": 4}, loss={"name": "rp"}, hold_out=True, microbatch=64
+    )
+    images = training_images(chosen, everything)
+    reference, short = Trainer(chosen, images), Trainer(chosen, images)
+    run_out_of_memory_above(short, 5)
+    expected, found = reference.look(), short.look()
+    assert (reference.device_batch, short.device_batch) == (64, 4)
+    assert found.diversity == pytest.approx(expected.diversity, rel=1e-5)
+    assert found.sign_held_out == expected.sign_held_out
+
+
+def test_out_of_memory_before_the_networks_run(
+    config: GanConfig, images: ImageSet, monkeypatch: pytest.MonkeyPatch
+):
+    """Where the images of a step do not fit the device, they go there part by part."""
+    reference, short = Trainer(config, images), Trainer(config, images)
+    expected = reference.train_microbatch(0, 0, 8)
+    gather, failures = images.batch, iter([torch.OutOfMemoryError("CUDA out of memory")])
+
+    def fail_once(indices: torch.Tensor) -> torch.Tensor:
+        for error in failures:
+            raise error
+        return gather(indices)
+
+    monkeypatch.setattr(images, "batch", fail_once)
+    found = short.train_microbatch(0, 0, 8)
+    assert short.device_batch == 4
+    assert found.loss_d == pytest.approx(expected.loss_d, rel=1e-5)
 
 
 def test_not_even_one_image_fits(config: GanConfig, images: ImageSet):
@@ -183,6 +219,16 @@ def test_a_scale_that_is_too_high_is_lowered_without_losing_the_step(config: Gan
 def test_auto_is_full_precision_on_a_processor(config: GanConfig, images: ImageSet):
     auto = with_settings(config, precision="auto")
     assert torch.equal(moved_by(auto, images), moved_by(config, images))
+
+
+def test_auto_is_bf16_only_where_the_gpu_computes_it(monkeypatch: pytest.MonkeyPatch):
+    for computed, name in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(
+            torch.cuda,
+            "is_bf16_supported",
+            lambda including_emulation=True, yes=computed: including_emulation or yes,
+        )
+        assert Precision("auto", torch.device("cuda")).name == name
 
 
 def test_the_learning_rate_follows_the_images_of_the_run(config: GanConfig, images: ImageSet):

@@ -23,6 +23,7 @@ from p2pgan.protocol.effects import Apply, BuildCandidate, Kept, Reduce, SendSli
 from p2pgan.protocol.ids import Contribution, Span, VersionRecord, images_in
 from p2pgan.protocol.messages import Shard
 from tests.unit.gan.conftest import one_thread
+from tests.unit.gan.test_trainer_options import run_out_of_memory_above
 
 __all__ = ["one_thread"]
 
@@ -218,6 +219,28 @@ def test_gradients_that_are_not_finite_count_as_none() -> None:
 
     assert not stats.finite
     assert share[peer.trainer.layout.slice_of("D")].abs().max() == 0
+
+
+def test_what_went_wrong_in_a_step_is_told_with_gradients_too() -> None:
+    peer = GradientPeer("a")
+    broken = peer.trainer.theta()
+    broken[peer.trainer.layout.slice_of("D")] = 1e30
+    peer.learning.start(broken)
+
+    told = [peer.learning.step(0, start, start + 16, 48, peer.early)[1] for start in (0, 16, 32)]
+
+    assert told[:2] == [None, None]
+    assert told[2] is not None and "such gradients count as none" in told[2]
+
+
+def test_a_lack_of_memory_is_told_with_gradients_too() -> None:
+    peer = GradientPeer("a")
+    run_out_of_memory_above(peer.trainer, 4)
+    peer.learning.start(peer.trainer.theta())
+
+    _, told = peer.learning.step(0, 0, 16, 16, peer.early)
+
+    assert told is not None and told.startswith("memory ran out: 4 images at once from now on")
 
 
 def test_more_steps_of_d_are_refused_with_gradients() -> None:
