@@ -23,6 +23,7 @@ from statistics import mean, stdev
 
 import numpy as np
 import torch
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from p2pgan.gan.config import GanConfig
@@ -183,6 +184,7 @@ def draw_curves(done: Sequence[Result], extractor: str, path: Path) -> None:
     """FID over the training: the mean of the seeds of each arm."""
     figure = Figure(figsize=(11, 6), layout="constrained")
     axes = figure.add_subplot()
+    axes.set_prop_cycle(color=colormaps["tab20"](range(20)))
     for arm in ARMS:
         own = [one.fids for one in done if one.arm == arm.name and len(one.fids) == LOOKS]
         if own:
