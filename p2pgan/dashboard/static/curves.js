@@ -166,11 +166,15 @@ export function curves(run, only = null) {
       if (chart === null || xs.length === 0 || event.ctrlKey || event.altKey || event.metaKey) return;
       const at = chart.cursor.idx ?? xs.length - 1;
       const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: xs.length - 1 }[event.key];
-      if (to !== undefined) chart.setCursor({ left: chart.valToPos(xs[Math.max(0, Math.min(xs.length - 1, to))], "x"), top: 20 });
+      if (to !== undefined) pointAt(xs[Math.max(0, Math.min(xs.length - 1, to))]);
       else if (event.key === "+") closer(xs[at]);
       else if (event.key === "Escape") zoom(0, null, 0);
       else return;
       event.preventDefault();
+    }
+
+    function pointAt(version) {
+      chart.setCursor({ left: chart.valToPos(version, "x"), top: 20 });
     }
 
     // The quarter of what is seen to either side of a version.
@@ -207,6 +211,7 @@ export function curves(run, only = null) {
     function drawPlot(news) {
       // Not under the hand of somebody who is dragging; the next version draws anew.
       if (chart?.over.matches(":active")) return;
+      const reads = document.activeElement === place ? table[0]?.[chart?.cursor.idx] : undefined;
       gather(news);
       marks = news.marks;
       box.hidden = lines.length === 0;
@@ -217,6 +222,8 @@ export function curves(run, only = null) {
         build();
       } else chart.setData(table);
       values(null);
+      // Who reads by keys stays where they are, once the chart has its new scale.
+      if (reads !== undefined) queueMicrotask(() => pointAt(reads));
       box.dataset.lines = series.length;
       box.setAttribute("aria-label", `${plot.title}: ${[...legend.children].map((each) => each.textContent).join(", ")}`);
     }

@@ -127,18 +127,23 @@ class Swarm(Peers):
         return target
 
     def together(self, *names: str) -> PeerProcess:
-        """Wait until all of ``names`` contribute to one version from now on; the leader then."""
+        """Wait until all of ``names`` contribute to one version from now on; the leader then, one of ours."""
+        self.in_one_version(*names)
+        leader = self.until(self.leader, "a leader")
+        assert leader is not None
+        return leader
+
+    def in_one_version(self, *names: str) -> None:
+        """Wait until all of ``names`` contribute to one version from now on, whoever leads."""
         before = self.committed
 
-        def look() -> PeerProcess | None:
+        def look() -> bool:
             fresh = [record for record in self.history() if record.version > before]
             known = self.names()
             newest = {known.get(c.peer) for c in fresh[-1].contributions} if fresh else set()
-            return self.leader() if set(names) <= newest else None
+            return set(names) <= newest
 
-        leader = self.until(look, f"{', '.join(names)} in one version")
-        assert leader is not None
-        return leader
+        self.until(look, f"{', '.join(names)} in one version")
 
     def taken_at(self, term: int) -> float:
         """Wait for an event that tells of the pen of ``term``; the database's time of it."""

@@ -80,7 +80,7 @@ def test_the_tasks_of_a_job_are_peers_and_leave_in_order_when_its_time_is_over(
 ) -> None:
     here = subprocess.run(["hostname", "-s"], capture_output=True, text=True, check=True).stdout.strip()
     tasks = {f"{here}-7-{number}" for number in (0, 1)}
-    swarm.together("ada", *tasks)
+    swarm.in_one_version("ada", *tasks)
     assert {path.name for path in tmp_path.glob("p2pgan-7-*")} == {"p2pgan-7-0", "p2pgan-7-1"}
     job.terminate()
     assert job.wait(DEADLINE_S) == 0, (tmp_path / "job.log").read_text()
