@@ -120,6 +120,10 @@ def test_a_curve_is_read_and_zoomed_by_keys_alone(watched: Watched, swarm: Swarm
     plot.focus()
     page.keyboard.press("Home")
     page.locator(".pointed", has_text=re.compile(r"^version 1\b")).wait_for()
+    for _ in range(2):  # drawn anew in between, at least once
+        with page.expect_response(lambda response: "/curves" in response.url):
+            swarm.grow(1)
+    page.locator(".pointed", has_text=re.compile(r"^version 1\b")).wait_for()
     page.keyboard.press("ArrowRight")
     page.locator(".pointed", has_text=re.compile(r"^version 2\b")).wait_for()
     with page.expect_request(lambda request: "/curves" in request.url and "last=" in request.url):
