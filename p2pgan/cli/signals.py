@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from p2pgan.gan.config import RELATIVE_LOSSES
 from p2pgan.gan.signals import collapsed, warning
-from p2pgan.peer.config import leaves
 
 if TYPE_CHECKING:
     from p2pgan.rendezvous import PeerStatus, ScoreShown, SignalsShown
@@ -49,6 +47,9 @@ def lines(told: SignalsShown, is_relative: bool, rollback: str) -> list[str]:
 
 def is_relative(config: Mapping[str, object]) -> bool:
     """Of the loss of a run's configuration as the rendezvous has it, whichever release wrote it."""
+    from p2pgan.gan.config import RELATIVE_LOSSES
+    from p2pgan.peer.config import leaves
+
     return leaves(config).get("gan.loss.name") in RELATIVE_LOSSES
 
 

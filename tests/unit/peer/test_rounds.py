@@ -76,6 +76,19 @@ class Group:
             made.coding.settle(record, 1, contributed=True)
             made.forget(number + 1)
 
+    def version(
+        self,
+        number: int,
+        deltas: dict[str, Tensor],
+        owners: tuple[str, ...],
+        members: tuple[str, ...] = PEERS,
+    ) -> str:
+        """A round in which nothing goes wrong; the digest of what it makes."""
+        self.contribute(number, deltas, owners)
+        (digest,) = self.reduce(number, 1, members, owners)
+        self.apply(number, 1, members, digest)
+        return digest
+
     @staticmethod
     def shards(owners: tuple[str, ...]) -> tuple[Shard, ...]:
         return tuple(Shard(owner, BORDERS[i], BORDERS[i + 1]) for i, owner in enumerate(owners))
@@ -90,9 +103,7 @@ def deltas(seed: int, peers: tuple[str, ...] = PEERS) -> dict[str, Tensor]:
 def test_digests_are_equal_after_every_round_also_with_a_peer_lost_in_the_middle(codec: str) -> None:
     group = Group(codec)
     for number in (1, 2):
-        group.contribute(number, deltas(number), PEERS)
-        (digest,) = group.reduce(number, 1, PEERS, PEERS)
-        group.apply(number, 1, PEERS, digest)
+        group.version(number, deltas(number), PEERS)
 
     group.contribute(3, deltas(3), PEERS)
     assert len(group.reduce(3, 1, PEERS, PEERS)) == 1, "nobody could apply it before c was gone"
@@ -101,9 +112,7 @@ def test_digests_are_equal_after_every_round_also_with_a_peer_lost_in_the_middle
     (digest,) = group.reduce(3, 2, left, heirs)
     group.apply(3, 2, left, digest)
 
-    group.contribute(4, deltas(4, left), heirs)
-    (digest,) = group.reduce(4, 1, left, heirs)
-    group.apply(4, 1, left, digest)
+    digest = group.version(4, deltas(4, left), heirs, left)
     assert digest == vector_digest(group.peers["a"].base().theta)
 
 
@@ -115,9 +124,7 @@ def test_over_many_rounds_the_weights_go_where_exact_averaging_would_take_them()
         group = Group("int8")
         start = group.peers["a"].base().theta
         for number in range(1, count + 1):
-            group.contribute(number, same, PEERS)
-            (digest,) = group.reduce(number, 1, PEERS, PEERS)
-            group.apply(number, 1, PEERS, digest)
+            group.version(number, same, PEERS)
         moved = group.peers["a"].base().theta - start
         return float((moved / count - mean).norm() / mean.norm())
 
@@ -128,9 +135,7 @@ def test_over_many_rounds_the_weights_go_where_exact_averaging_would_take_them()
 def test_biases_and_gains_move_exactly_by_the_mean(codec: str) -> None:
     group, moves = Group(codec), deltas(1)
     start = group.peers["a"].base().theta
-    group.contribute(1, moves, PEERS)
-    (digest,) = group.reduce(1, 1, PEERS, PEERS)
-    group.apply(1, 1, PEERS, digest)
+    group.version(1, moves, PEERS)
     expected = start + torch.stack(list(moves.values())).mean(0)
     for entry in LAYOUT.entries:
         if len(entry.shape) <= 1:
@@ -141,9 +146,7 @@ def test_biases_and_gains_move_exactly_by_the_mean(codec: str) -> None:
 @pytest.mark.parametrize("codec", ["int8", "topk"])
 def test_what_was_lost_in_other_weights_is_not_added(codec: str) -> None:
     group, moves, fresh = Group(codec), deltas(1), Group(codec)
-    group.contribute(1, moves, PEERS)
-    (digest,) = group.reduce(1, 1, PEERS, PEERS)
-    group.apply(1, 1, PEERS, digest)
+    group.version(1, moves, PEERS)
     for peer in PEERS:
         group.peers[peer].install(fresh.peers[peer].base())
 
@@ -157,9 +160,7 @@ def test_what_was_lost_in_other_weights_is_not_added(codec: str) -> None:
 def test_what_was_lost_is_not_added_after_shards_moved_away_and_back(codec: str) -> None:
     group, moves, fresh = Group(codec), deltas(1), Group(codec)
     for number, owners in ((1, PEERS), (2, ("b", "c", "a"))):
-        group.contribute(number, moves, owners)
-        (digest,) = group.reduce(number, 1, PEERS, owners)
-        group.apply(number, 1, PEERS, digest)
+        group.version(number, moves, owners)
 
     def slice_of_a(made: Group, index: int) -> bytes:
         made.peers["a"].contribution = moves["a"]
@@ -173,9 +174,7 @@ def test_what_was_lost_is_not_added_after_shards_moved_away_and_back(codec: str)
 @pytest.mark.parametrize("codec", ["int8", "topk"])
 def test_who_took_no_part_in_a_version_adds_nothing_of_the_one_before(codec: str) -> None:
     group, moves, fresh = Group(codec), deltas(1), Group(codec)
-    group.contribute(1, moves, PEERS)
-    (digest,) = group.reduce(1, 1, PEERS, PEERS)
-    group.apply(1, 1, PEERS, digest)
+    digest = group.version(1, moves, PEERS)
     left_out = VersionRecord(2, digest, digest, 1, 1, "a", 0, ())
     group.peers["c"].coding.settle(left_out, 1, contributed=False)
 
