@@ -91,7 +91,12 @@ class RunConfig(_Frozen):
     sync: SyncConfig = Field(default_factory=SyncConfig)
     unit_images: int = Field(512, ge=1, le=1_000_000, description="images in one work unit")
     leadership: LeadershipConfig = Field(default_factory=LeadershipConfig)
-    commit_seconds: float = Field(5.0, ge=0, le=3600, description="least time between two commits of weights")
+    commit_seconds: float = Field(
+        5.0,
+        ge=0,
+        le=3600,
+        description="least time between two commits of weights, or ten times as long as one takes",
+    )
     sample_every: int = Field(10, ge=1, description="versions (in train, units) between two sample grids")
     score_every: int = Field(0, ge=0, description="versions between two scores of drawn images; 0: none")
     score_images: int = Field(1000, ge=8, le=50_000, description="images drawn for a score")

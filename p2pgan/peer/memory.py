@@ -40,7 +40,9 @@ class Memory:
         """Note that something happened."""
         self._write(partial(self._journal.add_event, self._run, kind, text))
 
-    def keep_commit(self, records: Sequence[VersionRecord], manifest: SnapshotManifest, blob: bytes) -> None:
+    def keep_commit(
+        self, records: Sequence[VersionRecord], manifest: SnapshotManifest, blob: memoryview
+    ) -> None:
         """Keep a commit that waits for the database; those before it are in its records."""
 
         def keep() -> None:

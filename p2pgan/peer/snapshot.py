@@ -15,13 +15,15 @@ from p2pgan.protocol.ids import SnapshotManifest
 ELEMENT_BYTES = 4
 
 
-def encode_snapshot(theta: Tensor, ema: Tensor, *state: Tensor) -> bytes:
+def encode_snapshot(theta: Tensor, ema: Tensor, *state: Tensor) -> memoryview:
     """Bytes of weights ``theta`` (P,), averaged generator ``ema`` (P_G,) and the outer optimizer's ``state``,
     all float32 on the CPU."""
-    return bytes(little_endian_bytes(torch.cat([theta, ema, *state])))
+    return little_endian_bytes(torch.cat([theta, ema, *state]))
 
 
-def name_snapshot(layout: Layout, digest: str, blob: bytes, version: int, images: int) -> SnapshotManifest:
+def name_snapshot(
+    layout: Layout, digest: str, blob: memoryview, version: int, images: int
+) -> SnapshotManifest:
     """The manifest of ``blob``, the snapshot of the version with that digest, ``images`` counted."""
     return SnapshotManifest(
         version=version,

@@ -60,7 +60,7 @@ class Snapshot:
     """What the outer optimizer remembers: float32 (memory * P,), CPU."""
 
     @cached_property
-    def blob(self) -> bytes:
+    def blob(self) -> memoryview:
         """Theta, EMA, state, as bytes."""
         return encode_snapshot(self.theta, self.ema, self.state)
 
@@ -71,7 +71,7 @@ class Snapshot:
 
     def chunk(self, index: int) -> memoryview:
         """Bytes of one chunk; empty beyond the end."""
-        return memoryview(self.blob)[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
+        return self.blob[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
 
 
 def first_snapshot(layout: Layout, theta: Tensor, memory: int) -> Snapshot:

@@ -7,6 +7,10 @@ from p2pgan.protocol.effects import Commit, FinishRun
 from p2pgan.protocol.events import CommitDone, CommitRefused
 
 RETRY_S = 1.0
+SHARE = 0.1
+"""Of the time, commits take no more: large weights keep leader and database busy for seconds."""
+LONGEST_PAUSE_S = 60.0
+"""From one to the next, ``SHARE`` or not: what is not in the database is lost if all peers go at once."""
 
 
 class Commits:
@@ -15,7 +19,7 @@ class Commits:
     def __init__(self, core: Core) -> None:
         self._core = core
         self.under_way = False
-        self._next_at = 0.0
+        self._began_at = self._next_at = 0.0
         self._retry_at = 0.0
         self.done_in_term = 0
         self.finishing = False
@@ -41,11 +45,15 @@ class Commits:
         if self.under_way or not records or too_soon:
             return
         self.under_way = True
+        self._began_at = core.now
         self._next_at = core.now + core.config.commit_s
         core.emit(Commit(core.term, records, tuple(core.metrics.values())))
 
     def done(self, event: CommitDone) -> None:
         core = self._core
+        if self.under_way:  # else it is of an earlier term
+            pause = min((core.now - self._began_at) / SHARE, LONGEST_PAUSE_S)
+            self._next_at = max(self._next_at, self._began_at + pause)
         self.under_way = False
         if event.version > core.committed_version:
             core.committed_version = event.version

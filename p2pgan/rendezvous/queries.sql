@@ -193,7 +193,9 @@ order by c.epoch, c.unit
 select staged_chunks(%(run_id)s, %(term)s, %(digests)s)
 
 -- name: stage_chunk
+-- It need not be on the disk yet: the commit that names it is not before all that was written until then.
 select stage_chunk(%(run_id)s, %(peer)s, %(term)s, %(digest)s, %(data)b)
+from (select set_config('synchronous_commit', 'off', true) offset 0) as soon
 
 -- name: commit_weights
 select committed, reason from commit_weights(%(run_id)s, %(peer)s, %(term)s, %(records)s, %(snapshot)s)

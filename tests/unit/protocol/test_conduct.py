@@ -269,6 +269,30 @@ def test_commits_wait_for_the_database_and_carry_everything_since() -> None:
     assert driver.machine.core.committed_version == 2
 
 
+def agree(driver: Driver, number: int) -> None:
+    """The round under way becomes a version."""
+    plan = driver.sent(Plan, to="b")[-1]
+    driver.train()
+    driver.assemble(plan, f"v{number}")
+    vote(driver, "b", plan, f"v{number}")
+
+
+@pytest.mark.parametrize(("took", "waits"), [(0.01, 5.0), (1.0, 10.0), (20.0, 60.0)])
+def test_commits_take_a_tenth_of_the_time_at_most(took: float, waits: float) -> None:
+    driver, plan = leading("b", commit_s=5.0)
+    agree(driver, 1)
+    driver.give(CommitDone(1), took)
+    done_at = driver.now
+    driver.give(LeaseRenewed(plan.term, 1))
+    agree(driver, 2)
+    while len(driver.of(Commit)) == 1:
+        driver.tick(0.1)
+        driver.beat("b")
+        driver.give(LeaseRenewed(plan.term, 1))
+
+    assert driver.now - done_at == pytest.approx(waits - took, abs=0.2)
+
+
 def test_a_refused_commit_makes_the_leader_look_at_the_lease() -> None:
     driver, plan = leading("b")
     driver.give(CommitRefused(1, "term 1 does not hold the lease"))
