@@ -92,7 +92,7 @@ def score(
     from p2pgan.gan.scores.score import Reference, parse_metrics
 
     metrics = parse_metrics(metric)
-    features = _extractor(extractor, inception_weights, resize)
+    features = _extractor(extractor, inception_weights, resize, download)
     drawn = drawn_from(context, Drawing(rendezvous, weights, run, version, model, device="cpu"))
     images = open_images(dataset, drawn.generator.config.model.resolution, data_root, download)
     reference = Reference(images, number, features, seed)
@@ -105,9 +105,9 @@ def score(
         _print(scores, source, dataset, seed)
 
 
-def _extractor(name: str, inception_weights: Path | None, resize: int | None) -> Extractor:
+def _extractor(name: str, weights: Path | None, resize: int | None, download: bool) -> Extractor:
     """Raises ConfigError if there is none of that name, or a flag is for another one."""
-    if inception_weights is not None and name != INCEPTION:
+    if weights is not None and name != INCEPTION:
         raise ConfigError("--inception-weights is for --extractor inception; leave one out or add the other")
     if resize is not None and name in (BUILTIN, INCEPTION):
         raise ConfigError(f"--resize is for a TorchScript file: the size for {name} is fixed; leave it out")
@@ -115,16 +115,11 @@ def _extractor(name: str, inception_weights: Path | None, resize: int | None) ->
         from p2pgan.gan.scores.builtin import builtin_extractor
 
         return builtin_extractor()
-    from p2pgan.gan.scores.foreign import inception_extractor, torchscript_extractor
+    from p2pgan.gan.scores.foreign import inception_extractor, inception_weights, torchscript_extractor
 
     if name != INCEPTION:
         return torchscript_extractor(Path(name), resize)
-    if inception_weights is None:
-        raise ConfigError(
-            "--extractor inception needs --inception-weights FILE: "
-            "weights-inception-2015-12-05-6726825d.pth of torch-fidelity's releases"
-        )
-    return inception_extractor(inception_weights)
+    return inception_extractor(inception_weights(download) if weights is None else weights)
 
 
 def _facts(scores: Scores, source: str, dataset: str, seed: int) -> dict[str, object]:

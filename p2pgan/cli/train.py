@@ -12,6 +12,7 @@ from p2pgan.cli.interrupt import asked_to_end
 from p2pgan.cli.listing import print_lines
 from p2pgan.cli.overrides import layers, overlaid
 from p2pgan.cli.sources import from_environment
+from p2pgan.cli.warnings import warn_of_run_settings
 
 if TYPE_CHECKING:
     from p2pgan.gan.train import Trained
@@ -97,6 +98,7 @@ def train(
 
     check_trackers(track or ())
     run = run_config(overlaid(said))
+    warn_of_run_settings(overlaid(said))
     place, folder = pick_device(device), TrainingFolder(out, overwrite)
     epochs_in_all = run.goal.epochs or USUAL_EPOCHS
     if dry_run:

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import typer
+
+OF_RUNS = ("sync.", "leadership.", "commit_seconds", "score_", "goal.versions")
+"""How settings begin that say something of peers, versions or commits alone."""
+
+
+def warn_of_run_settings(said: Mapping[str, object]) -> None:
+    """One line on standard error if some of what was said for one process is for peers alone."""
+    from p2pgan.peer.config import leaves
+
+    if idle := [key for key in leaves(said) if key.startswith(OF_RUNS)]:
+        typer.echo(
+            f"p2pgan: a training in one process has no use for {', '.join(idle)}; the rest counts", err=True
+        )
 
 
 def warn_without_tls(rendezvous: str) -> None:

@@ -6,6 +6,7 @@ machine, and for no other reason: never because of what a run, a peer or a weigh
 
 from __future__ import annotations
 
+import http.client
 import io
 import os
 import warnings
@@ -25,6 +26,13 @@ ONLY_WEIGHTS = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 """With it in the environment, torch reads tensors and refuses whatever else a pickle may hold."""
 
 
+INCEPTION_URL = (
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+    "weights-inception-2015-12-05-6726825d.pth"
+)
+"""As torch-fidelity has it. At the end of the name, as torch's hub does it, the file's SHA-256 begins."""
+
+
 def torchscript_extractor(path: Path, resolution: int | None = None) -> Extractor:
     """A TorchScript module that maps uint8 ``(n, 3, R, R)`` to features ``(n, d)``, on the CPU.
 
@@ -41,6 +49,31 @@ def torchscript_extractor(path: Path, resolution: int | None = None) -> Extracto
         ) from error
     module.eval()
     return Extractor(printable(path.name), blob_digest(content), module, resolution)
+
+
+def inception_weights(download: bool) -> Path:
+    """Where torch's hub keeps Inception's weights, 95 MB; with ``download`` they are fetched if missing.
+
+    Raises ConfigError if they are missing, cannot be fetched, or what came is not what the name says.
+    """
+    path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_URL.rpartition("/")[2]
+    if path.exists():
+        return path
+    if not download:
+        raise ConfigError(
+            "--extractor inception needs its weights: add --download, or --inception-weights FILE "
+            f"with {path.name} of torch-fidelity's releases"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(INCEPTION_URL, str(path), path.stem.rpartition("-")[2])
+    except (OSError, RuntimeError, http.client.HTTPException) as error:
+        why = shortened(str(error).partition("\n")[0])
+        raise ConfigError(
+            f"Inception's weights could not be downloaded ({why}); fetch {INCEPTION_URL} some other way and "
+            "name the file: --inception-weights FILE"
+        ) from error
+    return path
 
 
 def inception_extractor(path: Path) -> Extractor:

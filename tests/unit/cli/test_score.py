@@ -140,7 +140,10 @@ def test_an_extractor_of_ones_own(weights: Path, tmp_path: Path, capsys: pytest.
         (["-n", "7"], "-n"),
         (["--dataset", "digitz"], "did you mean digits?"),
         (["--extractor", "/does/not/exist"], "/does/not/exist cannot be read"),
-        (["--extractor", "inception"], "--extractor inception needs --inception-weights FILE"),
+        (
+            ["--extractor", "inception"],
+            "inception needs its weights: add --download, or --inception-weights FILE",
+        ),
         (["--inception-weights", "x"], "--inception-weights is for --extractor inception"),
         (["--extractor", "inception", "--inception-weights", "/does/not/exist"], "/does/not/exist cannot be"),
         (["--resize", "64"], "--resize is for a TorchScript file"),

@@ -53,3 +53,18 @@ def test_a_training_alone_goes_by_the_size_of_units_and_draws_as_often_as_it_is_
     assert units == ["16", "32", "40", "56", "72", "80"]
     grids = sorted(path.name for path in out.glob("*.png"))
     assert grids == ["samples-000000032.png", "samples-000000056.png", "samples-000000080.png"]
+
+
+def test_a_training_alone_says_what_it_has_no_use_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "class.yaml"
+    file.write_text("{sync: {local_steps: 20}, score_every: 5, goal: {epochs: 2}, gan: {microbatch: 8}}")
+    command = ["train", "--dry-run", "--out", str(tmp_path / "out")]
+    assert run([*command, "--config", str(file)]) == 0
+    told = capsys.readouterr().err
+    assert told == (
+        "p2pgan: a training in one process has no use for sync.local_steps, score_every; the rest counts\n"
+    )
+    assert run(command) == 0
+    assert capsys.readouterr().err == ""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 import warnings
@@ -13,9 +14,10 @@ from torch import Tensor, nn
 from p2pgan.averaging.digest import blob_digest
 from p2pgan.errors import ConfigError
 from p2pgan.gan.data import ImageSet, open_images
+from p2pgan.gan.scores import foreign
 from p2pgan.gan.scores.builtin import FEATURES, WEIGHTS, builtin_extractor
 from p2pgan.gan.scores.features import Extractor, features_of, real_batches
-from p2pgan.gan.scores.foreign import inception_extractor, torchscript_extractor
+from p2pgan.gan.scores.foreign import inception_extractor, inception_weights, torchscript_extractor
 
 DIGEST = "677fbad777a86c4361fa57d55432f98cf607718326030d0691c09a20665aedb1"
 """Of the weights that come with p2pgan: scores on others do not compare with scores on these."""
@@ -205,3 +207,25 @@ def test_inceptions_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert features_of(extractor, [_images(2)]).shape == (2, 2048)
     assert extractor.resize(32) == "32 px to 299 px, bilinear as in TensorFlow 1"
     assert extractor.digest == blob_digest(path.read_bytes())
+
+
+def test_inceptions_weights_are_fetched_once_and_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = b"weights"
+    published = tmp_path / f"weights-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(foreign, "INCEPTION_URL", published.as_uri())
+    with pytest.raises(ConfigError, match=r"add --download, or --inception-weights FILE"):
+        inception_weights(download=False)
+    with pytest.raises(ConfigError, match=r"could not be downloaded .*No such file"):
+        inception_weights(download=True)
+    published.write_bytes(content + b"!")
+    with pytest.raises(ConfigError, match=r"could not be downloaded \(invalid hash value"):
+        inception_weights(download=True)
+    published.write_bytes(content)
+    kept = inception_weights(download=True)
+    assert kept.read_bytes() == content
+    published.unlink()
+    assert inception_weights(download=False) == kept
+    assert list(kept.parent.iterdir()) == [kept], "what broke off is gone"
