@@ -8,7 +8,7 @@ from p2pgan.protocol.core import Core
 from p2pgan.protocol.ids import PeerId, Span, images_in
 from p2pgan.protocol.member import Member as MyPart
 from p2pgan.protocol.messages import Member, Plan
-from p2pgan.protocol.shares import most_images, work_images
+from p2pgan.protocol.shares import most_images, usual_images, work_images
 
 SPEED_MEMORY = 0.5
 """Weight of the newest measurement in a peer's speed."""
@@ -60,7 +60,8 @@ class Pace:
         if config.local_steps is not None:
             return config.local_steps * config.microbatch
         speed, previous = self.believed(peer), self._previous.get(peer, 0)
-        return work_images(speed, config.round_s, config.microbatch, previous, most)
+        usual = usual_images(images for other, images in self._previous.items() if other != peer)
+        return work_images(speed, config.round_s, config.microbatch, previous, most, usual)
 
     # -- when it was done --------------------------------------------------------------------
 

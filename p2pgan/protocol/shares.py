@@ -13,7 +13,7 @@ from p2pgan.protocol.ids import PeerId
 FIRST_MICROBATCHES = 2
 """Work of a peer whose speed nobody knows yet."""
 LARGEST_GROWTH = 4
-"""A peer's work grows at most so many times from one round to the next."""
+"""A peer's work grows at most so many times from one round to the next, beyond what is usual."""
 MOST_MEDIANS = 100
 """A peer's work is at most so many times the median of the group's: a fast card among slow laptops."""
 SMALLEST_GROUP = 3
@@ -21,12 +21,16 @@ SMALLEST_GROUP = 3
 
 
 def work_images(
-    images_per_s: float, round_s: float, microbatch: int, previous: int, most: float = inf
+    images_per_s: float, round_s: float, microbatch: int, previous: int, most: float = inf, usual: int = 0
 ) -> int:
-    """Images for one peer so that it trains about ``round_s`` seconds, in whole microbatches."""
+    """Images for one peer so that it trains about ``round_s`` seconds, in whole microbatches.
+
+    Its work grows step by step, as a first figure of its speed may be far off; but as much as is ``usual``
+    among the others it gets at once: so much weight is nobody's too much.
+    """
     if images_per_s <= 0:
         return FIRST_MICROBATCHES * microbatch
-    bound = max(previous * LARGEST_GROWTH, FIRST_MICROBATCHES * microbatch)
+    bound = max(previous * LARGEST_GROWTH, FIRST_MICROBATCHES * microbatch, usual)
     wanted = min(images_per_s * round_s, bound, most)
     return max(1, round(wanted / microbatch)) * microbatch
 
@@ -39,6 +43,12 @@ def most_images(previous: Iterable[int]) -> float:
     """
     known = [images for images in previous if images]
     return MOST_MEDIANS * median_low(known) if len(known) >= SMALLEST_GROUP else inf
+
+
+def usual_images(previous: Iterable[int]) -> int:
+    """What those who trained had last (0 for none yet): the median; 0 if nobody did."""
+    known = [images for images in previous if images]
+    return median_low(known) if known else 0
 
 
 def by_rendezvous_hash(run: str, term: int, peers: Iterable[PeerId]) -> list[PeerId]:

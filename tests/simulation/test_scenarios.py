@@ -70,8 +70,9 @@ def test_churn_and_loss_draw_nothing_else() -> None:
 
 @pytest.mark.parametrize("point", Point)
 def test_a_leader_that_dies_between_two_steps_is_survived(point: Point) -> None:
-    fault = Crash(at=9.5, target=LEADER, restart_after=4.0, point=point)
-    late = PeerSetup(name="d", joins_at=10.0)
+    # Of the second term, whose leader then has the pen for ten seconds.
+    fault = Crash(at=11.1, target=LEADER, restart_after=4.0, point=point)
+    late = PeerSetup(name="d", joins_at=11.5)
     outcome = simulate(Scenario(seed=3, peers=(*TRIO, late), faults=(fault,), faults_until=20.0))
     assert outcome.violations == ()
     assert any(f"comes to its end: {point}" in line for line in outcome.trace)

@@ -11,6 +11,7 @@ from p2pgan.protocol.shares import (
     deal_parts,
     most_images,
     straggler_deadline,
+    usual_images,
     work_images,
 )
 
@@ -23,6 +24,14 @@ def test_work_follows_speed_in_whole_microbatches_and_grows_by_steps() -> None:
     assert work_images(100.0, 5.0, 64, 512) == 512
     assert work_images(1000.0, 5.0, 64, 128) == 512
     assert work_images(1.0, 5.0, 64, 512) == 64
+
+
+def test_who_comes_late_soon_has_as_much_work_as_is_usual_if_it_is_fast_enough() -> None:
+    usual = usual_images([640, 0, 1280])
+    assert (usual, usual_images([0]), usual_images([])) == (640, 0, 0)
+    assert work_images(0.0, 20.0, 64, 0, usual=usual) == 128
+    assert work_images(30.0, 20.0, 64, 128, usual=usual) == 576
+    assert work_images(1000.0, 20.0, 64, 128, usual=usual) == 640
 
 
 def test_a_boaster_gets_no_more_than_a_multiple_of_the_median() -> None:
