@@ -42,10 +42,15 @@ from p2pgan.gan.units import train_unit
 from p2pgan.journal import read_rows
 
 ARMS: dict[str, dict[str, object]] = {
-    # With the default learning rates its losses are chaos after three steps, and cannot be compared.
+    # With the default learning rates some nets' losses are chaos after three steps, and cannot be compared.
     "mlp": {"model": {"name": "mlp"}, "optimizer": {"lr_g": 1e-5, "lr_d": 1e-5}},
     "dcgan": {"model": {"name": "dcgan"}},
-    "dcgan, 64 px": {"model": {"name": "dcgan", "resolution": 64}},
+    "dcgan at 64 px": {
+        "model": {"name": "dcgan", "resolution": 64},
+        "optimizer": {"lr_g": 1e-5, "lr_d": 1e-5},
+    },
+    "resnet": {"model": {"name": "resnet"}},
+    "r3": {"model": {"name": "r3"}},
 }
 TRACE_STEPS = 6
 TOLERANCE = 1e-3

@@ -87,7 +87,7 @@ def flatten(layout: Layout, generator: nn.Module, discriminator: nn.Module) -> T
     """A fresh canonical vector (CPU, float32, shape ``(layout.size,)``) of both networks."""
     vector = torch.empty(layout.size, dtype=torch.float32)
     with torch.no_grad():
-        for entry, parameter in _pairs(layout, generator, discriminator):
+        for entry, parameter in pairs(layout, generator, discriminator):
             vector[entry.start : entry.stop].copy_(parameter.reshape(-1))
     return vector
 
@@ -99,22 +99,8 @@ def unflatten_into(layout: Layout, vector: Tensor, generator: nn.Module, discrim
     """
     check_vector(layout, vector)
     with torch.no_grad():
-        for entry, parameter in _pairs(layout, generator, discriminator):
+        for entry, parameter in pairs(layout, generator, discriminator):
             parameter.copy_(vector[entry.start : entry.stop].view(entry.shape))
-
-
-def bind(
-    layout: Layout, vector: Tensor, gradient: Tensor, generator: nn.Module, discriminator: nn.Module
-) -> None:
-    """Makes every parameter, and its gradient, a view of ``vector`` and ``gradient``.
-
-    From then on reading or writing the vector reads or writes the networks, without a copy.
-    The parameters take the values of ``vector``.
-    """
-    check_vector(layout, vector)
-    for entry, parameter in _pairs(layout, generator, discriminator):
-        parameter.data = vector[entry.start : entry.stop].view(entry.shape)
-        parameter.grad = gradient[entry.start : entry.stop].view(entry.shape)
 
 
 def check_vector(layout: Layout, vector: Tensor) -> None:
@@ -126,8 +112,9 @@ def check_vector(layout: Layout, vector: Tensor) -> None:
         )
 
 
-def _pairs(
+def pairs(
     layout: Layout, generator: nn.Module, discriminator: nn.Module
 ) -> Iterable[tuple[Entry, nn.Parameter]]:
+    """Each parameter of both networks with its entry."""
     parameters = chain(generator.parameters(), discriminator.parameters())
     return zip(layout.entries, parameters, strict=True)

@@ -16,13 +16,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from p2pgan.averaging.flatten import Layout, bind, check_vector, flatten, layout_of
+from p2pgan.averaging.flatten import Layout, Network, flatten, layout_of
+from p2pgan.averaging.local_order import LocalOrder
 from p2pgan.errors import ConfigError, InternalError, Trouble
 from p2pgan.gan.augment import Augment, augment_draws
 from p2pgan.gan.config import GanConfig
 from p2pgan.gan.data import ImageSet
 from p2pgan.gan.memory import give_memory_back, is_out_of_memory
-from p2pgan.gan.models import build, run_network
+from p2pgan.gan.models import NETS, build, run_network
 from p2pgan.gan.nets.layers import settle, spectral_layers
 from p2pgan.gan.optimizer import FlatAdam
 from p2pgan.gan.passes import Batch, Passes
@@ -111,9 +112,11 @@ class Trainer:
         self._generator = generator.to(self.device)
         self._discriminator = discriminator.to(self.device)
         self._spectral = spectral_layers(self._discriminator)
-        self._theta = initial.to(self.device, copy=True)
+        self._order = LocalOrder(self.layout, channels_last=config.model.name in NETS)
+        self._theta = self._order.of(initial).to(self.device, copy=True)
+        """In local order, as the gradients are."""
         gradient = self._gradient = torch.zeros_like(self._theta)
-        bind(self.layout, self._theta, gradient, self._generator, self._discriminator)
+        self._order.bind(self._theta, gradient, self._generator, self._discriminator)
         g, d = self.layout.slice_of("G"), self.layout.slice_of("D")
         settings = config.optimizer
         self._adam_g = FlatAdam(self._theta[g], gradient[g], settings, settings.lr_g)
@@ -129,13 +132,13 @@ class Trainer:
     def theta(self) -> Tensor:
         """A fresh copy of the weights: the canonical vector, CPU, float32."""
         with self._lock:
-            return self._theta.to("cpu", copy=True)
+            return self._order.canonical(self._theta.to("cpu", copy=True))
 
     def load(self, theta: Tensor) -> None:
         """Replaces the weights; the optimizers' moments stay. Raises WeightsError for another layout."""
-        check_vector(self.layout, theta)
+        local = self._order.of(theta)
         with self._lock:
-            self._theta.copy_(theta)
+            self._theta.copy_(local)
             settle(self._discriminator)
 
     def rebase(self, old_base: Tensor, new_base: Tensor) -> None:
@@ -143,17 +146,16 @@ class Trainer:
 
         ``theta = new_base + (theta - old_base)``; the optimizers' moments stay.
         """
-        check_vector(self.layout, old_base)
-        check_vector(self.layout, new_base)
+        old, new = self._order.of(old_base), self._order.of(new_base)
         with self._lock:
-            self._theta.sub_(old_base.to(self.device)).add_(new_base.to(self.device))
+            self._theta.sub_(old.to(self.device)).add_(new.to(self.device))
             settle(self._discriminator)
 
     def move(self, by: Tensor) -> None:
         """Adds a vector to all weights; the optimizers' moments stay."""
-        check_vector(self.layout, by)
+        local = self._order.of(by)
         with self._lock:
-            self._theta.add_(by.to(self.device))
+            self._theta.add_(local.to(self.device))
             settle(self._discriminator)
 
     def at(self, images: int) -> None:
@@ -200,13 +202,14 @@ class Trainer:
         def keep(adam: FlatAdam, is_finite: bool) -> None:
             if not is_finite:
                 adam.clear()
-            part = self.layout.slice_of("D" if adam is self._adam_d else "G")
-            gradient = self._gradient[part].to("cpu")
+            network: Network = "D" if adam is self._adam_d else "G"
+            part = self.layout.slice_of(network)
+            gradient = self._order.canonical(self._gradient, network).to("cpu")
             if add:
                 into[part].add_(gradient * weight)
             else:
                 torch.mul(gradient, weight, out=into[part])
-            if adam is self._adam_d:
+            if network == "D":
                 d_is_there(part)
 
         with self._lock:
@@ -232,7 +235,8 @@ class Trainer:
             return None
         indices = torch.arange(min(HELD_OUT_IMAGES, held_out.count))
         real_labels = held_out.labels_of(indices) if labels is not None else None
-        logits = self._in_parts(self._discriminator, _pixels(held_out, indices, CPU), real_labels)
+        real = _pixels(held_out, indices, CPU, self._order.images)
+        logits = self._in_parts(self._discriminator, real, real_labels)
         if self.config.loss.is_relative:
             logits = logits - self._in_parts(self._discriminator, fake, labels).mean()
         return logits.sign().mean().item()
@@ -273,7 +277,7 @@ class Trainer:
         shares = None
         if self.config.loss.name == "wgan-gp":
             shares = torch.rand(count, generator=generator_for(seed, "between", epoch, start)).to(place)
-        real = _pixels(self.images, indices, place)
+        real = _pixels(self.images, indices, place, self._order.images)
         return Batch(self.device, real, latents.to(place), labels, draws, shares)
 
     def _descend(self, adam: FlatAdam, is_finite: bool) -> None:
@@ -350,9 +354,10 @@ class Trainer:
         give_memory_back(self.device)
 
 
-def _pixels(images: ImageSet, indices: Tensor, place: torch.device) -> Tensor:
+def _pixels(images: ImageSet, indices: Tensor, place: torch.device, order: torch.memory_format) -> Tensor:
     """Images at ``place``, float32 in [-1, 1]."""
-    return images.batch(indices).to(place).to(torch.float32).div_(127.5).sub_(1.0)
+    pixels = images.batch(indices).to(place)
+    return pixels.to(torch.float32, memory_format=order).div_(127.5).sub_(1.0)
 
 
 def _check_images(config: GanConfig, images: ImageSet) -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from p2pgan.averaging.flatten import bind, flatten, layout_of, unflatten_into
+from p2pgan.averaging.flatten import flatten, layout_of, unflatten_into
 from p2pgan.errors import ConfigError, WeightsError
 
 
@@ -65,20 +65,6 @@ def test_flatten_gives_a_copy():
     vector = flatten(layout, *pair)
     vector.zero_()
     assert flatten(layout, *pair).abs().sum() > 0
-
-
-def test_bound_networks_are_views_of_the_vector():
-    generator, discriminator = nn.Linear(2, 2), nn.Linear(2, 1)
-    layout = layout_of(generator, discriminator)
-    vector = torch.arange(layout.size, dtype=torch.float32)
-    gradient = torch.zeros(layout.size)
-    bind(layout, vector, gradient, generator, discriminator)
-    assert generator.weight.tolist() == [[0.0, 1.0], [2.0, 3.0]]
-    vector.mul_(2.0)
-    assert discriminator.bias.tolist() == [16.0]
-    discriminator(generator(torch.ones(1, 2))).sum().backward()
-    assert gradient[layout.slice_of("G")].abs().sum() > 0
-    assert gradient[-1] == 1.0
 
 
 def test_schema_hash_tells_networks_apart():
