@@ -49,7 +49,6 @@ ARMS: dict[str, dict[str, object]] = {
         "model": {"name": "dcgan", "resolution": 64},
         "optimizer": {"lr_g": 1e-5, "lr_d": 1e-5},
     },
-    "resnet": {"model": {"name": "resnet"}},
     "r3": {"model": {"name": "r3"}},
 }
 TRACE_STEPS = 6
