@@ -88,7 +88,7 @@ DataRoot = Annotated[
 ]
 Download = Annotated[
     bool,
-    option("--download", help="Download what is missing of torchvision's data sets.", rich_help_panel=PEER),
+    option("--download", help="Download a missing torchvision data set.", rich_help_panel=PEER),
 ]
 Device = Annotated[
     str,

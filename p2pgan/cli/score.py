@@ -76,7 +76,10 @@ def score(
     ] = None,
     model: o.OwnNet = None,
     data_root: o.DataRoot = None,
-    download: o.Download = False,
+    download: Annotated[
+        bool,
+        o.option("--download", help="Download a missing torchvision data set, or Inception's weights."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with documented keys.")] = False,
     debug: o.Debug = False,
 ) -> None:

@@ -97,8 +97,9 @@ def train(
     from p2pgan.peer.trackers import check_trackers, open_trackers
 
     check_trackers(track or ())
-    run = run_config(overlaid(said))
-    warn_of_run_settings(overlaid(said))
+    asked_for = overlaid(said)
+    run = run_config(asked_for)
+    warn_of_run_settings(asked_for)
     place, folder = pick_device(device), TrainingFolder(out, overwrite)
     epochs_in_all = run.goal.epochs or USUAL_EPOCHS
     if dry_run:

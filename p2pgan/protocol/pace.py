@@ -8,7 +8,7 @@ from p2pgan.protocol.core import Core
 from p2pgan.protocol.ids import PeerId, Span, images_in
 from p2pgan.protocol.member import Member as MyPart
 from p2pgan.protocol.messages import Member, Plan
-from p2pgan.protocol.shares import most_images, usual_images, work_images
+from p2pgan.protocol.shares import Bounds, most_images, usual_images, work_images
 
 SPEED_MEMORY = 0.5
 """Weight of the newest measurement in a peer's speed."""
@@ -50,18 +50,18 @@ class Pace:
 
     # -- how much work -----------------------------------------------------------------------
 
-    def most(self, trainers: Iterable[PeerId]) -> float:
-        """Images that one of ``trainers`` may get at most."""
-        return most_images(self._previous.get(peer, 0) for peer in trainers)
+    def bounds(self, trainers: Iterable[PeerId]) -> Bounds:
+        """Of the images that one of ``trainers`` gets."""
+        previous = [self._previous.get(peer, 0) for peer in trainers]
+        return Bounds(usual_images(previous), most_images(previous))
 
-    def images_for(self, peer: PeerId, most: float) -> int:
+    def images_for(self, peer: PeerId, bounds: Bounds) -> int:
         """How much work a peer gets: what takes it as long as a round, or a fixed number of steps."""
         config = self._core.config
         if config.local_steps is not None:
             return config.local_steps * config.microbatch
         speed, previous = self.believed(peer), self._previous.get(peer, 0)
-        usual = usual_images(images for other, images in self._previous.items() if other != peer)
-        return work_images(speed, config.round_s, config.microbatch, previous, most, usual)
+        return work_images(speed, config.round_s, config.microbatch, previous, bounds)
 
     # -- when it was done --------------------------------------------------------------------
 

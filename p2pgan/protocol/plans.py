@@ -16,7 +16,7 @@ from p2pgan.protocol.ids import PeerId, images_in
 from p2pgan.protocol.member import Member as MyPart
 from p2pgan.protocol.messages import Member, Phase, Plan, Shard
 from p2pgan.protocol.pace import Pace
-from p2pgan.protocol.shares import deal_parts
+from p2pgan.protocol.shares import Bounds, deal_parts
 from p2pgan.protocol.standing import Standing
 from p2pgan.protocol.texts import counted
 from p2pgan.protocol.units import UnitPool
@@ -121,11 +121,11 @@ class Planner:
         for holder in self.pool.holders() - {core.me, *current}:
             self.pool.give_back(holder)
         trainers = [p for p in (core.me, *current) if self._trains(p)]
-        most = self.pace.most(trainers)
+        bounds = self.pace.bounds(trainers)
         self._parts = deal_parts(core.run, len(core.config.parts), frozenset(trainers))
-        members = [self._with_work(p, most) for p in trainers]
+        members = [self._with_work(p, bounds) for p in trainers]
         # Once everyone has some work.
-        members = [self._with_work_ahead(m, most) for m in members]
+        members = [self._with_work_ahead(m, bounds) for m in members]
         contributors = [m for m in members if m.contributes]
         listed = {m.peer for m in members}
         riders = [Member(p, (), False) for p in (core.me, *present) if p not in listed]
@@ -201,7 +201,7 @@ class Planner:
         beat = self._core.peers[peer].beat
         return beat is not None and beat.term == self._core.term
 
-    def _with_work(self, peer: PeerId, most: float) -> Member:
+    def _with_work(self, peer: PeerId, bounds: Bounds) -> Member:
         """Let a peer go on with what it holds, or give it new spans by its speed."""
         core = self._core
         beat = core.peers[peer].beat if peer != core.me else None
@@ -212,16 +212,16 @@ class Planner:
             if not core.config.overlaps:
                 self.pace.begins(peer)
             return Member(peer, held, True)
-        spans = self.pool.take(peer, self.pace.images_for(peer, most), self._parts[peer])
+        spans = self.pool.take(peer, self.pace.images_for(peer, bounds), self._parts[peer])
         self.pace.gets(peer, spans)
         self.pace.begins(peer)
         return Member(peer, spans, bool(spans))
 
-    def _with_work_ahead(self, member: Member, most: float) -> Member:
+    def _with_work_ahead(self, member: Member, bounds: Bounds) -> Member:
         """Give a contributor what to go on with while the round is exchanged."""
         if not (member.contributes and self._core.config.overlaps):
             return member
-        images = self.pace.images_for(member.peer, most)
+        images = self.pace.images_for(member.peer, bounds)
         ahead = self.pool.take_ahead(member.peer, images, self._parts[member.peer])
         if ahead:
             self.pace.gets(member.peer, ahead)

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from math import inf
-from statistics import median, median_low
+from statistics import median, median_high, median_low
+from typing import NamedTuple
 
 from p2pgan.protocol.ids import PeerId
 
@@ -20,18 +21,24 @@ SMALLEST_GROUP = 3
 """Among two nobody can tell who lies about its speed."""
 
 
-def work_images(
-    images_per_s: float, round_s: float, microbatch: int, previous: int, most: float = inf, usual: int = 0
-) -> int:
+class Bounds(NamedTuple):
+    """Of one peer's images in a round, by what those who train had last."""
+
+    usual: int = 0
+    """So many it may have at once: it then weighs no more than others do."""
+    most: float = inf
+    """More it never gets."""
+
+
+def work_images(images_per_s: float, round_s: float, microbatch: int, previous: int, bounds: Bounds) -> int:
     """Images for one peer so that it trains about ``round_s`` seconds, in whole microbatches.
 
-    Its work grows step by step, as a first figure of its speed may be far off; but as much as is ``usual``
-    among the others it gets at once: so much weight is nobody's too much.
+    Its work grows step by step, as a first figure of its speed may be far off.
     """
     if images_per_s <= 0:
         return FIRST_MICROBATCHES * microbatch
-    bound = max(previous * LARGEST_GROWTH, FIRST_MICROBATCHES * microbatch, usual)
-    wanted = min(images_per_s * round_s, bound, most)
+    bound = max(previous * LARGEST_GROWTH, FIRST_MICROBATCHES * microbatch, bounds.usual)
+    wanted = min(images_per_s * round_s, bound, bounds.most)
     return max(1, round(wanted / microbatch)) * microbatch
 
 
@@ -46,9 +53,9 @@ def most_images(previous: Iterable[int]) -> float:
 
 
 def usual_images(previous: Iterable[int]) -> int:
-    """What those who trained had last (0 for none yet): the median; 0 if nobody did."""
+    """The median of what those who train had last (0 for none yet), of two the larger; 0 without any."""
     known = [images for images in previous if images]
-    return median_low(known) if known else 0
+    return median_high(known) if known else 0
 
 
 def by_rendezvous_hash(run: str, term: int, peers: Iterable[PeerId]) -> list[PeerId]:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from p2pgan.protocol.shares import (
     MOST_MEDIANS,
+    Bounds,
     by_rendezvous_hash,
     deal_parts,
     most_images,
@@ -17,32 +18,32 @@ from p2pgan.protocol.shares import (
 
 
 def test_an_unknown_speed_gets_little_work() -> None:
-    assert work_images(0.0, 5.0, 64, 0) == 128
+    assert work_images(0.0, 5.0, 64, 0, Bounds()) == 128
 
 
 def test_work_follows_speed_in_whole_microbatches_and_grows_by_steps() -> None:
-    assert work_images(100.0, 5.0, 64, 512) == 512
-    assert work_images(1000.0, 5.0, 64, 128) == 512
-    assert work_images(1.0, 5.0, 64, 512) == 64
+    assert work_images(100.0, 5.0, 64, 512, Bounds()) == 512
+    assert work_images(1000.0, 5.0, 64, 128, Bounds()) == 512
+    assert work_images(1.0, 5.0, 64, 512, Bounds()) == 64
 
 
 def test_who_comes_late_soon_has_as_much_work_as_is_usual_if_it_is_fast_enough() -> None:
-    usual = usual_images([640, 0, 1280])
-    assert (usual, usual_images([0]), usual_images([])) == (640, 0, 0)
-    assert work_images(0.0, 20.0, 64, 0, usual=usual) == 128
-    assert work_images(30.0, 20.0, 64, 128, usual=usual) == 576
-    assert work_images(1000.0, 20.0, 64, 128, usual=usual) == 640
+    usual = usual_images([64, 640, 0, 1280])
+    assert (usual, usual_images([128, 640]), usual_images([0]), usual_images([])) == (640, 640, 0, 0)
+    assert work_images(0.0, 20.0, 64, 0, Bounds(usual)) == 128
+    assert work_images(30.0, 20.0, 64, 128, Bounds(usual)) == 576
+    assert work_images(1000.0, 20.0, 64, 128, Bounds(usual)) == 640
 
 
 def test_a_boaster_gets_no_more_than_a_multiple_of_the_median() -> None:
     work = [128, 256, 64, 256]
     for _ in range(20):
-        work[3] = work_images(1e9, 5.0, 64, work[3], most_images(work))
+        work[3] = work_images(1e9, 5.0, 64, work[3], Bounds(most=most_images(work)))
     assert work[3] == MOST_MEDIANS * 128
 
 
 def test_a_tenth_of_the_others_work_bounds_nobody_and_of_two_nobody_is_bounded() -> None:
-    assert work_images(100.0, 5.0, 64, 512, most_images([512, 48, 64])) == 512
+    assert work_images(100.0, 5.0, 64, 512, Bounds(most=most_images([512, 48, 64]))) == 512
     assert most_images([64, 10**9]) == most_images([0, 64, 10**9]) == float("inf")
 
 
