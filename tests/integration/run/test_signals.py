@@ -107,6 +107,7 @@ def test_before_it_took_part(swarm: Swarm, silent_server: socket.socket) -> None
 
 
 def test_while_it_registers(swarm: Swarm) -> None:
+    swarm.together("ada", "hasty")  # nobody else is about to register
     with psycopg.connect(swarm.dsn) as connection, psycopg.connect(swarm.dsn, autocommit=True) as watching:
         connection.execute("lock table p2pgan.peers in share mode")
         (peer,) = swarm.start("registering")
