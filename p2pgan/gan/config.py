@@ -136,7 +136,8 @@ class LossConfig(_Frozen):
     )
     r1_every: Annotated[int, Field(ge=1, le=1024)] = Field(
         16,
-        description="R1 and R2 are computed on every such step of an epoch, and weigh as much more.",
+        description="R1 and R2 are computed on every such step of an epoch, with gradients on every such "
+        "version, and weigh as much more.",
     )
     d_steps: Annotated[int, Field(ge=1, le=64)] = Field(
         1,

@@ -178,7 +178,8 @@ class Trainer:
         that is halved. Raises ConfigError if not even one image fits.
         """
         with self._lock:
-            return self._train(self._next_step(epoch, start, stop), self._descend)
+            lazy = start // self.config.step_images % self.config.loss.r1_every == 0
+            return self._train(self._next_step(epoch, start, stop, lazy), self._descend)
 
     def gradients(
         self,
@@ -189,14 +190,16 @@ class Trainer:
         into: Tensor,
         *,
         add: bool,
+        lazy: bool,
         d_is_there: Callable[[slice], None],
     ) -> StepStats:
         """Both networks' gradients on the images at ``[start, stop)`` of an epoch, times ``weight``.
 
-        Both are taken at the weights as they are, which stay, so that they can be averaged with those of
-        others and applied together. A gradient that is not finite counts as none. They are written to
-        ``into``, float32 (P,), CPU, or added to what it holds. ``d_is_there`` is called with D's place in it
-        once D's are there; G's are computed after that.
+        ``lazy`` says whether R1 and R2 are due: their place in the epoch does not decide it, since all who
+        share in a step must agree. Both are taken at the weights as they are, which stay, so that they can
+        be averaged with those of others and applied together. A gradient that is not finite counts as none.
+        They are written to ``into``, float32 (P,), CPU, or added to what it holds. ``d_is_there`` is called
+        with D's place in it once D's are there; G's are computed after that.
         """
 
         def keep(adam: FlatAdam, is_finite: bool) -> None:
@@ -213,7 +216,7 @@ class Trainer:
                 d_is_there(part)
 
         with self._lock:
-            return self._train(self._next_step(epoch, start, stop), keep)
+            return self._train(self._next_step(epoch, start, stop, lazy), keep)
 
     def look(self) -> Look:
         """Signals that need images of their own; changes nothing but ``device_batch``, as a step may."""
@@ -256,15 +259,15 @@ class Trainer:
         ]
         return torch.cat(outputs)
 
-    def _next_step(self, epoch: int, start: int, stop: int) -> _Step:
+    def _next_step(self, epoch: int, start: int, stop: int, lazy: bool) -> _Step:
         """What a step is made from, and what is due in it."""
         if not 0 <= start < stop <= self.images.count:
             raise InternalError(f"positions [{start}, {stop}) are not within {self.images.count} images")
         batch = self._fitting(lambda: self._batch(epoch, start, stop))
         for layer in self._spectral:
             layer.advance()
-        number, loss = start // self.config.step_images, self.config.loss
-        return _Step(batch, number % loss.r1_every == 0, (number + 1) % loss.d_steps == 0)
+        number = start // self.config.step_images
+        return _Step(batch, lazy, (number + 1) % self.config.loss.d_steps == 0)
 
     def _batch(self, epoch: int, start: int, stop: int) -> Batch:
         seed, count = self.config.seed, stop - start

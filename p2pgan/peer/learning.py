@@ -35,8 +35,8 @@ class Learning(Protocol):
     report_images: int
     """At least so many images come together before a line tells of them."""
 
-    def start(self, base: Tensor) -> None:
-        """A new set of spans, from the version ``base``."""
+    def start(self, base: Tensor, version: int) -> None:
+        """A new set of spans, from the weights ``base`` of that version."""
         ...
 
     def start_ahead(self) -> None:
@@ -93,7 +93,7 @@ class Moves:
         self._shared: tuple[int, Tensor] | None = None
         """Step and deviation, as others have it."""
 
-    def start(self, base: Tensor) -> None:
+    def start(self, base: Tensor, version: int) -> None:
         self._start_from([base])
         self._base, self._shared = base, None
 
@@ -143,7 +143,12 @@ class Moves:
 
 
 class Gradients:
-    """For ``gradients``: both networks' gradients at the version, as means over all images of the set."""
+    """For ``gradients``: both networks' gradients at the version, as means over all images of the set.
+
+    A version is a step of the run, so its number says whether R1 and R2 are due, for all peers alike. By
+    place in the epoch one of several peers would have them, and a rule that bounds who is longer than most
+    would cut its gradient down to the others'.
+    """
 
     report_images = 512
 
@@ -153,10 +158,13 @@ class Gradients:
         self._sum: Tensor | None = None
         self._images = 0
         """Whose gradients are in it."""
+        self._lazy = False
+        """R1 and R2 are due."""
 
-    def start(self, base: Tensor) -> None:
+    def start(self, base: Tensor, version: int) -> None:
         self._trainer.load(base)
         self._sum, self._images = None, 0
+        self._lazy = version % self._trainer.config.loss.r1_every == 0
 
     def start_ahead(self) -> None:
         raise InternalError("gradients are never trained ahead: they belong to one version")
@@ -183,7 +191,9 @@ class Gradients:
                 early(Part(vector, part.start, part.stop))
 
         weight = gradient_weight(stop - start, total)
-        stats = self._trainer.gradients(epoch, start, stop, weight, vector, add=add, d_is_there=d_is_there)
+        stats = self._trainer.gradients(
+            epoch, start, stop, weight, vector, add=add, lazy=self._lazy, d_is_there=d_is_there
+        )
         return stats, self._watch.after(stats)
 
     def finish(self) -> Tensor:

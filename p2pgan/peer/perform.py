@@ -116,7 +116,7 @@ class Performer:
             case Train(ticket, spans):
                 self._vectors.drop_training()
                 base = self._vectors.base()
-                self._training.train(ticket, spans, base.theta, base.images)
+                self._training.train(ticket, spans, base.theta, base.version, base.images)
                 self.mixer.trains_from(base.version)
                 pass_by("training")
             case TrainAhead(ticket, spans):

@@ -49,6 +49,7 @@ class _Job:
     ticket: int
     spans: tuple[Span, ...]
     base: Tensor
+    version: int
     images: int
 
 
@@ -112,9 +113,9 @@ class TrainingThread:
     def start(self) -> None:
         self._thread.start()
 
-    def train(self, ticket: int, spans: tuple[Span, ...], base: Tensor, images: int) -> None:
-        """Drop what is under way; train ``spans`` from ``base``, when the run has counted ``images``."""
-        self._commands.put(_Job(ticket, spans, base, images))
+    def train(self, ticket: int, spans: tuple[Span, ...], base: Tensor, version: int, images: int) -> None:
+        """Drop what is under way; train ``spans`` from ``base``, of a version that counts ``images``."""
+        self._commands.put(_Job(ticket, spans, base, version, images))
 
     def train_ahead(self, ticket: int, spans: tuple[Span, ...]) -> None:
         """The spans given to ``train`` are done: train these on top of them."""
@@ -158,7 +159,7 @@ class TrainingThread:
         """What is to be done after ``command``."""
         match command:
             case _Job():
-                self._learning.start(command.base)
+                self._learning.start(command.base, command.version)
                 self._trainer.at(command.images)
                 return command
             case _Ahead():

@@ -70,11 +70,14 @@ class Arm:
 ONE, FOUR_TIMES = Arm("one peer, batch b", peers=1, wire="fp32"), Arm("one peer, batch 4b", 1, 4, wire="fp32")
 CLEAN = Arm("deltas, H = 20")
 GRADIENTS = Arm("gradients", every=1, sync="gradients")
+AT_ONCE = Arm("one peer, batch 4b, both networks at once", 1, 4, every=1, sync="gradients", wire="fp32")
+"""What ``gradients`` is to equal: G and D take their gradients at the same weights, as there."""
 AT_THE_END = Arm("control: averaged once, at the end", every=0, bad=True)
 PRESETS = tuple(Arm(f"preset {name}", peers=1, preset=name, wire="fp32") for name in ("classic", "p2p"))
 ARMS = (
     ONE,
     FOUR_TIMES,
+    AT_ONCE,
     GRADIENTS,
     Arm("deltas, H = 1", every=1),
     Arm("deltas, H = 5", every=5),
@@ -196,7 +199,7 @@ class Swarm:
 
     def _differentiate(self, peer: int, steps: list[int]) -> Tensor:
         learning = Gradients(self.trainers[peer])
-        learning.start(self._bases[peer])
+        learning.start(self._bases[peer], self._version)
         images = len(steps) * self.config.step_images
         for step in steps:
             learning.step(*self._work[peer].place(step), images, lambda _part: None)

@@ -28,11 +28,13 @@ from tests.unit.gan.test_trainer_options import run_out_of_memory_above
 __all__ = ["one_thread"]
 
 GAMMA = 0.1
+LAZY = 5
+"""R1 is due in so many steps once."""
 CONFIG = run_config(
     {
         "gan": {
             "model": {"name": "dcgan", "width": 8, "latent_dim": 8, "norm": "none"},
-            "loss": {"r1_gamma": GAMMA, "r1_every": 1},
+            "loss": {"r1_gamma": GAMMA, "r1_every": LAZY},
             "optimizer": {"lr_g": 1e-3, "lr_d": 5e-4, "beta1": 0.5, "beta2": 0.99},
             "microbatch": 8,
             "accumulate": 2,
@@ -74,7 +76,8 @@ class GradientPeer:
         self.parts.append((place, part.vector[place].clone()))
 
     def contribution(self, spans: tuple[Span, ...]) -> torch.Tensor:
-        self.learning.start(self.vectors.base().theta)
+        base = self.vectors.base()
+        self.learning.start(base.theta, base.version)
         for span in spans:
             for start, stop in microbatches(span, CONFIG.gan.step_images):
                 self.learning.step(span.epoch, start, stop, images_in(spans), self.early)
@@ -129,7 +132,8 @@ def reference(steps: int) -> torch.Tensor:
         fake = generator(latents)
         real_logits = discriminator(real)
         (slope,) = torch.autograd.grad(real_logits.sum(), real, create_graph=True)
-        penalty = slope.square().sum(dim=(1, 2, 3)).mean() * GAMMA / 2
+        due = LAZY if step % LAZY == 0 else 0
+        penalty = slope.square().sum(dim=(1, 2, 3)).mean() * GAMMA / 2 * due
         loss_d = softplus(-real_logits).mean() + softplus(discriminator(fake.detach())).mean() + penalty
         loss_g = softplus(-discriminator(fake)).mean()
         grads_d = torch.autograd.grad(loss_d, list(discriminator.parameters()))
@@ -157,6 +161,18 @@ def test_peers_equal_one_process_on_the_joint_batch_for_twenty_steps() -> None:
         assert apart < 1e-3 * moved, f"{network}: {apart / moved:.1e} of the way apart"
 
 
+@pytest.mark.parametrize("version", [0, 1, LAZY - 1, LAZY, 2 * LAZY])
+def test_penalties_are_due_for_all_in_the_same_round(version: int) -> None:
+    """Or the gradient of the one who has them is longer, and the default rule cuts it down to the others'."""
+    peer = GradientPeer("a")
+    size = CONFIG.gan.step_images
+    peer.learning.start(peer.vectors.base().theta, version)
+
+    steps = [peer.learning.step(0, i * size, (i + 1) * size, 8 * size, peer.early)[0] for i in range(8)]
+
+    assert {step.r1 is not None for step in steps} == {version % LAZY == 0}
+
+
 def test_a_joiner_with_the_snapshot_goes_on_as_the_others_do_under_fp16() -> None:
     ada, ben = GradientPeer("a"), GradientPeer("b")
     for step in range(3):
@@ -169,7 +185,7 @@ def test_a_joiner_with_the_snapshot_goes_on_as_the_others_do_under_fp16() -> Non
 
 def half_of_the_gradients(trainer: Trainer) -> tuple[torch.Tensor, StepStats]:
     share = torch.empty(trainer.layout.size)
-    stats = trainer.gradients(0, 0, 16, 0.5, share, add=False, d_is_there=lambda part: None)
+    stats = trainer.gradients(0, 0, 16, 0.5, share, add=False, lazy=True, d_is_there=lambda part: None)
     return share, stats
 
 
@@ -190,7 +206,7 @@ def test_ds_part_of_a_step_that_was_not_finite_is_none_from_the_beginning() -> N
     peer = GradientPeer("a")
     broken = peer.vectors.base().theta.clone()
     broken[peer.trainer.layout.slice_of("D")] = 1e30
-    peer.learning.start(broken)
+    peer.learning.start(broken, 0)
 
     peer.learning.step(0, 0, 16, 16, peer.early)
 
@@ -225,7 +241,7 @@ def test_what_went_wrong_in_a_step_is_told_with_gradients_too() -> None:
     peer = GradientPeer("a")
     broken = peer.trainer.theta()
     broken[peer.trainer.layout.slice_of("D")] = 1e30
-    peer.learning.start(broken)
+    peer.learning.start(broken, 0)
 
     told = [peer.learning.step(0, start, start + 16, 48, peer.early)[1] for start in (0, 16, 32)]
 
@@ -236,7 +252,7 @@ def test_what_went_wrong_in_a_step_is_told_with_gradients_too() -> None:
 def test_a_lack_of_memory_is_told_with_gradients_too() -> None:
     peer = GradientPeer("a")
     run_out_of_memory_above(peer.trainer, 4)
-    peer.learning.start(peer.trainer.theta())
+    peer.learning.start(peer.trainer.theta(), 0)
 
     _, told = peer.learning.step(0, 0, 16, 16, peer.early)
 

@@ -48,7 +48,7 @@ class Walk:
     def __init__(self, seed: int, base: Tensor) -> None:
         self.walker = Walker(seed)
         self.moves = Moves(cast(Trainer, self.walker))
-        self.moves.start(base)
+        self.moves.start(base, 0)
 
     def go(self, steps: int = 1) -> None:
         for _ in range(steps):

@@ -63,7 +63,7 @@ def until_contribution(inbox: Inbox) -> list[Item]:
 def test_spans_are_cut_into_whole_steps_and_looked_at_every_512_images(
     thread: TrainingThread, trainer: Trainer, inbox: Inbox
 ) -> None:
-    thread.train(1, (Span(0, 0, 0, 40), Span(0, 0, 40, 512)), trainer.theta(), 2000)
+    thread.train(1, (Span(0, 0, 0, 40), Span(0, 0, 40, 512)), trainer.theta(), 0, 2000)
     first, second, ready = until_contribution(inbox)
     assert isinstance(first, SpanTrained)
     assert isinstance(second, SpanTrained)
@@ -79,7 +79,7 @@ def test_failing_steps_go_back_to_the_version_and_are_said(
 ) -> None:
     broken = trainer.theta()
     broken[trainer.layout.slice_of("D")] = 1e30
-    thread.train(1, (Span(0, 0, 0, 64),), broken, 0)
+    thread.train(1, (Span(0, 0, 0, 64),), broken, 0, 0)
     noticed, trained, ready = until_contribution(inbox)
     assert isinstance(noticed, TrainingNoticed)
     assert "back to the last version" in noticed.text
@@ -92,7 +92,7 @@ def test_failing_steps_go_back_to_the_version_and_are_said(
 def test_a_contribution_tells_how_healthy_its_training_was(
     trainer: Trainer, inbox: Inbox, thread: TrainingThread
 ) -> None:
-    thread.train(1, (Span(0, 0, 0, 600),), trainer.theta(), 0)
+    thread.train(1, (Span(0, 0, 0, 600),), trainer.theta(), 0, 0)
     done = until_contribution(inbox)[-1]
     assert isinstance(done, ContributionReady)
     assert done.losses is not None
@@ -113,7 +113,7 @@ def test_training_ahead_goes_on_on_top_of_the_version_that_has_what_came_before(
     thread: TrainingThread, trainer: Trainer, inbox: Inbox
 ) -> None:
     base = trainer.theta()
-    thread.train(1, (Span(0, 0, 0, 32),), base, 0)
+    thread.train(1, (Span(0, 0, 0, 32),), base, 0, 0)
     first = ready(inbox)
     thread.train_ahead(2, (Span(0, 0, 32, 64),))
     second = ready(inbox)
@@ -132,7 +132,7 @@ def test_a_straggler_keeps_all_it_trained_and_may_train_something_else_ahead(
     thread: TrainingThread, trainer: Trainer, inbox: Inbox
 ) -> None:
     base = trainer.theta()
-    thread.train(1, (Span(0, 0, 0, 32),), base, 0)
+    thread.train(1, (Span(0, 0, 0, 32),), base, 0, 0)
     first = ready(inbox)
     thread.train_ahead(2, (Span(0, 0, 32, 64),))
     ready(inbox)
