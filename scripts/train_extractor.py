@@ -6,6 +6,10 @@ package dataset-fashion-mnist puts it, or where ``--fashion-mnist DIR`` says: th
 files. The digits come with scikit-learn, and are repeated so that both sets count alike; every fifth
 of them, and Fashion-MNIST's test images, only measure the outcome. Images are shifted by up to two
 pixels and, every other one, turned to negatives: so both black and white backgrounds are known.
+
+With ``--dataset SPEC`` it trains one on pictures with classes of your own, as ``p2pgan train`` takes
+them, and saves its features as a TorchScript file for ``p2pgan score --extractor FILE``. These are
+shifted as well and, every other one, turned left to right; every tenth only measures the outcome.
 The weights follow from the seed on one machine; another may round differently and give others.
 """
 
@@ -13,6 +17,8 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +43,8 @@ SHIFT = 2
 
 Labelled = tuple[Tensor, Tensor]
 """Images uint8 (n, 3, 32, 32), classes int64 (n,)."""
+Change = Callable[[Tensor], Tensor]
+"""Images float (n, 3, 32, 32) in [0, 255] to others of the same class."""
 
 
 def read_digits() -> tuple[Labelled, Labelled]:
@@ -59,23 +67,44 @@ def _idx(path: Path, header: int) -> npt.NDArray[np.uint8]:
     return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=header).copy()
 
 
-def varied(images: Tensor, source: torch.Generator) -> Tensor:
-    """Every image shifted, every other one a negative."""
+def read_own(spec: str, data_root: Path | None) -> tuple[Labelled, Labelled]:
+    """Training and test images of a data set with classes. Raises SystemExit if it has none."""
+    images = open_images(spec, RESOLUTION, data_root)
+    if images.classes < 2:
+        raise SystemExit(f"{spec} has no classes: an extractor learns to tell them apart")
+    everyone = torch.arange(images.count)
+    pixels, labels = images.batch(everyone), images.labels_of(everyone)
+    test = everyone % 10 == 0
+    return (pixels[~test], labels[~test]), (pixels[test], labels[test])
+
+
+def negative(images: Tensor) -> Tensor:
+    """Of images float (n, 3, R, R) in [0, 255]."""
+    return 255 - images
+
+
+def mirrored(images: Tensor) -> Tensor:
+    """Left to right, images (n, 3, R, R)."""
+    return images.flip(-1)
+
+
+def varied(images: Tensor, source: torch.Generator, change: Change) -> Tensor:
+    """Every image shifted, every other one changed."""
     padded = F.pad(images.float(), (SHIFT,) * 4, mode="replicate")
     shifts = torch.randint(2 * SHIFT + 1, (len(images), 2), generator=source)
     size = images.shape[-1]
     moved = torch.stack(
         [one[:, y : y + size, x : x + size] for one, (y, x) in zip(padded, shifts.tolist(), strict=True)]
     )
-    negative = torch.rand(len(images), 1, 1, 1, generator=source) < 0.5
-    return torch.where(negative, 255 - moved, moved)
+    changed = torch.rand(len(images), 1, 1, 1, generator=source) < 0.5
+    return torch.where(changed, change(moved), moved)
 
 
-def trained(images: Tensor, labels: Tensor, passes: int) -> SmallClassifier:
+def trained(
+    network: SmallClassifier, images: Tensor, labels: Tensor, passes: int, change: Change
+) -> SmallClassifier:
     """The classifier after so many passes over the images."""
-    torch.manual_seed(SEED)
     source = torch.Generator().manual_seed(SEED)
-    network = SmallClassifier()
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=1e-4)
     steps = passes * (len(images) // BATCH)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -83,7 +112,7 @@ def trained(images: Tensor, labels: Tensor, passes: int) -> SmallClassifier:
         order = torch.randperm(len(images), generator=source)
         for part in order[: len(order) // BATCH * BATCH].split(BATCH):  # type: ignore[no-untyped-call]
             optimizer.zero_grad()
-            loss = F.cross_entropy(network.classify(varied(images[part], source)), labels[part])
+            loss = F.cross_entropy(network.classify(varied(images[part], source, change)), labels[part])
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
@@ -102,19 +131,43 @@ def main() -> None:
     """Trains, measures, writes."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--fashion-mnist", type=Path, default=FASHION_MNIST, metavar="DIR")
+    parser.add_argument("--dataset", metavar="SPEC", help="pictures with classes of your own in their place")
+    parser.add_argument("--data-root", type=Path, metavar="DIR", help="where torchvision's data sets lie")
+    parser.add_argument("--width", type=int, default=32, help="with --dataset: a quarter of the features")
     parser.add_argument("--passes", type=int, default=4)
-    parser.add_argument("--out", type=Path, default=OUT, metavar="FILE")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="needed with --dataset")
     given = parser.parse_args()
+    torch.manual_seed(SEED)
+    if given.dataset is None:
+        make_builtin(given.fashion_mnist, given.passes, given.out or OUT)
+    elif given.out is None:
+        parser.error("--dataset needs --out FILE")
+    else:
+        make_own(given.dataset, given.data_root, given.width, given.passes, given.out)
+
+
+def make_own(spec: str, data_root: Path | None, width: int, passes: int, out: Path) -> None:
+    """Trains one on pictures with classes, and saves its features as TorchScript."""
+    (images, labels), test = read_own(spec, data_root)
+    network = trained(SmallClassifier(width, int(labels.max()) + 1), images, labels, passes, mirrored)
+    print(f"told right: {accuracy(network, *test):.3f}")
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch prefers another format
+        torch.jit.script(network.eval()).save(str(out))  # type: ignore[no-untyped-call]
+    print(f"{out}: {4 * width} features, BLAKE3 {blob_digest(out.read_bytes())}")
+
+
+def make_builtin(fashion_mnist: Path, passes: int, out: Path) -> None:
+    """Trains the one that comes with p2pgan."""
     (digits, digit_classes), digit_test = read_digits()
-    fashion, fashion_classes = read_fashion(given.fashion_mnist, "train")
+    fashion, fashion_classes = read_fashion(fashion_mnist, "train")
     images = torch.cat([digits.repeat(DIGITS_REPEATED, 1, 1, 1), fashion])
     labels = torch.cat([digit_classes.repeat(DIGITS_REPEATED), fashion_classes])
-    network = trained(images, labels, given.passes)
+    network = trained(SmallClassifier(), images, labels, passes, negative)
     print(f"digits told right: {accuracy(network, *digit_test):.3f}")
-    print(f"Fashion-MNIST told right: {accuracy(network, *read_fashion(given.fashion_mnist, 't10k')):.3f}")
+    print(f"Fashion-MNIST told right: {accuracy(network, *read_fashion(fashion_mnist, 't10k')):.3f}")
     content = save({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
-    given.out.write_bytes(content)
-    print(f"{given.out}: {len(content):,} bytes, BLAKE3 {blob_digest(content)}")
+    out.write_bytes(content)
+    print(f"{out}: {len(content):,} bytes, BLAKE3 {blob_digest(content)}")
 
 
 if __name__ == "__main__":

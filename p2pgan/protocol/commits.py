@@ -9,8 +9,11 @@ from p2pgan.protocol.events import CommitDone, CommitRefused
 RETRY_S = 1.0
 SHARE = 0.1
 """Of the time, commits take no more: large weights keep leader and database busy for seconds."""
-LONGEST_PAUSE_S = 60.0
-"""From one to the next, ``SHARE`` or not: what is not in the database is lost if all peers go at once."""
+LONGEST_PAUSE_S = 30.0
+"""From one to the next, ``SHARE`` or not: what is not in the database is lost if all peers go at once.
+
+A commit may seem long as well because the leader slept meanwhile, or the database did.
+"""
 
 
 class Commits:

@@ -5,7 +5,7 @@ Kept per round under the current term: what arrived, what was sent, what was ask
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from p2pgan.protocol.core import Core
@@ -17,6 +17,8 @@ from p2pgan.protocol.messages import Plan, ResultRequest, SliceRequest
 Elements = tuple[int, int]
 """``[start, stop)`` of the vector."""
 NOTHING: Elements = (0, 0)
+IN_VAIN = 2
+"""Asked so often, somebody who does not answer is not reached: the first time was ``resend_s`` before."""
 ROUNDS_KEPT = 4
 """Finished rounds whose results are kept for members that missed them."""
 
@@ -41,6 +43,8 @@ class RoundState:
     building: set[int] = field(default_factory=set)
     """Attempts whose candidate was asked for."""
     progress_at: float = 0.0
+    asked_of: Counter[PeerId] = field(default_factory=Counter)
+    """How often each was asked for its slice or its result."""
     asked: int = 0
     """How often a single owner was asked whether it has reduced its shard."""
 
@@ -144,6 +148,18 @@ class Exchange:
         state = self._rounds[plan.round]
         return {peer for index in state.own for peer in self.missing_slices(plan, state, index)}
 
+    def asked_in_vain(self, plan: Plan, committed: bool) -> set[PeerId]:
+        """Others who were asked ``IN_VAIN`` times for a slice that this peer reduces, and did not send it.
+
+        Where the round is committed, so that all has been reduced, for a result as well.
+        """
+        state = self._rounds[plan.round]
+        asked = {peer for peer, times in state.asked_of.items() if times >= IN_VAIN}
+        if not asked:
+            return asked
+        owed = {owner for _, owner in self._owed(plan, state)} if committed else set[PeerId]()
+        return asked & (self.withheld(plan) | owed) - {self._core.me}
+
     def _build_if_complete(self, plan: Plan, state: RoundState) -> None:
         if len(state.results) < len(plan.shards) or plan.attempt in state.building:
             return
@@ -184,6 +200,7 @@ class Exchange:
         if core.now - state.progress_at < core.config.resend_s:
             return
         state.progress_at = core.now
+        state.asked_of.update(self.withheld(plan))
         for index in state.own:
             for peer in self.missing_slices(plan, state, index):
                 core.send(peer, SliceRequest(run=core.run, term=plan.term, round=plan.round, shard=index))
@@ -196,19 +213,24 @@ class Exchange:
         The round waits for its slowest member then, and all members would ask all owners in vain.
         """
         core = self._core
-        owed = [
-            (index, shard.owner)
-            for index, shard in enumerate(plan.shards)
-            if shard.owner != core.me and (plan.attempt, index) not in state.results
-        ]
+        owed = self._owed(plan, state)
         if owed and len(owed) == sum(shard.owner != core.me for shard in plan.shards):
             owed = [owed[state.asked % len(owed)]]
             state.asked += 1
+        state.asked_of.update({owner for _, owner in owed})
         for index, owner in owed:
             request = ResultRequest(
                 run=core.run, term=plan.term, round=plan.round, attempt=plan.attempt, shard=index
             )
             core.send(owner, request)
+
+    def _owed(self, plan: Plan, state: RoundState) -> list[tuple[int, PeerId]]:
+        """Shards whose result has not arrived here, and their owners."""
+        return [
+            (index, shard.owner)
+            for index, shard in enumerate(plan.shards)
+            if shard.owner != self._core.me and (plan.attempt, index) not in state.results
+        ]
 
     def slice_requested(self, sender: PeerId, plan: Plan, message: SliceRequest) -> None:
         """An owner misses this peer's slice: the next step sends it again."""

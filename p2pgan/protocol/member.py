@@ -226,6 +226,13 @@ class Member:
         """Contributors for whose slices this peer waits as an owner."""
         return self._exchange.withheld(self.plan) if self.plan is not None else set()
 
+    def asked_in_vain(self) -> set[PeerId]:
+        """Others who do not send what the round under way, or the next one to follow, needs of them."""
+        plan = self.plan
+        if plan is None:
+            return set()
+        return self._exchange.asked_in_vain(plan, committed=plan.round in self._pending)
+
     def slice_requested(self, sender: PeerId, message: SliceRequest) -> None:
         plan = self.plan
         if plan is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from p2pgan.protocol.apart import Apart
 from p2pgan.protocol.bandwidth import Bandwidth
 from p2pgan.protocol.codecs import CodecName
 from p2pgan.protocol.core import Core
@@ -66,6 +67,7 @@ class Planner:
             config.images, config.unit_images, config.microbatch, config.goal_epochs, config.parts
         )
         self.standing = Standing(core)
+        self.apart = Apart(core)
         self.pace = Pace(core, mine)
         self._bandwidth = Bandwidth(core)
         self._last_members: frozenset[PeerId] = frozenset()
@@ -132,7 +134,7 @@ class Planner:
         self._welcome(riders, current)
         if not contributors:
             return None
-        owners = sorted({core.me, *(p for p in current if not self.standing.is_set_aside(p))})
+        owners = sorted({core.me, *(p for p in current if self._may_own(p))})
         shards = self._bandwidth.shards(owners, {m.peer for m in contributors}, len(members) + len(riders))
         claims = self.pool.claims()
         if claims:
@@ -142,6 +144,9 @@ class Planner:
         plan = self._plan(None, tuple(members + riders), shards, self._bandwidth.codec(listed), reason)
         self._room_from = core.now + self._most_of(ROOM_FOR_SNAPSHOTS * self._bandwidth.sends_s(plan))
         return plan
+
+    def _may_own(self, peer: PeerId) -> bool:
+        return not self.standing.is_set_aside(peer) and not self.apart.rests(peer)
 
     def is_current(self, peer: PeerId) -> bool:
         """Whether ``peer`` has the current weights, or will have them before it reads a plan."""

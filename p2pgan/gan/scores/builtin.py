@@ -24,14 +24,20 @@ WEIGHTS = files("p2pgan.gan.scores") / "extractor.safetensors"
 
 
 class SmallClassifier(nn.Module):
-    """Images uint8 ``(n, 3, 32, 32)`` to features ``(n, 64)``, and those to logits ``(n, 20)``."""
+    """Images uint8 ``(n, 3, 32, 32)`` to features ``(n, 64)``, and those to logits ``(n, 20)``.
 
-    def __init__(self) -> None:
+    Of another ``width`` than 16 it has four times as many features.
+    """
+
+    def __init__(self, width: int = FEATURES // 4, classes: int = CLASSES) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            *_block(3, 16, 1), *_block(16, 32, 2), *_block(32, 64, 2), *_block(64, FEATURES, 1)
+            *_block(3, width, 1),
+            *_block(width, 2 * width, 2),
+            *_block(2 * width, 4 * width, 2),
+            *_block(4 * width, 4 * width, 1),
         )
-        self.head = nn.Linear(FEATURES, CLASSES)
+        self.head = nn.Linear(4 * width, classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """The features: means over the places of the last layer."""

@@ -1,0 +1,60 @@
+"""Members who do not reach each other: they own no shards, since owners exchange with everyone.
+
+Two peers behind firewalls may both be reached by the leader and not by each other. As owners each would
+wait for the other's slices, in every round until its exchange has taken too long. If neither owns a
+shard, both contribute all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from p2pgan.protocol.core import Core
+from p2pgan.protocol.ids import PeerId
+
+FIRST_REST_S = 60.0
+"""So long such a member owns nothing, before it is tried again."""
+LONGEST_REST_S = 1800.0
+
+
+@dataclass(frozen=True)
+class _Rest:
+    until: float
+    seconds: float
+
+
+class Apart:
+    """What this peer has seen of it while it led. It outlives a term: it is no verdict on anybody."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._rests: dict[PeerId, _Rest] = {}
+
+    def seen(self, withheld: Mapping[PeerId, Collection[PeerId]]) -> None:
+        """These peers wait in vain for what those should have sent them.
+
+        Who tells so rests itself, and so do those it waits for, unless they are more than half of all: then
+        it is cut off, and not they. While it rests its word counts for nothing, so that nobody can make all
+        others rest one by one.
+        """
+        core = self._core
+        most = (len(core.alive()) + 1) // 2
+        told = {peer: named for peer, named in withheld.items() if not self.rests(peer)}
+        named = {peer for all_named in told.values() if len(all_named) <= most for peer in all_named}
+        resting = ({*told, *named} & core.peers.keys()) - {core.me}
+        for peer in sorted(p for p in resting if not self.rests(p)):
+            self._rests[peer] = _Rest(core.now + (seconds := self._next_rest_s(peer)), seconds)
+            core.note("shards", f"{core.name(peer)} reduces none for {seconds:g} s: others do not reach it")
+
+    def _next_rest_s(self, peer: PeerId) -> float:
+        """Twice the last one, unless that was over for as long again."""
+        last = self._rests.get(peer)
+        if last is None or self._core.now > last.until + last.seconds:
+            return FIRST_REST_S
+        return min(2 * last.seconds, LONGEST_REST_S)
+
+    def rests(self, peer: PeerId) -> bool:
+        """Whether it owns no shard now."""
+        rest = self._rests.get(peer)
+        return rest is not None and self._core.now < rest.until
