@@ -12,7 +12,7 @@ from p2pgan.protocol.messages import Plan, Shard
 from p2pgan.protocol.shards import cut_shards, equal_shares, shares_by_uplink
 
 NOISE = 1.5
-"""An uplink measured anew counts as changed from this factor on, so that shards stay where they are."""
+"""An uplink or a time measured anew counts as changed from this factor on, so that shards stay."""
 EQUAL = "equal, all send their part in a tenth of a round"
 
 
@@ -23,15 +23,22 @@ class Bandwidth:
         self._core = core
         self._uplinks: dict[PeerId, float] = {}
         """Bytes per second, as the last plan took them."""
+        self._round_s = core.config.round_s
+        """How long the training of a round takes, as the last plan took it."""
         self._last_codec = ""
         self._last_shares = EQUAL
+
+    def rounds_take(self, seconds: float) -> None:
+        """Training of the round to plan takes so long; 0 if nobody knows."""
+        if seconds > 0 and not self._round_s / NOISE < seconds < self._round_s * NOISE:
+            self._round_s = seconds
 
     def codec(self, members: Iterable[PeerId]) -> CodecName:
         """The run's codec, or what its members' bandwidth asks for."""
         config = self._core.config
         if config.codec != "auto":
             return config.codec
-        chosen = choose_codec(map(self._uplink, members), config.vector_size, config.round_s)
+        chosen = choose_codec(map(self._uplink, members), config.vector_size, self._round_s)
         if chosen.codec != self._last_codec:
             self._last_codec = chosen.codec
             self._core.note("codec", chosen.reason)
@@ -43,7 +50,7 @@ class Bandwidth:
         """Equal ones, so that all reduce as much; by uplink where sending takes long."""
         config = self._core.config
         uplinks = {peer: self._uplink(peer) for peer in owners}
-        if sends_long(uplinks.values(), config.vector_size, config.round_s):
+        if sends_long(uplinks.values(), config.vector_size, self._round_s):
             shares = shares_by_uplink(uplinks, contributors, members)
             said = f"by uplink, {self._range(shares)}"
         else:

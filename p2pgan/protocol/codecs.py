@@ -18,6 +18,8 @@ BYTES_PER_ELEMENT: dict[CodecName, float] = {
 """Of a large tensor; those of one dimension always travel exactly."""
 SHARE_OF_ROUND = 0.1
 """Of the time of a round: averaging should take no more."""
+FAST = 500e6
+"""Bytes per second: over lines like these int8 takes longer to make than it saves on the way."""
 BYTES_EACH_WAY = 2 * BYTES_PER_ELEMENT["fp16"]
 """For each element at fp16: its slice and its reduced shard, two bytes each."""
 
@@ -30,7 +32,7 @@ class Chosen(NamedTuple):
 
 
 def choose_codec(uplinks: Iterable[float], elements: int, round_s: float) -> Chosen:
-    """fp16 while every member can send its part in a tenth of a round's time, else int8.
+    """fp16 while every member can send its part in a tenth of the training of a round, else int8.
 
     ``uplinks`` are the members' measured bytes per second; 0 is what is not known yet. A member sends
     its slices and receives reduced shards while it also sends reduced ones: at most the vector twice.
@@ -43,12 +45,16 @@ def choose_codec(uplinks: Iterable[float], elements: int, round_s: float) -> Cho
     )
     if sends_long(known, elements, round_s):
         return Chosen("int8", f"int8: {text}, more than a tenth of a round")
-    return Chosen("fp16", f"fp16: {text}, within a tenth of a round")
+    why = "as fast as int8 is made" if min(known) >= FAST else "within a tenth of a round"
+    return Chosen("fp16", f"fp16: {text}, {why}")
 
 
 def sends_long(uplinks: Iterable[float], elements: int, round_s: float) -> bool:
-    """Whether some member sends for more than a tenth of a round at fp16, as far as is known; see above."""
-    known = [uplink for uplink in uplinks if uplink > 0]
+    """Whether some member sends for more than a tenth of a round at fp16, as far as is known; see above.
+
+    Over ``FAST`` lines nobody does.
+    """
+    known = [uplink for uplink in uplinks if 0 < uplink < FAST]
     return bool(known) and _sends_s(known, elements) > SHARE_OF_ROUND * round_s
 
 

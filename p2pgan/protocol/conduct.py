@@ -187,7 +187,8 @@ class Conductor:
     def _pass_over_stragglers(self, watch: Watch) -> bool:
         contributors = [m.peer for m in watch.plan.contributors]
         durations = sorted(watch.trained.values())
-        deadline = straggler_deadline(durations, len(contributors), self.planner.pace.expected_s(watch.plan))
+        expected_s = self.planner.pace.expected_s(watch.plan.contributors)
+        deadline = straggler_deadline(durations, len(contributors), expected_s)
         if deadline is None or self._core.now - watch.planned_at <= deadline:
             return False
         late = {p for p in contributors if p not in watch.trained}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from p2pgan.protocol.core import Core
 from p2pgan.protocol.ids import PeerId, Span, images_in
 from p2pgan.protocol.member import Member as MyPart
-from p2pgan.protocol.messages import Member, Plan
+from p2pgan.protocol.messages import Member
 from p2pgan.protocol.shares import Bounds, most_images, usual_images, work_images
 
 SPEED_MEMORY = 0.5
@@ -40,12 +40,15 @@ class Pace:
         """As measured; of whom this leader has not timed yet, what the peer says; 0 if it has not trained."""
         return self.speed(peer) or self._told(peer)
 
-    def expected_s(self, plan: Plan) -> float:
-        """How long the training of a round should take: as set, or as the slowest one is known to need."""
+    def expected_s(self, contributors: Collection[Member]) -> float:
+        """How long the training of a round should take: as set, or as the slowest one is known to need.
+
+        0 if nobody's speed is known.
+        """
         config = self._core.config
         if config.local_steps is None:
             return config.round_s
-        known = [m for m in plan.contributors if self.speed(m.peer) > 0]
+        known = [m for m in contributors if self.speed(m.peer) > 0]
         return max((images_in(m.spans) / self.speed(m.peer) for m in known), default=0.0)
 
     # -- how much work -----------------------------------------------------------------------

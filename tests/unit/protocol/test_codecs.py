@@ -5,11 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pgan.protocol.codecs import choose_codec
+from p2pgan.protocol.codecs import FAST, choose_codec
 from p2pgan.protocol.effects import Note
 from p2pgan.protocol.events import UplinkMeasured
 from p2pgan.protocol.messages import Heartbeat, Plan
 from tests.unit.protocol.steps import Driver
+from tests.unit.protocol.test_bandwidth import plan_of
+from tests.unit.protocol.test_conduct import leading, vote
 
 ELEMENTS, ROUND_S = 1_000_000, 5.0
 ENOUGH = 4 * ELEMENTS / (0.1 * ROUND_S)
@@ -34,6 +36,30 @@ def test_one_more_member_never_makes_it_larger(uplinks: list[float], one_more: f
     before = choose_codec(uplinks, ELEMENTS, ROUND_S).codec
     after = choose_codec([*uplinks, one_more], ELEMENTS, ROUND_S).codec
     assert (before, after) != ("int8", "fp16")
+
+
+def test_over_fast_lines_int8_is_not_worth_its_making() -> None:
+    codec, reason = choose_codec([FAST, 2 * FAST], ELEMENTS, 1e-3)
+    assert codec == "fp16"
+    assert reason.endswith("sends for 0.008 s, as fast as int8 is made")
+    assert choose_codec([FAST / 2, 2 * FAST], ELEMENTS, 1e-3).codec == "int8"
+
+
+def test_rounds_of_a_fixed_number_of_steps_are_as_long_as_those_take() -> None:
+    """In ``gradients`` a round is a step, whatever ``round_s`` says."""
+    uplink = 25e6
+    driver, plan = leading("b", codec="auto", local_steps=1, vector_size=ELEMENTS)
+    driver.give(UplinkMeasured(uplink))
+    driver.beat("b", uplink=uplink)
+    assert plan.codec == "fp16", "nobody's speed is known"
+    for number in range(4):
+        plan = plan_of(driver)
+        driver.train()
+        driver.assemble(plan, f"v{number}")
+        vote(driver, "b", plan, f"v{number}", uplink=uplink, images_per_s=100.0)
+    usual_s = driver.machine.core.config.round_s
+    assert 4 * ELEMENTS / uplink < 0.1 * usual_s, "fp16 by the time of usual rounds"
+    assert plan_of(driver).codec == "int8", "a step of 8 images takes 0.08 s, to send its gradients 0.16 s"
 
 
 def leader(**changes: object) -> tuple[Driver, Plan]:
