@@ -125,7 +125,7 @@ class Swarm:
     def apply(self, combined: Tensor) -> None:
         self.theta = outer_step(self.theta, combined, 1.0)
         counted = len(PEERS) * MICROBATCHES * CONFIG.microbatch
-        ema_update(self.ema, self.theta[self.layout.slice_of("G")], counted, HALF_LIFE)
+        self.ema = ema_update(self.ema, self.theta[self.layout.slice_of("G")], counted, HALF_LIFE)
 
 
 def warm_start() -> Tensor:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from p2pgan.averaging.blocks import blocks
+
+BLOCK = 1 << 16
+"""Elements that go through all operations at once: they stay in the processor's cache."""
 RAMP = 0.1
 """The half-life is at most this share of the images seen: a young average must forget its start."""
 
@@ -14,13 +18,16 @@ def half_life_at(images: int, half_life: float) -> float:
     return min(half_life, max(1.0, RAMP * images))
 
 
-def ema_update(ema: Tensor, generator_vector: Tensor, images: int, half_life: float) -> None:
-    """Moves ``ema`` in place towards the generator's vector; both float32, shape ``(g,)``.
+def ema_update(ema: Tensor, generator_vector: Tensor, images: int, half_life: float) -> Tensor:
+    """``ema``, moved towards the generator's vector; all float32, shape ``(g,)``, the outcome fresh.
 
     The pace is counted in images, not in calls: ``beta = 0.5 ** (images / half_life)``. Products
     and the sum are rounded one by one, so that every peer has the same bits (a snapshot's chunks
     are named by their content).
     """
     beta = torch.tensor(0.5 ** (images / half_life), dtype=torch.float32, device=ema.device)
-    ema.mul_(beta)
-    ema.add_(generator_vector * (1 - beta))
+    rest, moved = 1 - beta, torch.empty_like(ema)
+    for block in blocks(len(ema), BLOCK):
+        torch.mul(ema[block], beta, out=moved[block])
+        moved[block].add_(generator_vector[block] * rest)
+    return moved

@@ -130,7 +130,7 @@ def train(
             recovery.mark(theta)
         if not recovery.fails:
             half_life = half_life_at(seen, config.ema_half_life_images)
-            ema_update(ema, theta[generator_part], stats.images, half_life)
+            ema = ema_update(ema, theta[generator_part], stats.images, half_life)
         folder.record(stats, seen)
         for callback in callbacks:
             callback.on_unit(stats)

@@ -168,10 +168,9 @@ class Vectors:
         """The candidate becomes the current version; the EMA follows in images."""
         record, old = effect.record, self.base()
         theta, state = self._candidates.pop((effect.round_term, record.version, effect.attempt))
-        ema = old.ema.clone()
         counted = sum(c.images for c in record.contributions)
         half_life = half_life_at(record.images, self.half_life)
-        ema_update(ema, theta[self.layout.slice_of("G")], counted, half_life)
+        ema = ema_update(old.ema, theta[self.layout.slice_of("G")], counted, half_life)
         kept = {
             Kept.ALL: (self.contribution, self.contribution_ahead),
             Kept.AHEAD: (self.contribution_ahead, None),

@@ -251,7 +251,7 @@ class Swarm:
 
     def _move_ema(self, theta: Tensor, images: int) -> None:
         half_life = half_life_at(max(self.images, images), self.config.ema_half_life_images)
-        ema_update(self.ema, theta[self._g], images, half_life)
+        self.ema = ema_update(self.ema, theta[self._g], images, half_life)
 
 
 def _parts(images: ImageSet, arm: Arm) -> list[ImageSet]:

@@ -5,7 +5,8 @@ from math import isnan, sqrt
 import pytest
 import torch
 
-from p2pgan.averaging.agreement import Comparison
+from p2pgan.averaging.agreement import LARGE, Comparison
+from p2pgan.averaging.blocks import blocks
 
 
 def agreement_of(contribution: torch.Tensor, mean: torch.Tensor) -> tuple[float, float]:
@@ -47,3 +48,20 @@ def test_rounding_makes_no_negative_distance() -> None:
     cosine, drift = agreement_of(vector, vector * (1 + 1e-7))
     assert cosine == pytest.approx(1.0)
     assert 0 <= drift < 1e-2
+
+
+def test_a_part_of_a_large_vector_tells_nearly_the_same() -> None:
+    source = torch.Generator().manual_seed(3)
+    mean = torch.randn(LARGE + 5000, generator=source)
+    contribution = mean / 2 + torch.randn(len(mean), generator=source)
+    exact = (
+        torch.cosine_similarity(contribution, mean, dim=0).item(),
+        ((contribution - mean).norm() / mean.norm()).item(),
+    )
+
+    comparison = Comparison(contribution)
+    for block in blocks(len(mean)):
+        comparison.look(block.start, mean[block])
+
+    assert comparison.agreement() == pytest.approx(exact, abs=0.01)
+    assert comparison.agreement() != pytest.approx(exact, abs=1e-6), "not all of it was looked at"

@@ -149,9 +149,9 @@ def test_weights_that_failed_do_not_enter_the_average(
     fail_in_turn(monkeypatch, lambda number: number == 2)
     entered = []
 
-    def counted(ema: torch.Tensor, theta: torch.Tensor, images: int, half_life: float) -> None:
+    def counted(ema: torch.Tensor, theta: torch.Tensor, images: int, half_life: float) -> torch.Tensor:
         entered.append(images)
-        ema_update(ema, theta, images, half_life)
+        return ema_update(ema, theta, images, half_life)
 
     monkeypatch.setattr("p2pgan.gan.train.ema_update", counted)
     train(config, images, TrainingFolder(tmp_path), images_goal=32, unit_images=8)

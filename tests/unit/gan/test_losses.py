@@ -79,5 +79,5 @@ def test_a_young_average_forgets_its_start_faster():
 def test_ema_forgets_half_in_a_half_life_however_it_is_cut():
     ema, target = torch.ones(3), torch.zeros(3)
     for images in (100, 300, 600):
-        ema_update(ema, target, images, half_life=1000.0)
+        ema = ema_update(ema, target, images, half_life=1000.0)
     torch.testing.assert_close(ema, torch.full((3,), 0.5))
