@@ -26,6 +26,7 @@ from p2pgan.peer.coding import Coding
 from p2pgan.peer.snapshot import ELEMENT_BYTES, encode_snapshot, name_snapshot, snapshot_elements
 from p2pgan.protocol.effects import Apply, BuildCandidate, Kept, Reduce, SendSlice
 from p2pgan.protocol.ids import CHUNK_BYTES, PeerId, SnapshotManifest
+from p2pgan.protocol.messages import MAX_MEMBERS
 from p2pgan.protocol.metrics import Agreement, agreement
 
 SNAPSHOTS_KEPT = 4
@@ -36,6 +37,8 @@ LENT_S = 30.0
 """A version counts as fetched for so long after the last chunk that was asked for."""
 STORED_VECTORS_PER_SENDER = 8
 """Bound on undelivered slices and results of one sender, in full float32 vectors."""
+STORED_PAYLOADS_PER_SENDER = STORED_VECTORS_PER_SENDER * MAX_MEMBERS
+"""Bound on their number, as no vector has more shards: of each a little is kept beside its bytes."""
 
 SliceKey = tuple[int, int, int, int, PeerId]
 """(term, round, first_attempt, shard, sender)"""
@@ -214,11 +217,15 @@ class Vectors:
 
     def stored_bytes(self, sender: PeerId) -> int:
         """Slices and results of ``sender`` that wait for their round."""
+        return sum(self._stored(sender))
+
+    def _stored(self, sender: PeerId) -> list[int]:
         everything = (*self._slices.items(), *self._results.items())
-        return sum(len(payload) for key, payload in everything if key[4] == sender)
+        return [len(payload) for key, payload in everything if key[4] == sender]
 
     def _has_room(self, sender: PeerId, size: int) -> bool:
-        return self.stored_bytes(sender) + size <= STORED_VECTORS_PER_SENDER * 4 * self.layout.size
+        stored, most = self._stored(sender), STORED_VECTORS_PER_SENDER * ELEMENT_BYTES * self.layout.size
+        return len(stored) < STORED_PAYLOADS_PER_SENDER and sum(stored) + size <= most
 
     def reduce(self, effect: Reduce) -> None:
         """What the rule makes of a shard's slices, encoded once for everyone.

@@ -39,7 +39,8 @@ class RoundState:
     reducing: set[tuple[int, int]] = field(default_factory=set)
     """(attempt, shard)"""
     reduced: set[tuple[int, int]] = field(default_factory=set)
-    results: set[tuple[int, int]] = field(default_factory=set)
+    results: set[tuple[int, int, PeerId]] = field(default_factory=set)
+    """(attempt, shard, sender): perhaps from before the plan, so that anybody may have sent it."""
     building: set[int] = field(default_factory=set)
     """Attempts whose candidate was asked for."""
     progress_at: float = 0.0
@@ -149,21 +150,24 @@ class Exchange:
         return {peer for index in state.own for peer in self.missing_slices(plan, state, index)}
 
     def asked_in_vain(self, plan: Plan, committed: bool) -> set[PeerId]:
-        """Others who were asked ``IN_VAIN`` times for a slice that this peer reduces, and did not send it.
+        """Others who were asked ``IN_VAIN`` times for slices that this peer reduces, and sent none.
 
-        Where the round is committed, so that all has been reduced, for a result as well.
+        Where the round is committed, so that all has been reduced, for results as well. Of whom something has
+        arrived, the line is slow, and leads here.
         """
         state = self._rounds[plan.round]
         asked = {peer for peer, times in state.asked_of.items() if times >= IN_VAIN}
         if not asked:
             return asked
         owed = {owner for _, owner in self._owed(plan, state)} if committed else set[PeerId]()
-        return asked & (self.withheld(plan) | owed) - {self._core.me}
+        heard = set[PeerId]().union(*state.slices.values())
+        heard |= {sender for attempt, _, sender in state.results if attempt == plan.attempt}
+        return asked & (self.withheld(plan) | owed) - heard - {self._core.me}
 
     def _build_if_complete(self, plan: Plan, state: RoundState) -> None:
         if len(state.results) < len(plan.shards) or plan.attempt in state.building:
             return
-        if all((plan.attempt, index) in state.results for index in range(len(plan.shards))):
+        if not self._owed(plan, state):
             state.building.add(plan.attempt)
             self._core.emit(BuildCandidate(plan.term, plan.round, plan.attempt, plan.shards, plan.codec))
 
@@ -180,7 +184,7 @@ class Exchange:
             foreign = event.shard >= len(plan.shards) or plan.shards[event.shard].owner != event.sender
             if event.attempt < plan.attempt or (event.attempt == plan.attempt and foreign):
                 return
-        self._state(event.round).results.add((event.attempt, event.shard))
+        self._state(event.round).results.add((event.attempt, event.shard, event.sender))
 
     def reduced(self, event: Reduced) -> None:
         """This peer has reduced a shard: its bytes go to every member, this one included."""
@@ -213,7 +217,7 @@ class Exchange:
         The round waits for its slowest member then, and all members would ask all owners in vain.
         """
         core = self._core
-        owed = self._owed(plan, state)
+        owed = [(index, owner) for index, owner in self._owed(plan, state) if owner != core.me]
         if owed and len(owed) == sum(shard.owner != core.me for shard in plan.shards):
             owed = [owed[state.asked % len(owed)]]
             state.asked += 1
@@ -225,11 +229,11 @@ class Exchange:
             core.send(owner, request)
 
     def _owed(self, plan: Plan, state: RoundState) -> list[tuple[int, PeerId]]:
-        """Shards whose result has not arrived here, and their owners."""
+        """Shards whose result has not come from their owners, and these."""
         return [
             (index, shard.owner)
             for index, shard in enumerate(plan.shards)
-            if shard.owner != self._core.me and (plan.attempt, index) not in state.results
+            if (plan.attempt, index, shard.owner) not in state.results
         ]
 
     def slice_requested(self, sender: PeerId, plan: Plan, message: SliceRequest) -> None:

@@ -204,6 +204,14 @@ def test_one_sender_can_store_only_so_much_until_rounds_are_over() -> None:
     assert made.store_slice((1, 2, 1, 0, "mallory"), vector)
 
 
+def test_one_sender_can_store_only_so_many_however_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2pgan.peer.vectors.STORED_PAYLOADS_PER_SENDER", 3)
+    made = vectors()
+    stored = [made.store_result((1, 1, attempt, 0, "mallory"), b"") for attempt in range(5)]
+    assert stored == [True, True, True, False, False]
+    assert made.store_result((1, 1, 1, 0, "a"), b"")
+
+
 def test_a_version_that_somebody_fetches_outlives_those_that_nobody_wants() -> None:
     now = 0.0
     made = vectors()

@@ -10,7 +10,7 @@ from p2pgan.protocol.apart import FIRST_REST_S, LONGEST_REST_S
 from p2pgan.protocol.effects import Note
 from p2pgan.protocol.events import LeaseRenewed, ResultArrived, SliceArrived
 from p2pgan.protocol.ids import Span
-from p2pgan.protocol.messages import Heartbeat, Member, Phase, Plan, RoundCommitted, Shard
+from p2pgan.protocol.messages import Heartbeat, Member, Phase, Plan, RoundCommitted, Shard, SliceRequest
 from tests.unit.protocol.steps import Driver, plan_for
 from tests.unit.protocol.test_bandwidth import plan_of
 from tests.unit.protocol.test_conduct import leading, vote
@@ -136,6 +136,22 @@ def test_an_owner_says_whose_slices_it_has_asked_for_in_vain() -> None:
     driver.give(SliceArrived("c", 1, 1, 1, 0))
     driver.tick(1.0)
     assert told() == ()
+
+
+def test_whose_line_is_slow_is_reached() -> None:
+    driver = Driver()
+    driver.follow()
+    us = tuple(Member(p, (Span(0, 0, 16 * i, 16 * i + 16),), True) for i, p in enumerate("abc"))
+    driver.hear("b", replace(plan_for(*us), shards=(Shard("a", 0, 2048), Shard("a", 2048, 4096))))
+    driver.train()
+    driver.give(SliceArrived("b", 1, 1, 1, 0))
+    driver.give(SliceArrived("b", 1, 1, 1, 1))
+    driver.give(SliceArrived("c", 1, 1, 1, 0))
+
+    driver.tick(5.0)
+
+    assert driver.sent(SliceRequest, to="c"), "it is asked for the other one"
+    assert driver.sent(Heartbeat, to="b")[-1].withheld == ()
 
 
 def test_a_rider_says_whose_results_of_a_committed_round_do_not_come() -> None:

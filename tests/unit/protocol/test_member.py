@@ -161,6 +161,23 @@ def test_results_of_a_former_attempt_do_not_count() -> None:
     assert driver.of(BuildCandidate)
 
 
+def test_results_from_before_the_plan_count_if_their_sender_turns_out_to_own_the_shard() -> None:
+    driver = follower()
+    driver.give(ResultArrived("c", 1, 1, 1, 0))
+    driver.give(ResultArrived("c", 1, 1, 1, 9))
+    driver.hear("b", plan_for(*US))
+    driver.train()
+    assert not driver.of(BuildCandidate), "c does not own the shard, and there is no other"
+
+    driver.give(ResultArrived("b", 1, 1, 1, 0))
+    assert len(driver.of(BuildCandidate)) == 1
+
+    early = follower()
+    early.give(ResultArrived("b", 1, 1, 1, 0))
+    early.hear("b", plan_for(*US))
+    assert len(early.of(BuildCandidate)) == 1
+
+
 def test_what_is_missing_is_asked_for_again() -> None:
     driver, plan = follower(), plan_for(*US)
     driver.hear("b", plan)
