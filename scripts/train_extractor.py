@@ -68,13 +68,17 @@ def _idx(path: Path, header: int) -> npt.NDArray[np.uint8]:
 
 
 def read_own(spec: str, data_root: Path | None) -> tuple[Labelled, Labelled]:
-    """Training and test images of a data set with classes. Raises SystemExit if it has none."""
+    """Training and test images of a data set with classes. Raises SystemExit if it has none, or few images."""
     images = open_images(spec, RESOLUTION, data_root)
     if images.classes < 2:
         raise SystemExit(f"{spec} has no classes: an extractor learns to tell them apart")
     everyone = torch.arange(images.count)
-    pixels, labels = images.batch(everyone), images.labels_of(everyone)
     test = everyone % 10 == 0
+    if int((~test).sum()) < BATCH:
+        raise SystemExit(
+            f"{spec} has {images.count} images: too few, {BATCH} are needed beside a tenth for testing"
+        )
+    pixels, labels = images.batch(everyone), images.labels_of(everyone)
     return (pixels[~test], labels[~test]), (pixels[test], labels[test])
 
 

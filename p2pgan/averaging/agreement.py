@@ -7,8 +7,9 @@ from torch import Tensor
 
 LARGE = 1 << 20
 """Elements of a vector of which a part is enough: an eighth of them tells the cosine to two digits."""
-STRETCH, LOOKED_AT = 1 << 13, 1 << 10
-"""Of so many elements in a row, so many of the first."""
+STRETCH, LOOKED_AT = 1000, 125
+"""Of so many elements in a row, so many of the first. No power of two, as the sizes of filters are: the same
+channels of each would be looked at."""
 
 
 class Comparison:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from p2pgan.protocol.core import Core
 from p2pgan.protocol.ids import PeerId
+from p2pgan.protocol.messages import MAX_NAMED
 
 FIRST_REST_S = 60.0
 """So long such a member owns nothing, before it is tried again."""
@@ -31,21 +32,24 @@ class Apart:
         self._core = core
         self._rests: dict[PeerId, _Rest] = {}
 
-    def seen(self, withheld: Mapping[PeerId, Collection[PeerId]]) -> None:
-        """These peers wait in vain for what those should have sent them.
+    def seen(self, told: Mapping[PeerId, Collection[PeerId]]) -> None:
+        """Each of these peers asked those in vain for what they should have sent it.
 
-        Who tells so rests itself, and so do those it waits for, unless they are more than half of all: then
-        it is cut off, and not they. While it rests its word counts for nothing, so that nobody can make all
-        others rest one by one.
+        Who tells so rests itself, and so do those it names, unless they are half of the others or more, or a
+        full list: then it is cut off, and not they. While it rests its word counts for nothing. The leader,
+        which owns in any case, is named for nothing.
         """
         core = self._core
-        most = (len(core.alive()) + 1) // 2
-        told = {peer: named for peer, named in withheld.items() if not self.rests(peer)}
-        named = {peer for all_named in told.values() if len(all_named) <= most for peer in all_named}
-        resting = ({*told, *named} & core.peers.keys()) - {core.me}
-        for peer in sorted(p for p in resting if not self.rests(p)):
+        most = min(len(core.alive()) // 2, MAX_NAMED - 1)
+        heard = {p: set(names) - {core.me} for p, names in told.items() if not self.rests(p)}
+        named = {p for names in heard.values() if len(names) <= most for p in names}
+        resting = {p for p, names in heard.items() if names} | named
+        for peer in sorted(p for p in resting & core.peers.keys() if p != core.me and not self.rests(p)):
             self._rests[peer] = _Rest(core.now + (seconds := self._next_rest_s(peer)), seconds)
-            core.note("shards", f"{core.name(peer)} reduces none for {seconds:g} s: others do not reach it")
+            name = core.name(peer)
+            core.note(
+                "shards", f"{name} reduces none for {seconds:g} s: what it and others send each other is lost"
+            )
 
     def _next_rest_s(self, peer: PeerId) -> float:
         """Twice the last one, unless that was over for as long again."""

@@ -13,7 +13,7 @@ from p2pgan.protocol.shards import cut_shards, equal_shares, shares_by_uplink
 
 NOISE = 1.5
 """An uplink or a time measured anew counts as changed from this factor on, so that shards stay."""
-EQUAL = "equal, all send their part in a tenth of a round"
+EQUAL = "equal, all send their part in a tenth of a round, or over fast lines"
 
 
 class Bandwidth:
@@ -29,7 +29,7 @@ class Bandwidth:
         self._last_shares = EQUAL
 
     def rounds_take(self, seconds: float) -> None:
-        """Training of the round to plan takes so long; 0 if nobody knows."""
+        """The training of the round that is planned takes so long; 0 if nobody knows."""
         if seconds > 0 and not self._round_s / NOISE < seconds < self._round_s * NOISE:
             self._round_s = seconds
 

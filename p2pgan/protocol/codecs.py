@@ -32,7 +32,7 @@ class Chosen(NamedTuple):
 
 
 def choose_codec(uplinks: Iterable[float], elements: int, round_s: float) -> Chosen:
-    """fp16 while every member can send its part in a tenth of the training of a round, else int8.
+    """fp16 while every member can send its part in a tenth of the training of a round, or fast; else int8.
 
     ``uplinks`` are the members' measured bytes per second; 0 is what is not known yet. A member sends
     its slices and receives reduced shards while it also sends reduced ones: at most the vector twice.

@@ -8,7 +8,7 @@ from p2pgan.protocol.events import CommitDone, CommitRefused
 
 RETRY_S = 1.0
 SHARE = 0.1
-"""Of the time, commits take no more: large weights keep leader and database busy for seconds."""
+"""Of the time, commits take no more, unless they are longer than this share of ``LONGEST_PAUSE_S``."""
 LONGEST_PAUSE_S = 30.0
 """From one to the next, ``SHARE`` or not: what is not in the database is lost if all peers go at once.
 

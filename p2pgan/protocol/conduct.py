@@ -103,8 +103,8 @@ class Conductor:
         watch = self.watch
         if beat.round:
             self._reached.add(sender)
-        if beat.withheld and beat.round <= self._core.version:
-            self.planner.apart.seen({sender: beat.withheld})
+        if beat.asked_in_vain and beat.round <= self._core.version:
+            self.planner.apart.seen({sender: beat.asked_in_vain})
         if watch is not None:
             self._see(watch, sender, beat.round, beat.attempt, beat.phase, beat.candidate)
             plan = watch.plan
@@ -212,7 +212,7 @@ class Conductor:
         missing = {p for p in self._voters(watch.plan) if p not in watch.votes} - {self._core.me}
         if watch.rearranged == 0 or not missing:
             reason, gone = "exchange took too long: the leader reduces all", set[PeerId]()
-            self.planner.apart.seen(self._withheld(watch.plan))
+            self.planner.apart.seen(self._asked_in_vain(watch.plan))
         elif gone := self._mine.withheld() - {self._core.me}:
             # The others wait for these as well.
             reason = f"without {self._names(gone)}: nothing of theirs arrives"
@@ -221,14 +221,15 @@ class Conductor:
         self.amend(watch, Amendment(reason, gone=frozenset(gone), leader_reduces=True))
         return True
 
-    def _withheld(self, plan: Plan) -> dict[PeerId, tuple[PeerId, ...]]:
+    def _asked_in_vain(self, plan: Plan) -> dict[PeerId, tuple[PeerId, ...]]:
         """Which owners wait in vain for whose slices, by their own word."""
         now = (plan.round, plan.attempt)
         owners = {s.owner for s in plan.shards}
         beats = {
             p: view.beat for p, view in self._core.peers.items() if p in owners and view.beat is not None
         }
-        return {p: b.withheld for p, b in beats.items() if b.withheld and (b.round, b.attempt) == now}
+        told = {p: b for p, b in beats.items() if b.asked_in_vain and (b.round, b.attempt) == now}
+        return {p: b.asked_in_vain for p, b in told.items()}
 
     def amend(self, watch: Watch, change: Amendment) -> None:
         """Go on with the round under ``change``, or end it if nobody is left."""

@@ -44,8 +44,10 @@ class RoundState:
     building: set[int] = field(default_factory=set)
     """Attempts whose candidate was asked for."""
     progress_at: float = 0.0
-    asked_of: Counter[PeerId] = field(default_factory=Counter)
-    """How often each was asked for its slice or its result."""
+    asked_for_slices: Counter[PeerId] = field(default_factory=Counter)
+    """How often each."""
+    asked_for_results: Counter[PeerId] = field(default_factory=Counter)
+    """How often each, since the round is committed: before, perhaps nothing is reduced yet."""
     asked: int = 0
     """How often a single owner was asked whether it has reduced its shard."""
 
@@ -149,20 +151,19 @@ class Exchange:
         state = self._rounds[plan.round]
         return {peer for index in state.own for peer in self.missing_slices(plan, state, index)}
 
-    def asked_in_vain(self, plan: Plan, committed: bool) -> set[PeerId]:
-        """Others who were asked ``IN_VAIN`` times for slices that this peer reduces, and sent none.
+    def asked_in_vain(self, plan: Plan) -> set[PeerId]:
+        """Others who sent nothing in this round, though asked ``IN_VAIN`` times for slices or for results.
 
-        Where the round is committed, so that all has been reduced, for results as well. Of whom something has
-        arrived, the line is slow, and leads here.
+        Of whom something has arrived, the line is slow, and leads here.
         """
         state = self._rounds[plan.round]
-        asked = {peer for peer, times in state.asked_of.items() if times >= IN_VAIN}
-        if not asked:
-            return asked
-        owed = {owner for _, owner in self._owed(plan, state)} if committed else set[PeerId]()
+        lacking = _often(state.asked_for_slices) & self.withheld(plan)
+        lacking |= _often(state.asked_for_results) & {owner for _, owner in self._owed(plan, state)}
+        if not lacking:
+            return lacking
         heard = set[PeerId]().union(*state.slices.values())
         heard |= {sender for attempt, _, sender in state.results if attempt == plan.attempt}
-        return asked & (self.withheld(plan) | owed) - heard - {self._core.me}
+        return lacking - heard - {self._core.me}
 
     def _build_if_complete(self, plan: Plan, state: RoundState) -> None:
         if len(state.results) < len(plan.shards) or plan.attempt in state.building:
@@ -198,20 +199,20 @@ class Exchange:
 
     # -- asking again ------------------------------------------------------------------------
 
-    def ask_again(self, plan: Plan, results_due: bool) -> None:
+    def ask_again(self, plan: Plan, results_due: bool, committed: bool) -> None:
         """Without progress for ``resend_s``, ask for what is missing."""
         core, state = self._core, self._rounds[plan.round]
         if core.now - state.progress_at < core.config.resend_s:
             return
         state.progress_at = core.now
-        state.asked_of.update(self.withheld(plan))
+        state.asked_for_slices.update(self.withheld(plan))
         for index in state.own:
             for peer in self.missing_slices(plan, state, index):
                 core.send(peer, SliceRequest(run=core.run, term=plan.term, round=plan.round, shard=index))
         if results_due or state.results:
-            self._ask_for_results(plan, state)
+            self._ask_for_results(plan, state, committed)
 
-    def _ask_for_results(self, plan: Plan, state: RoundState) -> None:
+    def _ask_for_results(self, plan: Plan, state: RoundState, committed: bool) -> None:
         """Of everyone who owes one, or of a single owner as long as perhaps nobody has reduced anything yet.
 
         The round waits for its slowest member then, and all members would ask all owners in vain.
@@ -221,7 +222,8 @@ class Exchange:
         if owed and len(owed) == sum(shard.owner != core.me for shard in plan.shards):
             owed = [owed[state.asked % len(owed)]]
             state.asked += 1
-        state.asked_of.update({owner for _, owner in owed})
+        if committed:
+            state.asked_for_results.update({owner for _, owner in owed})
         for index, owner in owed:
             request = ResultRequest(
                 run=core.run, term=plan.term, round=plan.round, attempt=plan.attempt, shard=index
@@ -252,3 +254,7 @@ class Exchange:
             return
         if (message.attempt, message.shard) in state.reduced and state.plan.member(sender) is not None:
             self._core.emit(SendResult(sender, message.term, message.round, message.attempt, message.shard))
+
+
+def _often(asked: Counter[PeerId]) -> set[PeerId]:
+    return {peer for peer, times in asked.items() if times >= IN_VAIN}

@@ -6,7 +6,7 @@ from p2pgan.protocol.catchup import CatchUp
 from p2pgan.protocol.core import Core
 from p2pgan.protocol.leadership import Leadership, Role
 from p2pgan.protocol.member import Member
-from p2pgan.protocol.messages import MAX_WITHHELD, Heartbeat, Phase
+from p2pgan.protocol.messages import MAX_NAMED, Heartbeat, Phase
 
 
 class Heartbeats:
@@ -104,7 +104,7 @@ class Heartbeats:
             peers_generation=max(0, core.peers_generation),
             offences=core.offences,
             uplink=core.uplink,
-            withheld=tuple(sorted(member.asked_in_vain()))[:MAX_WITHHELD],
+            asked_in_vain=tuple(sorted(member.asked_in_vain()))[:MAX_NAMED],
             losses=member.losses,
             traffic=member.traffic,
         )

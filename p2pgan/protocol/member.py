@@ -227,11 +227,8 @@ class Member:
         return self._exchange.withheld(self.plan) if self.plan is not None else set()
 
     def asked_in_vain(self) -> set[PeerId]:
-        """Others who do not send what the round under way, or the next one to follow, needs of them."""
-        plan = self.plan
-        if plan is None:
-            return set()
-        return self._exchange.asked_in_vain(plan, committed=plan.round in self._pending)
+        """Others who send nothing of what the round under way, or the next one to follow, needs of them."""
+        return self._exchange.asked_in_vain(self.plan) if self.plan is not None else set()
 
     def slice_requested(self, sender: PeerId, message: SliceRequest) -> None:
         plan = self.plan
@@ -247,7 +244,7 @@ class Member:
         plan = self.plan
         if plan is not None and self.voted is None:
             results_due = self.trained or not self.held or plan.round in self._pending
-            self._exchange.ask_again(plan, results_due)
+            self._exchange.ask_again(plan, results_due, committed=plan.round in self._pending)
 
     # -- the end of a round ------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ Rate = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
 MAX_MEMBERS = 4096
 MAX_SPANS = 65_536
 MAX_OFFENDERS = 16
-MAX_WITHHELD = 16
+MAX_NAMED = 16
 MOST_IMAGES = 64
 """Images of a batch that is drawn for somebody else: as many as a leader draws to show a version."""
 
@@ -80,8 +80,8 @@ class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
     """To the leader: who sent the sender what no peer may send, how often; the worst if there are many."""
     uplink: Rate = 0.0
     """Bytes per second that it could send of late, to all others together; 0 if it does not know."""
-    withheld: Annotated[tuple[PeerId, ...], msgspec.Meta(max_length=MAX_WITHHELD)] = ()
-    """To the leader: who was asked in vain for a slice, or for a result of a round that is committed."""
+    asked_in_vain: Annotated[tuple[PeerId, ...], msgspec.Meta(max_length=MAX_NAMED)] = ()
+    """To the leader: who sent nothing, though asked twice for slices, or for results of a committed round."""
     losses: Losses | None = None
     """To the leader: what the last training that is done showed; in a vote, that of the contribution."""
     traffic: Traffic | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from p2pgan.protocol.core import Core
 from p2pgan.protocol.ids import PeerId, Span, images_in
@@ -48,8 +48,17 @@ class Pace:
         config = self._core.config
         if config.local_steps is None:
             return config.round_s
-        known = [m for m in contributors if self.speed(m.peer) > 0]
-        return max((images_in(m.spans) / self.speed(m.peer) for m in known), default=0.0)
+        return self._slowest_s(contributors, self.speed)
+
+    def believed_s(self, contributors: Collection[Member]) -> float:
+        """The same, by what peers say whom this leader has not timed yet: nobody is cut off by it."""
+        config = self._core.config
+        return config.round_s if config.local_steps is None else self._slowest_s(contributors, self.believed)
+
+    @staticmethod
+    def _slowest_s(contributors: Collection[Member], speed: Callable[[PeerId], float]) -> float:
+        known = [m for m in contributors if speed(m.peer) > 0]
+        return max((images_in(m.spans) / speed(m.peer) for m in known), default=0.0)
 
     # -- how much work -----------------------------------------------------------------------
 

@@ -135,7 +135,7 @@ class Planner:
         if not contributors:
             return None
         owners = sorted({core.me, *(p for p in current if self._may_own(p))})
-        self._bandwidth.rounds_take(self.pace.expected_s(contributors))
+        self._bandwidth.rounds_take(self.pace.believed_s(contributors))
         shards = self._bandwidth.shards(owners, {m.peer for m in contributors}, len(members) + len(riders))
         claims = self.pool.claims()
         if claims:

@@ -47,3 +47,21 @@ def test_rounds_go_on_with_all_of_them(monkeypatch: pytest.MonkeyPatch, seed: in
 
     assert len(apart) > 0.8 * len(usual), "two exchanges of eight seconds each are all that it costs"
     assert sum(count == 4 for count in apart.values()) > 0.85 * len(apart)
+
+
+@pytest.mark.parametrize(
+    ("peers", "round_s", "elements"),
+    [(2, 5.0, 10_000), (8, 5.0, 10_000), (16, 15.0, 10_000), (16, 5.0, 1_000_000)],
+)
+@pytest.mark.parametrize("seed", range(2))
+def test_where_everyone_reaches_everyone_nobody_rests(
+    seed: int, peers: int, round_s: float, elements: int
+) -> None:
+    """Nor riders, who wait for a round's results as long as it is trained, nor who has a full line."""
+    config = replace(CONFIG, round_s=round_s, vector_size=elements, images=100_000)
+    swarm = tuple(PeerSetup(name=f"p{number:02}", joins_at=3.0 * number) for number in range(peers))
+    scenario = Scenario(seed=seed, peers=swarm, faults_until=3.0 * peers + 10 * round_s)
+    outcome = simulate(scenario, config, quiet_s=10 * round_s)
+    assert outcome.violations == ()
+    assert outcome.committed > 5
+    assert [line for line in outcome.trace if "reduces none" in line] == []

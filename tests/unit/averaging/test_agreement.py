@@ -65,3 +65,18 @@ def test_a_part_of_a_large_vector_tells_nearly_the_same() -> None:
 
     assert comparison.agreement() == pytest.approx(exact, abs=0.01)
     assert comparison.agreement() != pytest.approx(exact, abs=1e-6), "not all of it was looked at"
+
+
+@pytest.mark.parametrize("period", [64 * 3 * 3, 512, 1024, 4096, 64 * 4 * 4])
+def test_filters_whose_channels_differ_are_looked_at_all_over(period: int) -> None:
+    """Sizes of filters divide powers of two: a part of such stretches would be the same channels of each."""
+    source = torch.Generator().manual_seed(4)
+    mean = torch.randn(2 * LARGE, generator=source)
+    agrees = torch.arange(len(mean)) % period < period // 4
+    contribution = torch.where(agrees, mean, -mean)
+
+    comparison = Comparison(contribution)
+    for block in blocks(len(mean)):
+        comparison.look(block.start, mean[block])
+
+    assert comparison.agreement()[0] == pytest.approx(-0.5, abs=0.05)

@@ -10,7 +10,16 @@ from p2pgan.protocol.apart import FIRST_REST_S, LONGEST_REST_S
 from p2pgan.protocol.effects import Note
 from p2pgan.protocol.events import LeaseRenewed, ResultArrived, SliceArrived
 from p2pgan.protocol.ids import Span
-from p2pgan.protocol.messages import Heartbeat, Member, Phase, Plan, RoundCommitted, Shard, SliceRequest
+from p2pgan.protocol.messages import (
+    MAX_NAMED,
+    Heartbeat,
+    Member,
+    Phase,
+    Plan,
+    RoundCommitted,
+    Shard,
+    SliceRequest,
+)
 from tests.unit.protocol.steps import Driver, plan_for
 from tests.unit.protocol.test_bandwidth import plan_of
 from tests.unit.protocol.test_conduct import leading, vote
@@ -38,10 +47,12 @@ def wait(driver: Driver, seconds: float, told: Mapping[str, tuple[str, ...]] | N
         driver.tick(0.5)
         plan = plan_of(driver)
         for peer in OTHERS:
-            withheld = (told or {}).get(peer, ())
-            driver.beat(
-                peer, phase=Phase.EXCHANGING, round=plan.round, attempt=plan.attempt, withheld=withheld
-            )
+            facts = {
+                "round": plan.round,
+                "attempt": plan.attempt,
+                "asked_in_vain": (told or {}).get(peer, ()),
+            }
+            driver.beat(peer, phase=Phase.EXCHANGING, **facts)
 
 
 def fail(driver: Driver, told: Mapping[str, tuple[str, ...]]) -> Plan:
@@ -73,7 +84,8 @@ def test_two_who_do_not_reach_each_other_own_nothing_for_a_while() -> None:
     assert owners(plan) == {"a", "d"}
     assert {m.peer for m in plan.contributors} == {"a", *OTHERS}
     said = [n.text for n in driver.of(Note) if n.kind == "shards"]
-    assert said == [f"{peer} reduces none for {FIRST_REST_S:g} s: others do not reach it" for peer in "bc"]
+    why = "what it and others send each other is lost"
+    assert said == [f"{peer} reduces none for {FIRST_REST_S:g} s: {why}" for peer in "bc"]
     until = driver.now + FIRST_REST_S
     while driver.now < until:
         assert owners(plan) == {"a", "d"}
@@ -111,9 +123,19 @@ def test_rests_double_while_it_goes_on_and_start_over_after_a_good_time() -> Non
 def test_the_leader_owns_whatever_is_said_and_strangers_count_for_nothing() -> None:
     driver = leader()
     apart = driver.machine.leading.conductor.planner.apart
-    apart.seen({"b": ("a",), "a": ("b",), "x": ("y",)})
-    assert not any(map(apart.rests, ("a", "x", "y")))
-    assert apart.rests("b")
+    apart.seen({"b": ("a",), "c": (), "x": ("y",)})
+    assert not any(map(apart.rests, ("a", "b", "c", "x", "y")))
+
+
+def test_a_full_list_is_of_who_is_cut_off_itself() -> None:
+    others = tuple(f"p{number:02}" for number in range(3 * MAX_NAMED))
+    driver = Driver(others=others)
+    driver.lead(*others)
+    apart = driver.machine.leading.conductor.planner.apart
+    apart.seen({"p40": others[:MAX_NAMED]})
+    assert [peer for peer in others if apart.rests(peer)] == ["p40"]
+    apart.seen({"p41": others[: MAX_NAMED - 1]})
+    assert sum(map(apart.rests, others)) == 1 + MAX_NAMED
 
 
 def test_an_owner_says_whose_slices_it_has_asked_for_in_vain() -> None:
@@ -124,7 +146,7 @@ def test_an_owner_says_whose_slices_it_has_asked_for_in_vain() -> None:
     driver.train()
 
     def told() -> tuple[str, ...]:
-        return driver.sent(Heartbeat, to="b")[-1].withheld
+        return driver.sent(Heartbeat, to="b")[-1].asked_in_vain
 
     driver.give(SliceArrived("b", 1, 1, 1, 0))
     assert told() == (), "nobody is late yet"
@@ -151,7 +173,7 @@ def test_whose_line_is_slow_is_reached() -> None:
     driver.tick(5.0)
 
     assert driver.sent(SliceRequest, to="c"), "it is asked for the other one"
-    assert driver.sent(Heartbeat, to="b")[-1].withheld == ()
+    assert driver.sent(Heartbeat, to="b")[-1].asked_in_vain == ()
 
 
 def test_a_rider_says_whose_results_of_a_committed_round_do_not_come() -> None:
@@ -162,13 +184,15 @@ def test_a_rider_says_whose_results_of_a_committed_round_do_not_come() -> None:
     driver.hear("b", plan)
     driver.give(ResultArrived("b", 1, 1, 1, 0))
     driver.tick(5.0)
-    assert driver.sent(Heartbeat, to="b")[-1].withheld == (), "perhaps nobody has reduced it"
+    assert driver.sent(Heartbeat, to="b")[-1].asked_in_vain == (), "perhaps nobody has reduced it"
 
     driver.hear("b", RoundCommitted(run="run", term=1, record=record(plan, "new")))
-    driver.tick(2.0)
+    driver.tick(1.5)
+    assert driver.sent(Heartbeat, to="b")[-1].asked_in_vain == (), "it has been asked only once since then"
+    driver.tick(1.0)
 
     beat = driver.sent(Heartbeat, to="b")[-1]
-    assert (beat.round, beat.withheld) == (1, ("c",))
+    assert (beat.round, beat.asked_in_vain) == (1, ("c",))
 
 
 def test_a_leader_that_hears_so_of_a_round_that_is_committed_plans_without_them() -> None:
@@ -177,7 +201,7 @@ def test_a_leader_that_hears_so_of_a_round_that_is_committed_plans_without_them(
     plan = finish(driver)
     assert owners(plan) == {"a", *OTHERS}
 
-    driver.beat("d", version=0, digest="base", round=1, attempt=1, withheld=("c",))
+    driver.beat("d", version=0, digest="base", round=1, attempt=1, asked_in_vain=("c",))
     driver.train()
 
     assert owners(finish(driver)) == {"a", "b"}

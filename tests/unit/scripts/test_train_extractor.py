@@ -41,6 +41,13 @@ def test_it_tells_classes_apart_and_is_read_as_an_extractor(
     assert features.shape == (20, 32)
 
 
+def test_too_few_pictures_are_refused(tmp_path: Path) -> None:
+    for name in ("red", "green"):
+        write_pictures(tmp_path / name, (160, 110, 110), 20)
+    with pytest.raises(SystemExit, match="has 40 images: too few"):
+        make_own(f"folder:{tmp_path}", None, width=8, passes=1, out=tmp_path / "out.pt")
+
+
 def test_pictures_without_classes_are_refused(tmp_path: Path) -> None:
     write_pictures(tmp_path / "faces", (0, 0, 0), 3)
     with pytest.raises(SystemExit, match="has no classes"):
