@@ -1,6 +1,6 @@
 """Trains the small classifier on whose features ``p2pgan score`` works unless told otherwise.
 
-``python scripts/train_extractor.py`` takes some minutes on one core, and replaces
+``python scripts/train_extractor.py --builtin`` takes some minutes on one core, and replaces
 p2pgan/gan/scores/extractor.safetensors, whose digest it prints. It needs Fashion-MNIST where Debian's
 package dataset-fashion-mnist puts it, or where ``--fashion-mnist DIR`` says: the four ``*-ubyte.gz``
 files. The digits come with scikit-learn, and are repeated so that both sets count alike; every fifth
@@ -29,6 +29,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from p2pgan.averaging.digest import blob_digest
+from p2pgan.errors import ConfigError, DatasetError, P2pganError
 from p2pgan.gan.data import open_images
 from p2pgan.gan.scores.builtin import RESOLUTION, SmallClassifier
 
@@ -38,6 +39,8 @@ SEED = 1
 BATCH = 128
 LEARNING_RATE = 2e-3
 DIGITS_REPEATED = 20
+LEAST_TOLD = 1.5
+"""Times what chance would tell right, or it has learned nothing."""
 SHIFT = 2
 """Pixels."""
 
@@ -68,15 +71,15 @@ def _idx(path: Path, header: int) -> npt.NDArray[np.uint8]:
 
 
 def read_own(spec: str, data_root: Path | None) -> tuple[Labelled, Labelled]:
-    """Training and test images of a data set with classes. Raises SystemExit if it has none, or few images."""
+    """Training and test images of a data set. Raises DatasetError if it has no classes, or few images."""
     images = open_images(spec, RESOLUTION, data_root)
     if images.classes < 2:
-        raise SystemExit(f"{spec} has no classes: an extractor learns to tell them apart")
+        raise DatasetError(f"{spec} has no classes: an extractor learns to tell them apart")
     everyone = torch.arange(images.count)
     test = everyone % 10 == 0
     if int((~test).sum()) < BATCH:
-        raise SystemExit(
-            f"{spec} has {images.count} images: too few, {BATCH} are needed beside a tenth for testing"
+        raise DatasetError(
+            f"{spec} has {images.count} images: {BATCH} are needed beside a tenth for the test"
         )
     pixels, labels = images.batch(everyone), images.labels_of(everyone)
     return (pixels[~test], labels[~test]), (pixels[test], labels[test])
@@ -133,28 +136,58 @@ def accuracy(network: SmallClassifier, images: Tensor, labels: Tensor) -> float:
 
 def main() -> None:
     """Trains, measures, writes."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--fashion-mnist", type=Path, default=FASHION_MNIST, metavar="DIR")
-    parser.add_argument("--dataset", metavar="SPEC", help="pictures with classes of your own in their place")
+    parser = argparse.ArgumentParser(
+        description=__doc__.partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--dataset", metavar="SPEC", help="pictures with classes of your own; needs --out FILE")
+    what.add_argument("--builtin", action="store_true", help="the one that comes with p2pgan, anew")
+    parser.add_argument(
+        "--fashion-mnist", type=Path, default=FASHION_MNIST, metavar="DIR", help="for --builtin"
+    )
     parser.add_argument("--data-root", type=Path, metavar="DIR", help="where torchvision's data sets lie")
-    parser.add_argument("--width", type=int, default=32, help="with --dataset: a quarter of the features")
-    parser.add_argument("--passes", type=int, default=4)
-    parser.add_argument("--out", type=Path, metavar="FILE", help="needed with --dataset")
+    parser.add_argument(
+        "--width", type=_at_least_one, default=32, help="with --dataset: a quarter of the features"
+    )
+    parser.add_argument("--passes", type=_at_least_one, default=4, help="over all pictures")
+    parser.add_argument("--out", type=Path, metavar="FILE", help=f"of --builtin {OUT.name} in the package")
     given = parser.parse_args()
-    torch.manual_seed(SEED)
-    if given.dataset is None:
-        make_builtin(given.fashion_mnist, given.passes, given.out or OUT)
-    elif given.out is None:
+    if given.out is None and not given.builtin:
         parser.error("--dataset needs --out FILE")
-    else:
-        make_own(given.dataset, given.data_root, given.width, given.passes, given.out)
+    out = given.out or OUT
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        parser.error(f"{out} cannot be written: it is a folder, or in none")
+    torch.manual_seed(SEED)
+    try:
+        if given.builtin:
+            make_builtin(given.fashion_mnist, given.passes, out)
+        else:
+            make_own(given.dataset, given.data_root, given.width, given.passes, out)
+    except P2pganError as error:
+        parser.error(str(error))
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
 
 
 def make_own(spec: str, data_root: Path | None, width: int, passes: int, out: Path) -> None:
-    """Trains one on pictures with classes, and saves its features as TorchScript."""
+    """Trains one on pictures with classes, and saves its features as TorchScript.
+
+    Raises ConfigError or DatasetError for pictures that do not serve, and if it has not learned to tell them
+    apart: scores on its features would be good whatever is drawn.
+    """
     (images, labels), test = read_own(spec, data_root)
-    network = trained(SmallClassifier(width, int(labels.max()) + 1), images, labels, passes, mirrored)
-    print(f"told right: {accuracy(network, *test):.3f}")
+    classes = int(labels.max()) + 1
+    network = trained(SmallClassifier(width, classes), images, labels, passes, mirrored)
+    told = accuracy(network, *test)
+    print(f"told right: {told:.3f} of the pictures that were held out, of {classes} classes")
+    if told < LEAST_TOLD / classes:
+        raise ConfigError(
+            f"that is hardly better than chance: more --passes than {passes}, or a larger --width"
+        )
     with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch prefers another format
         torch.jit.script(network.eval()).save(str(out))  # type: ignore[no-untyped-call]
     print(f"{out}: {4 * width} features, BLAKE3 {blob_digest(out.read_bytes())}")
