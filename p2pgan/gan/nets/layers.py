@@ -45,6 +45,11 @@ class ClassTable(nn.Module):
         return F.embedding(labels, self.weight)
 
 
+CLASS_STD = 0.25
+"""Of a class's first embedding, where the noise has 1. As loud as the noise it drowns it, and a class has one
+image soon: on digits, two seeds, an FID of 2.2 in place of 0.6, and half of the variety within a class."""
+
+
 class LabelledNoise(nn.Module):
     """Noise, and behind it an embedding of the class: ``(n, latent_dim)`` to ``(n, width)``.
 
@@ -55,7 +60,7 @@ class LabelledNoise(nn.Module):
         super().__init__()
         self.width = config.latent_dim * (2 if config.num_classes else 1)
         if config.num_classes:
-            self.classes = ClassTable(config.num_classes, config.latent_dim, std=1.0)
+            self.classes = ClassTable(config.num_classes, config.latent_dim, std=CLASS_STD)
 
     def forward(self, latents: Tensor, labels: Tensor | None) -> Tensor:
         return latents if labels is None else torch.cat([latents, self.classes(labels)], dim=1)

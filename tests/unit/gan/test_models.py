@@ -133,3 +133,16 @@ def test_settling_depends_on_the_weights_alone():
     two.settle()
     assert torch.equal(one.direction, two.direction)
     assert list(one.state_dict()) == ["weight", "bias"]
+
+
+@pytest.mark.parametrize("name", ["mlp", "dcgan", "resnet", "r3"])
+def test_at_first_the_noise_says_more_than_the_class(name: str) -> None:
+    """Or each class soon has one image."""
+    config = model(name, 32, num_classes=10)
+    generator, _ = build(config, seed=1)
+    latents = torch.randn(20, config.latent_dim, generator=torch.Generator().manual_seed(1))
+    labels = torch.arange(10).repeat_interleave(20)
+    with torch.no_grad():
+        drawn = generator(latents.repeat(10, 1), labels).view(10, 20, -1)
+    by_noise, by_class = drawn.var(dim=1).mean(), drawn.var(dim=0).mean()
+    assert by_noise > 4 * by_class > 0
