@@ -153,8 +153,8 @@ class Generator:
         """Classes of the images at ``indices``. Raises ConfigError if there is no class ``label``."""
         classes = self.config.model.num_classes
         if label is not None and not 0 <= label < classes:
-            known = f"0 to {classes - 1}" if classes else "none: the run ignores classes"
-            raise ConfigError(f"there is no class {label}; there are {known}")
+            known = f"; there are 0 to {classes - 1}" if classes else ": it was trained without classes"
+            raise ConfigError(f"there is no class {label}{known}")
         if not classes:
             return None
         return indices % classes if label is None else torch.full_like(indices, label)

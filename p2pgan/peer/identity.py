@@ -32,7 +32,8 @@ class StateFolder:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise ConfigError(f"the folder {path} cannot be used: {error.strerror}") from error
+            why = "it is a file" if path.is_file() else error.strerror
+            raise ConfigError(f"the folder {path} cannot be used: {why}; check --state-dir") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

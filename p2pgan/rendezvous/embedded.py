@@ -259,8 +259,9 @@ class EmbeddedPostgres:
             with self._lock("lock", fcntl.LOCK_EX):
                 yield
         except OSError as error:
+            why = "it is a file" if self.folder.is_file() else error.strerror or str(error)
             raise ConfigError(
-                f"the folder {self.folder} cannot be used for the embedded Postgres: {error}"
+                f"{self.folder} cannot be used for the embedded Postgres: {why}; name another folder"
             ) from error
 
     def _lock(self, name: str, kind: int) -> IO[bytes]:

@@ -152,7 +152,7 @@ def test_a_folder_without_one_and_one_that_cannot_be_used(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="no embedded Postgres"):
         embedded_dsn(tmp_path / "nothing")
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="cannot be used"):
+    with pytest.raises(ConfigError, match="cannot be used for the embedded Postgres: it is a file"):
         open_rendezvous(f"embedded:{tmp_path / 'file'}", create=True)
 
 

@@ -178,7 +178,7 @@ def test_a_version_that_is_not_here_is_loaded_but_not_time_and_again(scene: Scen
 def test_a_class_that_does_not_exist_is_refused(scene: Scene, vectors: Vectors) -> None:
     scene.answering.asked("eve", request(vectors, label=5))
     scene.go_on()
-    assert scene.why() == [("eve", False, "there is no class 5; there are none: the run ignores classes")]
+    assert scene.why() == [("eve", False, "there is no class 5: it was trained without classes")]
 
 
 def test_another_run_gets_no_answer(scene: Scene, vectors: Vectors) -> None:
