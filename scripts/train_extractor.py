@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -155,15 +156,16 @@ def main() -> None:
     if given.out is None and not given.builtin:
         parser.error("--dataset needs --out FILE")
     out = given.out or OUT
-    if out.is_dir() or not out.absolute().parent.is_dir():
-        parser.error(f"{out} cannot be written: it is a folder, or in none")
+    folder = out.absolute().parent
+    if out.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        parser.error(f"{out} cannot be written: it is a folder, or in none that can be written")
     torch.manual_seed(SEED)
     try:
         if given.builtin:
             make_builtin(given.fashion_mnist, given.passes, out)
         else:
             make_own(given.dataset, given.data_root, given.width, given.passes, out)
-    except P2pganError as error:
+    except (P2pganError, OSError) as error:
         parser.error(str(error))
 
 

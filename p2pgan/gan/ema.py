@@ -5,10 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from p2pgan.averaging.blocks import blocks
-
-BLOCK = 1 << 16
-"""Elements that go through all operations at once: they stay in the processor's cache."""
 RAMP = 0.1
 """The half-life is at most this share of the images seen: a young average must forget its start."""
 
@@ -26,8 +22,6 @@ def ema_update(ema: Tensor, generator_vector: Tensor, images: int, half_life: fl
     are named by their content).
     """
     beta = torch.tensor(0.5 ** (images / half_life), dtype=torch.float32, device=ema.device)
-    rest, moved = 1 - beta, torch.empty_like(ema)
-    for block in blocks(len(ema), BLOCK):
-        torch.mul(ema[block], beta, out=moved[block])
-        moved[block].add_(generator_vector[block] * rest)
+    moved = ema * beta
+    moved.add_(generator_vector * (1 - beta))
     return moved

@@ -45,11 +45,11 @@ class Apart:
         named = {p for names in heard.values() if len(names) <= most for p in names}
         resting = {p for p, names in heard.items() if names} | named
         for peer in sorted(p for p in resting & core.peers.keys() if p != core.me and not self.rests(p)):
-            self._rests[peer] = _Rest(core.now + (seconds := self._next_rest_s(peer)), seconds)
+            seconds = self._next_rest_s(peer)
+            self._rests[peer] = _Rest(core.now + seconds, seconds)
             name = core.name(peer)
-            core.note(
-                "shards", f"{name} reduces none for {seconds:g} s: what it and others send each other is lost"
-            )
+            text = f"{name} reduces none for {seconds:g} s: what it and others send each other is lost"
+            core.note("shards", text)
 
     def _next_rest_s(self, peer: PeerId) -> float:
         """Twice the last one, unless that was over for as long again."""

@@ -157,8 +157,12 @@ class Exchange:
         Of whom something has arrived, the line is slow, and leads here.
         """
         state = self._rounds[plan.round]
-        lacking = _often(state.asked_for_slices) & self.withheld(plan)
-        lacking |= _often(state.asked_for_results) & {owner for _, owner in self._owed(plan, state)}
+        lacking = set[PeerId]()
+        # Asked after every event, and nobody is late in most rounds.
+        if late := _often(state.asked_for_slices):
+            lacking |= late & self.withheld(plan)
+        if late := _often(state.asked_for_results):
+            lacking |= late & {owner for _, owner in self._owed(plan, state)}
         if not lacking:
             return lacking
         heard = set[PeerId]().union(*state.slices.values())

@@ -45,18 +45,16 @@ class Pace:
 
         0 if nobody's speed is known.
         """
-        config = self._core.config
-        if config.local_steps is None:
-            return config.round_s
         return self._slowest_s(contributors, self.speed)
 
     def believed_s(self, contributors: Collection[Member]) -> float:
         """The same, by what peers say whom this leader has not timed yet: nobody is cut off by it."""
-        config = self._core.config
-        return config.round_s if config.local_steps is None else self._slowest_s(contributors, self.believed)
+        return self._slowest_s(contributors, self.believed)
 
-    @staticmethod
-    def _slowest_s(contributors: Collection[Member], speed: Callable[[PeerId], float]) -> float:
+    def _slowest_s(self, contributors: Collection[Member], speed: Callable[[PeerId], float]) -> float:
+        config = self._core.config
+        if config.local_steps is None:
+            return config.round_s
         known = [m for m in contributors if speed(m.peer) > 0]
         return max((images_in(m.spans) / speed(m.peer) for m in known), default=0.0)
 
