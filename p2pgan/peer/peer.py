@@ -52,7 +52,7 @@ from p2pgan.protocol.events import (
 from p2pgan.protocol.ids import PeerId, VersionRecord
 from p2pgan.protocol.machine import Machine
 from p2pgan.protocol.messages import MAX_OFFENDERS, DrawRequest
-from p2pgan.transport import BlobArrived, MessageArrived
+from p2pgan.transport import BlobArrived, MessageArrived, SharingFailed
 from p2pgan.transport import StrangerSeen as StrangerArrived
 
 TICK_S = 0.1
@@ -142,6 +142,8 @@ class Peer:
                 self._handle(Received(sender, message))
             case BlobArrived():
                 self._performer.blob_arrived(item)
+            case SharingFailed(peer, reason):
+                self._performer.note_sharing(peer and self._machine.core.name(peer), reason)
             case StrangerArrived():
                 self._handle(StrangerSeen())
             case SpanTrained():

@@ -165,6 +165,10 @@ class Performer:
         """Somebody has this peer draw: for this machine, not for everyone."""
         self.note("order", f"draws images for {name}")
 
+    def note_sharing(self, name: str | None, reason: str) -> None:
+        """No memory is shared, so that frames are sent: for this machine, not for everyone."""
+        self.note("memory", f"not shared with {name or 'peers of this machine'}: {reason}")
+
     def note(self, kind: str, text: str) -> None:
         """Say it in the log and keep it; some kinds are for everyone."""
         self._log.note(kind, text)

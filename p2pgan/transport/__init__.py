@@ -1,6 +1,14 @@
 """The wire: authenticated messages and sealed bulk transfers between peers. See docs/wire.md."""
 
-from p2pgan.transport.arrivals import Arrival, BlobArrived, MessageArrived, PeerAddress, StrangerSeen, Ways
+from p2pgan.transport.arrivals import (
+    Arrival,
+    BlobArrived,
+    MessageArrived,
+    PeerAddress,
+    SharingFailed,
+    StrangerSeen,
+    Ways,
+)
 from p2pgan.transport.curve import Keys, load_keys, new_keys
 from p2pgan.transport.limits import BulkLimits
 from p2pgan.transport.tally import Tally
@@ -13,6 +21,7 @@ __all__ = [
     "Keys",
     "MessageArrived",
     "PeerAddress",
+    "SharingFailed",
     "StrangerSeen",
     "Tally",
     "Transport",

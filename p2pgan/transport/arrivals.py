@@ -54,4 +54,13 @@ class StrangerSeen:
     key: PeerId
 
 
-Arrival = MessageArrived | BlobArrived | LinkEnded | StrangerSeen
+@dataclass(frozen=True, slots=True)
+class SharingFailed:
+    """Payloads for or from a peer of this machine go as frames; ``reason`` may be what that peer says."""
+
+    peer: PeerId | None
+    """None if this machine has no memory to share with anybody."""
+    reason: str
+
+
+Arrival = MessageArrived | BlobArrived | LinkEnded | StrangerSeen | SharingFailed

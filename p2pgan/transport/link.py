@@ -53,7 +53,7 @@ class Link:
         self.outbound = Outbound(limits, tally, meter)
         self.placed_out = PlacedOut(peer, memory, self.outbound, tally)
         self.placed_out.near = memory.is_near(address)
-        self.placed_in = PlacedIn(peer, limits, tally)
+        self.placed_in = PlacedIn(peer, limits, tally, memory.tell)
         self._memory = memory
         self.inbound: Inbound | None = None
         self.bulk_monitor: Socket | None = None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-
-import structlog
+from collections.abc import Callable
 
 from p2pgan.protocol.ids import PeerId
 from p2pgan.transport.arena import HEAD_BYTES
-from p2pgan.transport.arrivals import BlobArrived
+from p2pgan.transport.arrivals import BlobArrived, SharingFailed
 from p2pgan.transport.foreign import CannotShare, ForeignArena
 from p2pgan.transport.limits import BulkLimits
 from p2pgan.transport.sharing import (
@@ -29,14 +28,18 @@ TELL_EVERY_BLOBS = 8
 TELL_AFTER_S = 0.05
 """So late at most the sender learns that a blob arrived, or is not read any more."""
 
-_log = structlog.get_logger(__name__)
-
 
 class PlacedIn:
     """What one peer of this machine places. Times are seconds of one monotonic clock."""
 
-    def __init__(self, sender: PeerId, limits: BulkLimits, tally: Counter[Tally]) -> None:
-        self._sender, self._limits, self._tally = sender, limits, tally
+    def __init__(
+        self,
+        sender: PeerId,
+        limits: BulkLimits,
+        tally: Counter[Tally],
+        tell: Callable[[SharingFailed], None],
+    ) -> None:
+        self._sender, self._limits, self._tally, self._tell = sender, limits, tally, tell
         self._offer: ArenaOffer | None = None
         self._arena: ForeignArena | None = None
         self._next = 0
@@ -64,7 +67,7 @@ class PlacedIn:
             self._tally[Tally.NOT_SHARED] += 1
             if str(error) != self._failed:
                 self._failed = str(error)
-                _log.info("a peer's memory is not read", peer=self._sender, reason=self._failed)
+                self._tell(SharingFailed(self._sender, self._failed))
             return ArenaAnswer(offer.offer_id, False, str(error)[:200])
         self._offer = offer
         return ArenaAnswer(offer.offer_id, True)

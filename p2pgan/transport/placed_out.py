@@ -13,10 +13,9 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 
-import structlog
-
 from p2pgan.protocol.ids import PeerId
 from p2pgan.transport.arena import Arena
+from p2pgan.transport.arrivals import SharingFailed
 from p2pgan.transport.foreign import machine
 from p2pgan.transport.outbound import Blob, Outbound
 from p2pgan.transport.shared_memory import SharedMemory
@@ -40,8 +39,6 @@ REFUSED_S = 60.0
 """Longest pause after an offer that was refused; the first is short, and each is twice the one before."""
 STALL_S = 30.0
 """A peer that says nothing of what was placed for it for so long does not read it."""
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -112,7 +109,7 @@ class PlacedOut:
         self._tally[Tally.NOT_SHARED] += 1
         if reason != self._refused:
             self._refused = reason
-            _log.info("a peer does not read this peer's memory", peer=self._peer, reason=reason)
+            self._memory.tell(SharingFailed(self._peer, reason))
 
     def place(self, now: float) -> BlobsPlaced | None:
         """What to tell the peer of blobs that wait and lie in the arena, if any do."""

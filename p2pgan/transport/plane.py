@@ -53,7 +53,7 @@ class Plane:
         self._keys = keys
         self._deliver = deliver
         self._limits = limits
-        self.memory = SharedMemory(keys.public, limits.max_shared_bytes, self.tally)
+        self.memory = SharedMemory(keys.public, limits.max_shared_bytes, self.tally, deliver)
         self._links: dict[PeerId, Link] = {}
         """One for each allowed peer: this is the allow-list."""
         self._inbound: dict[bytes, Inbound] = {}

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-
-import structlog
+from collections.abc import Callable
 
 from p2pgan.protocol.ids import PeerId
 from p2pgan.transport.arena import Arena, private_memory
-from p2pgan.transport.arrivals import PeerAddress
+from p2pgan.transport.arrivals import PeerAddress, SharingFailed
 from p2pgan.transport.tally import Tally
-
-_log = structlog.get_logger(__name__)
 
 
 def host_of(endpoint: str) -> str:
@@ -23,9 +20,11 @@ def host_of(endpoint: str) -> str:
 class SharedMemory:
     """Made and used by the transport's thread; only :meth:`allocate` may be called from any."""
 
-    def __init__(self, owner: PeerId, size: int, tally: Counter[Tally]) -> None:
-        """``size``: bytes of an arena; 0 shares nothing."""
-        self._owner, self._size, self._tally = owner, size, tally
+    def __init__(
+        self, owner: PeerId, size: int, tally: Counter[Tally], tell: Callable[[SharingFailed], None]
+    ) -> None:
+        """``size``: bytes of an arena; 0 shares nothing. ``tell`` is called where frames take its place."""
+        self._owner, self._size, self._tally, self.tell = owner, size, tally, tell
         self.host: str | None = None
         """Where this peer tells others to dial, once it listens."""
         self._arena: Arena | None = None
@@ -51,7 +50,7 @@ class SharedMemory:
             except OSError as error:
                 self._size = 0
                 self._tally[Tally.NOT_SHARED] += 1
-                _log.warning("no memory to share with peers of this machine", reason=str(error))
+                self.tell(SharingFailed(None, str(error)))
         return self._arena
 
     def is_near(self, address: PeerAddress) -> bool:

@@ -20,6 +20,7 @@ from p2pgan.transport import (
     Keys,
     MessageArrived,
     PeerAddress,
+    SharingFailed,
     StrangerSeen,
     Tally,
     Transport,
@@ -28,6 +29,8 @@ from p2pgan.transport import (
 )
 from p2pgan.transport.keying import Keying, SealAccepted, SealOffer
 
+BESIDE = StrangerSeen | LinkEnded | SharingFailed
+"""Arrivals that come beside what a test waits for."""
 PATIENCE_S = 90.0
 PATIENCE_MS = 90_000
 
@@ -77,13 +80,13 @@ class Party:
 
     def next_message(self) -> MessageArrived:
         """The next arrival, which must be a message; what is told of connections is passed over."""
-        while isinstance(arrival := self.next(), StrangerSeen | LinkEnded):
+        while isinstance(arrival := self.next(), BESIDE):
             pass
         assert isinstance(arrival, MessageArrived)
         return arrival
 
     def next_blob(self) -> BlobArrived:
-        while isinstance(arrival := self.next(), StrangerSeen | LinkEnded):
+        while isinstance(arrival := self.next(), BESIDE):
             pass
         assert isinstance(arrival, BlobArrived)
         return arrival
@@ -93,7 +96,7 @@ class Party:
         arrived: list[Arrival] = []
         while not self.arrivals.empty():
             arrival = self.arrivals.get_nowait()
-            if not isinstance(arrival, StrangerSeen | LinkEnded):
+            if not isinstance(arrival, BESIDE):
                 arrived.append(arrival)
         return arrived
 

@@ -10,6 +10,27 @@ from unittest.mock import MagicMock
 import pytest
 
 from p2pgan.peer.peer import GIVE_BACK_EVERY_S, Peer
+from p2pgan.peer.perform import Performer
+from p2pgan.transport import SharingFailed
+
+
+@pytest.mark.parametrize(("who", "name"), [("B", "ben"), (None, "peers of this machine")])
+def test_why_memory_is_not_shared_is_told_in_the_log_and_to_nobody_else(who: str | None, name: str) -> None:
+    log, memory, database = MagicMock(), MagicMock(), MagicMock()
+    parts = {each: MagicMock() for each in signature(Performer).parameters}
+    performer = Performer(**(parts | {"log": log, "memory": memory, "database": database}))
+    machine = SimpleNamespace(core=SimpleNamespace(name={"B": "ben"}.get))
+    peer = Peer(
+        **(
+            {each: MagicMock() for each in signature(Peer).parameters}
+            | {"performer": performer, "machine": machine}
+        )
+    )
+    peer._take(SharingFailed(who, "no descriptor left"))
+    text = f"not shared with {name}: no descriptor left"
+    log.note.assert_called_once_with("memory", text)
+    memory.add_event.assert_called_once_with("memory", text)
+    database.note.assert_not_called()
 
 
 def test_freed_memory_is_given_back_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:

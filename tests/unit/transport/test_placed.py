@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 
 from p2pgan.protocol.messages import BlobHeader, BlobKind
-from p2pgan.transport import BulkLimits, PeerAddress, Tally, new_keys
+from p2pgan.transport import BulkLimits, PeerAddress, SharingFailed, Tally, new_keys
 from p2pgan.transport.arrivals import BlobArrived
 from p2pgan.transport.meter import Meter
 from p2pgan.transport.outbound import PATIENCE_S, Blob, Outbound
@@ -42,14 +43,15 @@ class Pair:
     now: float = 100.0
     tally: Counter[Tally] = field(default_factory=Counter)
     sent: int = 0
+    told: list[SharingFailed] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.memory = SharedMemory(A, LIMITS.max_shared_bytes, self.tally)
+        self.memory = SharedMemory(A, LIMITS.max_shared_bytes, self.tally, self.told.append)
         self.memory.host = "10.0.0.1"
         self.outbound = Outbound(LIMITS, self.tally, Meter())
         self.out = PlacedOut(B, self.memory, self.outbound, self.tally)
         self.out.near = True
-        self.inn = PlacedIn(A, self.limits, self.tally)
+        self.inn = PlacedIn(A, self.limits, self.tally, self.told.append)
 
     def agree(self) -> ArenaAnswer:
         offer = self.out.offer(self.now)
@@ -155,7 +157,7 @@ def test_what_is_dropped_as_stale_is_not_what_travels_in_memory(pair: Pair) -> N
 
 
 def test_a_peer_at_another_address_is_offered_nothing() -> None:
-    memory = SharedMemory(A, LIMITS.max_shared_bytes, Counter())
+    memory = SharedMemory(A, LIMITS.max_shared_bytes, Counter(), [].append)
     memory.host = "10.0.0.1"
     assert memory.is_near(PeerAddress("tcp://10.0.0.1:5", "tcp://10.0.0.1:6"))
     assert not memory.is_near(PeerAddress("tcp://10.0.0.2:5", "tcp://10.0.0.2:6"))
@@ -176,6 +178,18 @@ def test_who_says_no_gets_frames_and_is_asked_again_less_and_less_often() -> Non
         pair.now += pause
         assert not pair.agree().taken
     assert REFUSED_S == 60
+    assert pair.told == [SharingFailed(B, "shared memory is switched off here")], "told once, by who offered"
+
+
+def test_a_machine_without_memory_to_share_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError("no descriptor left")
+
+    monkeypatch.setattr(os, "memfd_create", refuse)
+    pair = Pair()
+    assert pair.out.offer(pair.now) is None
+    assert pair.out.offer(pair.now) is None
+    assert pair.told == [SharingFailed(None, "no descriptor left")]
 
 
 def test_an_offer_without_an_answer_is_made_again() -> None:
@@ -206,6 +220,10 @@ def test_offers_that_come_too_fast_are_refused_unseen(pair: Pair) -> None:
         answer = pair.inn.offered(offer, pair.now)
         taken += answer.taken
     assert taken == 0, "the memory of those that were looked at is gone"
+    assert {failed.peer for failed in pair.told} == {A}
+    assert len({failed.reason for failed in pair.told}) == len(pair.told) <= LOOKS_AT_ONCE + 1, (
+        "told once for each"
+    )
     assert pair.tally[Tally.NOT_SHARED] <= LOOKS_AT_ONCE + 1
     assert answer.reason == "offers come too fast"
 
@@ -214,7 +232,7 @@ def test_a_receiver_that_knows_of_no_offer_makes_the_sender_begin_anew(pair: Pai
     pair.put(b"again")
     message = pair.out.place(pair.now)
     assert message is not None
-    assert PlacedIn(A, LIMITS, pair.tally).arrived(message, pair.now) is None
+    assert PlacedIn(A, LIMITS, pair.tally, pair.told.append).arrived(message, pair.now) is None
     pair.out.answered(ArenaAnswer(message.offer_id, False), pair.now)
     assert pair.tally[Tally.NOT_SHARED] == 0
     pair.now += RETRY_S
