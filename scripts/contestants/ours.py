@@ -101,9 +101,9 @@ class Peer:
         self._plan: Plan | None = None
         if self.me == self.peers[0]:
             plan = self._planned(number)
-            self._take_plan(plan)
             for other in self.peers[1:]:
                 self.transport.send(other, plan)
+            self._take_plan(plan)
         until = time.monotonic() + PATIENCE_S
         while not self._done:
             self._take(self.inbox.get(timeout=until - time.monotonic()))
