@@ -41,6 +41,8 @@ class Network:
 
     members: int
     mbit: float
+    congestion: str = ""
+    """TCP's congestion control between them; empty for the system's own."""
 
     def open(self, stack: ExitStack) -> None:
         """Until ``stack`` is closed. Raises NotPermitted."""
@@ -53,6 +55,9 @@ class Network:
             run("ip", "-n", HUB, "link", "add", port, "type", "veth", "peer", "name", DEVICE, *own)
             run("ip", "-n", HUB, "link", "set", port, "master", "bridge", "up")
             run("ip", "-n", space(place), "addr", "add", f"{address(place)}/24", "dev", DEVICE)
+            if self.congestion:
+                setting = f"net.ipv4.tcp_congestion_control={self.congestion}"
+                run("ip", "netns", "exec", space(place), "sysctl", "-qw", setting)
             for device in ("lo", DEVICE):
                 run("ip", "-n", space(place), "link", "set", device, "up")
             for name, device in ((HUB, port), (space(place), DEVICE)):
@@ -127,7 +132,7 @@ class Apart(Group):
 def compare(n: int, megabytes: float, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """All contestants over ``n`` members."""
     elements = int(megabytes * 1e6) // 4
-    network = Network(n, arguments.shaped)
+    network = Network(n, arguments.shaped, arguments.congestion)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="p2pgan-bench-"))
         network.open(stack)
@@ -143,6 +148,7 @@ def main() -> None:
     """Compare all contestants at each size and number of members."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--shaped", type=float, default=100.0, metavar="MBIT", help="of each link, both ways")
+    parser.add_argument("--congestion", default="", metavar="NAME", help="TCP's congestion control, as reno")
     parser.add_argument("--n", type=int, nargs="+", default=[2, 3])
     parser.add_argument("--mb", type=float, nargs="+", default=[6.4])
     parser.add_argument("--codecs", nargs="+", default=["fp32", "fp16", "int8"])

@@ -51,8 +51,9 @@ def test_where_the_tools_are_missing_it_says_so(
 
 def test_what_was_made_before_it_was_refused_is_deleted(tools: Path) -> None:
     with pytest.raises(NotPermitted), ExitStack() as stack:
-        Network(2, 100.0).open(stack)
+        Network(2, 100.0, "reno").open(stack)
     said = tools.read_text().splitlines()
+    assert "ip netns exec p2pgan-bench-0 sysctl -qw net.ipv4.tcp_congestion_control=reno" in said
     made, deleted = (
         {line.split()[-1] for line in said if line.startswith(f"ip netns {verb} ")}
         for verb in ("add", "delete")
