@@ -28,8 +28,8 @@ class BulkLimits:
     max_queued_bytes: int = 2 << 30
     """Payload bytes that may wait for one peer, those not yet acknowledged included."""
     window_frames: int = 8
-    """Frames in flight before the sender waits for credit: 8 MiB, as much as a line of 0.6 Gbit/s holds in 0.1 s. Each is
-    a buffer for as long as its key lives, for each peer; twice as many were no faster, on one machine or a slow line."""
+    """Frames in flight before the sender waits for credit: 8 MiB, as a line of 0.6 Gbit/s holds in 0.1 s.
+    Each is a buffer for as long as its key lives, for each peer; twice as many were no faster."""
     frames_per_key: int = 1 << 20
     """A key is replaced after so many frames (a tebibyte), far below what AES-GCM allows (2**32)."""
     max_shared_bytes: int = 2 << 30
