@@ -30,7 +30,11 @@ import torch
 from p2pgan.protocol.codecs import CodecName
 
 HERE = Path(__file__).parent / "contestants"
-ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
+ALLOCATOR = {
+    "keeps": {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 34)},
+    "returns": {"MALLOC_MMAP_THRESHOLD_": str(1 << 17)},
+}
+"""glibc's settings: freed memory is kept, as by peers, or returns at once, so that a peak is what was in use."""
 COLUMNS = (
     "n", "MB", "contestant", "codec", "sealed", "median ms (min-max)", "to gloo", "processor ms", "MB sent",
     "MB shared", "vectors of memory",
@@ -50,6 +54,7 @@ class Group:
     sealed: bool
     interpreter: str = sys.executable
     more: dict[str, Any] = field(default_factory=dict)
+    allocator: str = "keeps"
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
@@ -63,7 +68,7 @@ class Group:
     def start(self, n: int, elements: int, folder: str) -> None:
         """Start the members, who load torch meanwhile."""
         job = {"n": n, "elements": elements, "codec": self.codec, "folder": folder, **self.more}
-        environment = {**os.environ, **ALLOCATOR, "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, **ALLOCATOR[self.allocator], "OMP_NUM_THREADS": "1"}
         for place in range(n):
             command = self.command({**job, "place": place})
             pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -171,6 +176,8 @@ def compare(n: int, size: int, arguments: argparse.Namespace) -> list[dict[str, 
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="p2pgan-bench-"))
         dsn = _database(stack, folder) if arguments.postgres else None
         groups = contestants(arguments, dsn)
+        for group in groups:
+            group.allocator = arguments.allocator
         take_turns(groups, n, size // 4, folder, arguments.warm, arguments.repeats)
     gloo = median(groups[0].seconds)
     return [group.row(n, size, gloo) for group in groups]
@@ -215,6 +222,12 @@ def main() -> None:
     parser.add_argument("--rule", default="mean", help="ours: how the owner makes one vector of several")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--warm", type=int, default=3, help="rounds before those that count")
+    parser.add_argument(
+        "--allocator",
+        choices=list(ALLOCATOR),
+        default="keeps",
+        help="of freed memory; where it returns to the system at once, the peak is what was in use",
+    )
     parser.add_argument("--postgres", action="store_true", help="with the database design")
     parser.add_argument("--hivemind", metavar="PYTHON", help="an interpreter that has hivemind")
     arguments = parser.parse_args()

@@ -24,9 +24,8 @@ Key = tuple[int, ...]
 class ErrorFeedback:
     """The residual of one encoder over the whole vector, and what it would become."""
 
-    size: int
-    """Elements of the vector."""
-    _residual: Tensor | None = None
+    _residual: dict[int, Tensor] = field(default_factory=dict)
+    """Of the slices that were encoded last, by the first element of each."""
     _pending: dict[Key, dict[int, Tensor]] = field(default_factory=dict)
     """By what was encoded: the residual after it, by its first element."""
 
@@ -46,27 +45,35 @@ class ErrorFeedback:
         """
         if not codec.keeps_residual:
             return codec.encode(vector, exact, allocate)
-        residual = None if self._residual is None else self._residual[start : start + len(vector)]
         lost = torch.empty(len(vector))
-        payload = codec.encode(vector, exact, allocate, residual, lost)
+        payload = codec.encode(vector, exact, allocate, self._residual_of(start, start + len(vector)), lost)
         self._pending.setdefault(key, {})[start] = lost
         return payload
+
+    def _residual_of(self, start: int, stop: int) -> Tensor | None:
+        """What of the elements ``[start, stop)`` was lost; None if nothing was."""
+        known = self._residual.get(start)
+        if known is not None and len(known) == stop - start:
+            return known
+        inside = {
+            first: part
+            for first, part in self._residual.items()
+            if first < stop and start < first + len(part)
+        }
+        if not inside:
+            return None
+        together = torch.zeros(stop - start)  # slices are cut otherwise than they were
+        for first, part in inside.items():
+            begin, end = max(first, start), min(first + len(part), stop)
+            together[begin - start : end - start] = part[begin - first : end - first]
+        return together
 
     def settle(self, key: Key) -> None:
         """What was encoded under ``key`` has counted: its losses are the residual now, and all of it.
 
         What an earlier round lost elsewhere is dropped: others encode there now, or another codec did.
         """
-        lost = self._pending.pop(key, None)
-        if lost is None:
-            self._residual = None
-            return
-        if self._residual is None:
-            self._residual = torch.zeros(self.size)
-        else:
-            self._residual.zero_()
-        for start, part in lost.items():
-            self._residual[start : start + len(part)] = part
+        self._residual = self._pending.pop(key, {})
 
     def settle_last(self, key: Key) -> None:
         """As :meth:`settle`, for the last of what was encoded in the same round up to ``key``.
@@ -77,7 +84,7 @@ class ErrorFeedback:
 
     def clear(self) -> None:
         """As if nothing had ever been encoded."""
-        self._residual = None
+        self._residual = {}
         self._pending.clear()
 
     def forget(self, below: int) -> None:

@@ -20,9 +20,9 @@ class Coding:
     def __init__(self, layout: Layout, allocate: Allocate = fresh_memory) -> None:
         """Payloads are written into memory from ``allocate``."""
         self._layout, self._allocate = layout, allocate
-        self._contributed = ErrorFeedback(layout.size)
+        self._contributed = ErrorFeedback()
         """By (round, term, first attempt): the contribution stands for all attempts since."""
-        self._reduced = ErrorFeedback(layout.size)
+        self._reduced = ErrorFeedback()
         """By (round, term, attempt): each attempt has other contributors."""
         self._exact: dict[tuple[int, int], Tensor] = {}
 
