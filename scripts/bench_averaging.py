@@ -34,7 +34,7 @@ ALLOCATOR = {
     "keeps": {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 34)},
     "returns": {"MALLOC_MMAP_THRESHOLD_": str(1 << 17)},
 }
-"""glibc's settings: freed memory is kept, as by peers, or returns at once, so that a peak is what was in use."""
+"""glibc's settings: freed memory is kept, as by peers, or returns at once: then a peak is what was in use."""
 COLUMNS = (
     "n", "MB", "contestant", "codec", "sealed", "median ms (min-max)", "to gloo", "processor ms", "MB sent",
     "MB shared", "vectors of memory",
