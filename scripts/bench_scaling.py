@@ -26,6 +26,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import torch
+from PIL import Image
+
+from p2pgan.gan.data import open_images
 from p2pgan.journal import read_rows
 from p2pgan.rendezvous import EmbeddedPostgres
 
@@ -42,6 +46,8 @@ NETS: dict[str, dict[str, Any]] = {
 """The settings of ``gan``."""
 LOCAL_STEPS = {"mlp": 20, "dcgan": 4}
 """Of deltas, between two averagings, so that a round is over in seconds: a step of dcgan takes about one."""
+IMAGES = 2048
+"""A multiple of all batches. An epoch of 1,797 ends in a step of 5, which takes half as long as one of 64."""
 PATIENCE_S = 180.0
 LOOK_S = 0.5
 
@@ -55,6 +61,8 @@ class Bench:
     peers: int
     seconds: float
     local_steps: int = 0
+    images: str = "digits"
+    """What all train on, as ``--dataset`` has it."""
     turns: int = 0
 
 
@@ -112,7 +120,7 @@ def alone(count: int) -> Callable[[Bench, dict[str, Any]], float]:
     """``count`` processes that know nothing of each other."""
 
     def turn(bench: Bench, gan: dict[str, Any]) -> float:
-        command = [str(HERE / "train_alone.py"), json.dumps(gan), str(bench.seconds)]
+        command = [str(HERE / "train_alone.py"), json.dumps(gan), bench.images, str(bench.seconds)]
         return together([start(command) for _ in range(count)])
 
     return turn
@@ -121,7 +129,8 @@ def alone(count: int) -> Callable[[Bench, dict[str, Any]], float]:
 def ddp(bench: Bench, gan: dict[str, Any]) -> float:
     """torch's DistributedDataParallel over gloo."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [str(HERE / "train_ddp.py"), json.dumps(gan), str(bench.seconds), str(bench.peers)]
+        command = [str(HERE / "train_ddp.py"), json.dumps(gan), bench.images, str(bench.seconds)]
+        command.append(str(bench.peers))
         return together([start([*command, str(place), folder]) for place in range(bench.peers)])
 
 
@@ -135,7 +144,7 @@ def p2pgan(sync: str, shared: bool) -> Callable[[Bench, dict[str, Any]], float]:
         averaging: dict[str, Any] = {"mode": sync}
         if sync == "deltas":
             averaging["local_steps"] = bench.local_steps
-        config.write_text(json.dumps({"gan": gan, "dataset": "digits", "sync": averaging}))
+        config.write_text(json.dumps({"gan": gan, "dataset": bench.images, "sync": averaging}))
         return measured(bench, run, config, shared)
 
     return turn
@@ -202,6 +211,16 @@ def _last_words(bench: Bench, run: str) -> str:
     return "\n".join(log.read_text().splitlines()[-1] for log in sorted(bench.folder.glob(f"{run}-*.log")))
 
 
+def write_images(folder: Path) -> str:
+    """The handwritten digits as ``IMAGES`` files, some of them twice; how ``--dataset`` names them."""
+    folder.mkdir()
+    digits = open_images("digits", 32)
+    pixels = digits.batch(torch.arange(IMAGES) % digits.count).permute(0, 2, 3, 1)
+    for number, image in enumerate(pixels):
+        Image.fromarray(image.numpy()).save(folder / f"{number:04}.png")
+    return f"folder:{folder}"
+
+
 def contestants(peers: int, net: str) -> list[Row]:
     """All that take part."""
     return [
@@ -261,6 +280,7 @@ def main() -> None:
         folder.chmod(0o755)  # Postgres may run under another account
         with EmbeddedPostgres(folder / "postgres") as postgres:
             bench = Bench(postgres.dsn, folder, arguments.peers, arguments.seconds)
+            bench.images = write_images(folder / "images")
             for net in arguments.nets:
                 bench.local_steps = arguments.local_steps or LOCAL_STEPS[net]
                 rows = contestants(arguments.peers, net)

@@ -1,7 +1,7 @@
 """A process that trains by itself, with the trainer that peers have.
 
-Arguments: the settings of ``gan`` as JSON, and the seconds to measure. It says ``ready``, waits for a line,
-and prints images and seconds as JSON.
+Arguments: the settings of ``gan`` as JSON, the images as ``--dataset`` has them, and the seconds to measure.
+It says ``ready``, waits for a line, and prints images and seconds as JSON.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ WARM_UP = 3
 def main() -> None:
     """Train, measure, tell."""
     torch.set_num_threads(1)
-    config, seconds = parse_config(json.loads(sys.argv[1])), float(sys.argv[2])
-    trainer = Trainer(config, open_images("digits", config.model.resolution))
+    config, seconds = parse_config(json.loads(sys.argv[1])), float(sys.argv[3])
+    trainer = Trainer(config, open_images(sys.argv[2], config.model.resolution))
     size = config.step_images
     for _ in range(WARM_UP):
         trainer.train_microbatch(0, 0, size)

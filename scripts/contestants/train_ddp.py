@@ -1,7 +1,7 @@
 """One of several processes under torch's DistributedDataParallel over gloo: the same nets, loss and Adam.
 
-Arguments: the settings of ``gan`` as JSON, the seconds to measure, how many processes, which one this is,
-and a folder they share. It says ``ready``, waits for a line, and prints images and seconds as JSON.
+Arguments: the settings of ``gan`` as JSON, the images as ``--dataset`` has them, the seconds to measure, how
+many processes, which one this is, and a folder they share. It says ``ready``, waits for a line, and prints images and seconds as JSON.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ class Pair:
 def main() -> None:
     """Train, measure, tell."""
     torch.set_num_threads(1)
-    config, seconds = parse_config(json.loads(sys.argv[1])), float(sys.argv[2])
-    count, place, folder = int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+    config, seconds = parse_config(json.loads(sys.argv[1])), float(sys.argv[3])
+    count, place, folder = int(sys.argv[4]), int(sys.argv[5]), sys.argv[6]
     init_process_group("gloo", init_method=f"file://{folder}/meet", world_size=count, rank=place)
-    images, pair, size = open_images("digits", config.model.resolution), Pair(config), config.step_images
+    images, pair, size = open_images(sys.argv[2], config.model.resolution), Pair(config), config.step_images
     order = epoch_permutation(config.seed, 0, images.count)
 
     def step(number: int) -> None:

@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from p2pgan.gan.data import open_images
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "bench_scaling.py"
 
@@ -53,6 +56,14 @@ def test_peers_share_memory_only_where_the_row_says_so(
     assert row.turn(bench["Bench"]("dsn", tmp_path, 2, 1.0), bench["gan_of"]("mlp")) == 7.0
     assert [command[2] for command in commands] == ["lead", "join"]
     assert [("--no-shared-memory" in command) for command in commands] == [sealed, sealed]
+
+
+def test_every_epoch_of_what_all_train_on_is_whole_steps(tmp_path: Path) -> None:
+    bench = runpy.run_path(str(SCRIPT))
+    images = open_images(bench["write_images"](tmp_path / "images"), 32)
+    digits = open_images("digits", 32)
+    assert images.count % 64 == 0
+    assert torch.equal(images.batch(torch.arange(digits.count)), digits.batch(torch.arange(digits.count)))
 
 
 def test_only_dcgan_gets_another_batch() -> None:
