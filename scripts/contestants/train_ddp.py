@@ -1,7 +1,8 @@
 """One of several processes under torch's DistributedDataParallel over gloo: the same nets, loss and Adam.
 
 Arguments: the settings of ``gan`` as JSON, the images as ``--dataset`` has them, the seconds to measure, how
-many processes, which one this is, and a folder they share. It says ``ready``, waits for a line, and prints images and seconds as JSON.
+many processes, which one this is, and a folder they share. It says ``ready``, waits for a line, and
+prints images and seconds as JSON.
 """
 
 from __future__ import annotations
