@@ -58,11 +58,11 @@ class Bench:
 
     dsn: str
     folder: Path
+    images: str
+    """What all train on, as ``--dataset`` has it."""
     peers: int
     seconds: float
     local_steps: int = 0
-    images: str = "digits"
-    """What all train on, as ``--dataset`` has it."""
     turns: int = 0
 
 
@@ -279,8 +279,8 @@ def main() -> None:
         folder = Path(name)
         folder.chmod(0o755)  # Postgres may run under another account
         with EmbeddedPostgres(folder / "postgres") as postgres:
-            bench = Bench(postgres.dsn, folder, arguments.peers, arguments.seconds)
-            bench.images = write_images(folder / "images")
+            images = write_images(folder / "images")
+            bench = Bench(postgres.dsn, folder, images, arguments.peers, arguments.seconds)
             for net in arguments.nets:
                 bench.local_steps = arguments.local_steps or LOCAL_STEPS[net]
                 rows = contestants(arguments.peers, net)

@@ -48,8 +48,8 @@ class PlacedIn:
         """Blobs that came or were dropped since the sender was told."""
         self._tell_at = 0.0
         self._look_at = 0.0
-        self._failed = ""
-        """Why the last offer could not be opened."""
+        self._told = False
+        """Why an offer could not be opened: once, as the sender can bring about any number of reasons."""
 
     def offered(self, offer: ArenaOffer, now: float) -> ArenaAnswer:
         """Open what was offered, if that can be; the answer."""
@@ -65,9 +65,9 @@ class PlacedIn:
             self._arena = ForeignArena(self._sender, offer)
         except CannotShare as error:
             self._tally[Tally.NOT_SHARED] += 1
-            if str(error) != self._failed:
-                self._failed = str(error)
-                self._tell(SharingFailed(self._sender, self._failed))
+            if not self._told:
+                self._told = True
+                self._tell(SharingFailed(self._sender, str(error)))
             return ArenaAnswer(offer.offer_id, False, str(error)[:200])
         self._offer = offer
         return ArenaAnswer(offer.offer_id, True)

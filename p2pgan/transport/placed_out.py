@@ -58,8 +58,8 @@ class PlacedOut:
         self.near = False
         """Whether the peer may be on this machine; to others nothing is offered."""
         self._given: _Given | None = None
-        self._refused = ""
-        """Why the peer did not open what was offered last."""
+        self._told = False
+        """Why the peer does not open what is offered: once, whatever else it says later."""
         self._pause = RETRY_S
         self._lent: dict[int, Blob] = {}
         """What the peer may be reading, by number."""
@@ -107,8 +107,8 @@ class PlacedOut:
 
     def _note_refusal(self, reason: str) -> None:
         self._tally[Tally.NOT_SHARED] += 1
-        if reason != self._refused:
-            self._refused = reason
+        if not self._told:
+            self._told = True
             self._memory.tell(SharingFailed(self._peer, reason))
 
     def place(self, now: float) -> BlobsPlaced | None:

@@ -53,7 +53,7 @@ def test_peers_share_memory_only_where_the_row_says_so(
     monkeypatch.setitem(known, "_until_log_says", lambda *_: None)
     monkeypatch.setitem(known, "_watched", lambda *_: 7.0)
     row = next(row for row in bench["contestants"](2, "mlp") if row.contestant == contestant)
-    assert row.turn(bench["Bench"]("dsn", tmp_path, 2, 1.0), bench["gan_of"]("mlp")) == 7.0
+    assert row.turn(bench["Bench"]("dsn", tmp_path, "digits", 2, 1.0), bench["gan_of"]("mlp")) == 7.0
     assert [command[2] for command in commands] == ["lead", "join"]
     assert [("--no-shared-memory" in command) for command in commands] == [sealed, sealed]
 
