@@ -73,6 +73,17 @@ class Judgement:
     r2: float | None
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """What D's pass leaves to G's, of a batch that went through at once."""
+
+    drawn: Tensor
+    logits: Tensor | None
+    """D's of the drawn images, with the graph behind them; None unless they hold for G's pass as well."""
+    real_logits: Tensor
+    """Without a graph."""
+
+
 class Passes:
     """The two games' losses, computed and differentiated. Gradients are added to what is there."""
 
@@ -87,28 +98,33 @@ class Passes:
         self._g, self._d = generator, discriminator
         self._config, self._loss = config, LOSSES[config.name]
         self._precision, self._augment = precision, augment
-        self._drawn: Tensor | None = None
+        self._kept: _Kept | None = None
 
     def forget(self) -> None:
         """Gives memory back that a pass has kept for the next."""
-        self._drawn = None
+        self._kept = None
 
-    def discriminator(self, batch: Batch, most: int, lazy: bool, with_g: bool = True) -> Judgement:
+    def discriminator(self, batch: Batch, most: int, lazy: bool, *, with_g: bool, d_stays: bool) -> Judgement:
         """Adds up D's gradients; ``lazy`` says that R1 and R2 are due, ``with_g`` that G's pass follows.
 
-        Then images drawn in one part are kept for it: the generator runs forward once.
+        Then images drawn in one part are kept for it: the generator runs forward once. If ``d_stays`` as it
+        is until then, D runs forward on them once, too (Shen et al., "Training Generative Adversarial
+        Networks in One Stage", 2021), unless G is to see them augmented otherwise.
         """
         self.forget()
         seen: list[Tensor] = []
         for part in batch.parts(most):
             whole = with_g and part is batch
+            once = whole and d_stays and part.draws is None
             with torch.set_grad_enabled(whole), self._precision.lowered():
                 fake = run_network(self._g, part.latents, part.labels)
+            seen_by_d = fake.float() if once else fake.detach().float()
+            real_logits, fake_logits = self._logits(part, seen_by_d, lazy)
             if whole:
-                self._drawn = fake
-            total, figures = self._discriminator_loss(part, fake.detach().float(), lazy)
+                self._kept = _Kept(fake, fake_logits if once else None, real_logits.detach())
+            total, figures = self._discriminator_loss(part, seen_by_d, real_logits, fake_logits, lazy)
             weight = len(part) / len(batch)
-            (total * (weight * self._precision.scale)).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            self._differentiate(total * weight, self._d, keep_graph=once)
             seen.append(figures * weight)
         loss, loss_g, d_real, d_fake, sign, r1, r2 = torch.stack(seen).sum(dim=0).tolist()
         with_r1, with_r2 = lazy and self._config.r1_gamma > 0, lazy and self._config.r2_gamma > 0
@@ -116,41 +132,53 @@ class Passes:
 
     def generator(self, batch: Batch, most: int) -> float:
         """Adds up G's gradients; its loss."""
-        # D passes gradients on to G but needs none of its own.
-        self._d.requires_grad_(False)
         try:
             losses = [self._generator_loss(part, len(batch)) for part in batch.parts(most)]
         finally:
-            self._d.requires_grad_(True)
             self.forget()
         return torch.stack(losses).sum().item()
 
     def _generator_loss(self, part: Batch, images: int) -> Tensor:
         """One part's share of G's loss."""
-        fake = self._drawn
+        kept = self._kept
+        if kept is not None and kept.logits is not None:
+            loss = self._loss.generator(kept.logits, kept.real_logits)
+        else:
+            loss = self._loss.generator(*self._logits_for_g(part, None if kept is None else kept.drawn))
+        weight = len(part) / images
+        self._differentiate(loss * weight, self._g)
+        return loss.detach() * weight
+
+    def _logits_for_g(self, part: Batch, fake: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """D's of drawn images, which are drawn if they are not there, and of real ones for a paired loss."""
         with self._precision.lowered():
             if fake is None:
                 fake = run_network(self._g, part.latents, part.labels)
             fake_logits = self._judged(fake, part, 2).float()
-            real_logits = None
-            if self._loss.paired:
-                with torch.no_grad():
-                    real_logits = self._judged(part.real, part, 0).float()
-        loss = self._loss.generator(fake_logits, real_logits)
-        weight = len(part) / images
-        (loss * (weight * self._precision.scale)).backward()  # type: ignore[no-untyped-call]  # as above
-        return loss.detach() * weight
+            if not self._loss.paired:
+                return fake_logits, None
+            with torch.no_grad():
+                return fake_logits, self._judged(part.real, part, 0).float()
 
-    def _discriminator_loss(self, part: Batch, fake: Tensor, lazy: bool) -> tuple[Tensor, Tensor]:
-        """D's loss with penalties, and the figures of ``Judgement``."""
-        config = self._config
-        real = part.real
-        with_r1, with_r2 = lazy and config.r1_gamma > 0, lazy and config.r2_gamma > 0
-        real.requires_grad_(with_r1)
-        fake.requires_grad_(with_r2)
+    def _differentiate(self, loss: Tensor, network: nn.Module, keep_graph: bool = False) -> None:
+        """Adds to the gradients of ``network`` alone, at the precision's scale."""
+        scaled, parameters = loss * self._precision.scale, list(network.parameters())
+        scaled.backward(retain_graph=keep_graph, inputs=parameters)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+    def _logits(self, part: Batch, fake: Tensor, lazy: bool) -> tuple[Tensor, Tensor]:
+        """D's of real and of drawn images, as it sees them in its own pass, ready for penalties."""
+        part.real.requires_grad_(lazy and self._config.r1_gamma > 0)
+        if fake.is_leaf:
+            fake.requires_grad_(lazy and self._config.r2_gamma > 0)
         with self._precision.lowered():
-            real_logits = self._judged(real, part, 0).float()
-            fake_logits = self._judged(fake, part, 1).float()
+            return self._judged(part.real, part, 0).float(), self._judged(fake, part, 1).float()
+
+    def _discriminator_loss(
+        self, part: Batch, fake: Tensor, real_logits: Tensor, fake_logits: Tensor, lazy: bool
+    ) -> tuple[Tensor, Tensor]:
+        """D's loss with penalties, and the figures of ``Judgement``."""
+        config, real = self._config, part.real
+        with_r1, with_r2 = lazy and config.r1_gamma > 0, lazy and config.r2_gamma > 0
         loss = self._loss.discriminator(real_logits, fake_logits)
         total, r1, r2 = loss, loss.new_zeros(()), loss.new_zeros(())
         if with_r1:
@@ -160,7 +188,7 @@ class Passes:
             r2 = r1_penalty(self._in_full(fake_logits, fake, part, 1), fake)
             total = total + r2 * (config.r2_gamma / 2 * config.r1_every)
         if part.shares is not None:
-            mixed = between(real, fake, part.shares)
+            mixed = between(real, fake.detach(), part.shares)
             with self._precision.full():
                 logits = run_network(self._d, mixed, part.labels)
             total = total + gradient_penalty(logits, mixed) * config.gp_weight

@@ -26,7 +26,7 @@ from p2pgan.gan.memory import give_memory_back, is_out_of_memory
 from p2pgan.gan.models import NETS, build, run_network
 from p2pgan.gan.nets.layers import settle, spectral_layers
 from p2pgan.gan.optimizer import FlatAdam
-from p2pgan.gan.passes import Batch, Passes
+from p2pgan.gan.passes import Batch, Judgement, Passes
 from p2pgan.gan.precision import Precision
 from p2pgan.gan.randomness import generator_for, image_latents, microbatch_latents
 from p2pgan.gan.schedule import schedule_factor
@@ -179,7 +179,7 @@ class Trainer:
         """
         with self._lock:
             lazy = start // self.config.step_images % self.config.loss.r1_every == 0
-            return self._train(self._next_step(epoch, start, stop, lazy), self._descend)
+            return self._train(self._next_step(epoch, start, stop, lazy), self._descend, d_stays=False)
 
     def gradients(
         self,
@@ -216,7 +216,7 @@ class Trainer:
                 d_is_there(part)
 
         with self._lock:
-            return self._train(self._next_step(epoch, start, stop, lazy), keep)
+            return self._train(self._next_step(epoch, start, stop, lazy), keep, d_stays=True)
 
     def look(self) -> Look:
         """Signals that need images of their own; changes nothing but ``device_batch``, as a step may."""
@@ -288,12 +288,19 @@ class Trainer:
         if is_finite:
             adam.descend(self.pace * schedule_factor(self.config.schedule, self._images_counted))
 
-    def _train(self, step: _Step, use: Callable[[FlatAdam, bool], None]) -> StepStats:
-        """The gradients of D and then of G, if it is due; ``use`` is called with each once it is there."""
+    def _train(self, step: _Step, use: Callable[[FlatAdam, bool], None], *, d_stays: bool) -> StepStats:
+        """The gradients of D and then of G, if it is due; ``use`` is called with each once it is there.
+
+        ``d_stays`` says that ``use`` leaves D as it is.
+        """
         batch = step.batch
-        judged, grad_d = self._differentiate(
-            self._adam_d, lambda: self._passes.discriminator(batch, self.device_batch, step.lazy, step.with_g)
-        )
+
+        def judge() -> Judgement:
+            return self._passes.discriminator(
+                batch, self.device_batch, step.lazy, with_g=step.with_g, d_stays=d_stays
+            )
+
+        judged, grad_d = self._differentiate(self._adam_d, judge)
         d_is_finite = math.isfinite(judged.loss) and math.isfinite(grad_d)
         use(self._adam_d, d_is_finite)
         loss_g, g_is_finite = judged.loss_g, True
