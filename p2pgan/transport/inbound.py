@@ -12,11 +12,10 @@ from p2pgan.protocol.messages import BlobHeader
 from p2pgan.transport.arrivals import BlobArrived
 from p2pgan.transport.codec import decode_header
 from p2pgan.transport.keying import Credit, SealOffer
-from p2pgan.transport.limits import FRAME_BYTES, BulkLimits
+from p2pgan.transport.limits import CREDIT_EVERY_FRAMES, FRAME_BYTES, BulkLimits
 from p2pgan.transport.seal import FrameHeader, FrameKind, Opener
 from p2pgan.transport.tally import Refused, Tally
 
-CREDIT_EVERY_FRAMES = 4
 CREDIT_EVERY_S = 1.0
 """On a slow link credit comes by time, so that the sender can tell slow from dead."""
 

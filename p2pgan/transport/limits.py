@@ -8,6 +8,8 @@ from p2pgan.errors import ConfigError
 
 FRAME_BYTES = 1 << 20
 """Payload bytes in one sealed frame; only a blob's last frame is shorter."""
+CREDIT_EVERY_FRAMES = 4
+"""A receiver gives credit as soon as so many frames have come, so no window is smaller."""
 
 
 def frames_of(length: int) -> int:
@@ -29,7 +31,9 @@ class BulkLimits:
     """Payload bytes that may wait for one peer, those not yet acknowledged included."""
     window_frames: int = 8
     """Frames in flight before the sender waits for credit: 8 MiB, as a line of 0.6 Gbit/s holds in 0.1 s.
-    Each is a buffer for as long as its key lives, for each peer; twice as many were no faster."""
+    Each is a buffer for as long as its key lives; twice as many were no faster."""
+    windows_frames: int = 16
+    """What peers who share an uplink share of them, as many as there are when a key is accepted."""
     frames_per_key: int = 1 << 20
     """A key is replaced after so many frames (a tebibyte), far below what AES-GCM allows (2**32)."""
     max_shared_bytes: int = 2 << 30
@@ -39,3 +43,7 @@ class BulkLimits:
     def __post_init__(self) -> None:
         if frames_of(self.max_blob_bytes) > self.frames_per_key:
             raise ConfigError("frames_per_key is too small for one blob of max_blob_bytes: raise it")
+
+    def window(self, peers: int) -> int:
+        """Frames in flight to one of so many peers."""
+        return min(self.window_frames, max(CREDIT_EVERY_FRAMES, self.windows_frames // peers))

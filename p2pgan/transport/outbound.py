@@ -148,11 +148,11 @@ class Outbound:
             self._bytes -= len(blob.payload)
             self._tally[Tally.BLOB_EXPIRED] += 1
 
-    def accepted(self, key_id: bytes, now: float) -> bool:
-        """The peer accepted ``key_id``; true if that opens the way, so that a connection is needed."""
+    def accepted(self, key_id: bytes, peers: int, now: float) -> bool:
+        """The peer, one of so many, accepted ``key_id``; true if that opens the way for a connection."""
         if self.phase is not Phase.OFFERED or self._offer is None or self._offer.key_id != key_id:
             return False
-        self._sealer = Sealer(self._offer.key_id, self._offer.key, self._limits.window_frames)
+        self._sealer = Sealer(self._offer.key_id, self._offer.key, self._limits.window(peers))
         self._offer = None
         self._credit = 0
         self._act_at = now + STALL_S
@@ -162,7 +162,7 @@ class Outbound:
     def next_frame(self, now: float) -> memoryview | None:
         """The next frame to send, without a copy; None without work, credit or key."""
         sealer = self._sealer
-        if sealer is None or sealer.counter - self._credit >= self._limits.window_frames:
+        if sealer is None or sealer.counter - self._credit >= sealer.window:
             return None
         if sealer.counter == self._credit:
             self._act_at = now + STALL_S  # nothing was in flight: the wait for credit begins here

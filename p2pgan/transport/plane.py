@@ -218,7 +218,7 @@ class Plane:
             case SealOffer():
                 self._on_offer(link, message)
             case SealAccepted():
-                if link.outbound.accepted(message.key_id, time.monotonic()):
+                if link.outbound.accepted(message.key_id, len(self._links), time.monotonic()):
                     link.dial_bulk(message.key_id)
             case Credit():
                 link.outbound.credit(message, time.monotonic())

@@ -78,7 +78,7 @@ class Sealer:
         """Counter of the next frame."""
         self._cipher = AESGCM(key)
         self._ring: list[memoryview] = []
-        self._window = window
+        self.window = window
 
     def seal(self, kind: FrameKind, plain: bytes | memoryview) -> memoryview:
         """The next frame; its buffer is used again ``window`` frames later."""
@@ -89,9 +89,9 @@ class Sealer:
         return frame
 
     def _buffer(self) -> memoryview:
-        if len(self._ring) < self._window:
+        if len(self._ring) < self.window:
             self._ring.append(memoryview(bytearray(MAX_FRAME_BYTES)))
-        return self._ring[self.counter % self._window]
+        return self._ring[self.counter % self.window]
 
 
 class Opener:

@@ -38,8 +38,9 @@ def blob(payload: bytes, index: int = 0, digest: str | None = None) -> Blob:
 class Pair:
     """An outbound and the inbound that its offers make."""
 
-    def __init__(self, limits: BulkLimits | None = None) -> None:
+    def __init__(self, limits: BulkLimits | None = None, peers: int = 1) -> None:
         self.now = 100.0
+        self.peers = peers
         self.limits = limits or BulkLimits()
         self.tally: Counter[Tally] = Counter()
         self.outbound = Outbound(self.limits, self.tally, Meter())
@@ -54,7 +55,7 @@ class Pair:
             return False
         self.inbound = Inbound("sender", offer, self.limits, self.tally)
         self.key_ids.append(offer.key_id)
-        return self.outbound.accepted(offer.key_id, self.now)
+        return self.outbound.accepted(offer.key_id, self.peers, self.now)
 
     def take(self) -> bytes | None:
         frame = self.outbound.next_frame(self.now)
@@ -102,9 +103,9 @@ def test_an_offer_is_repeated_under_the_same_key_until_it_is_accepted() -> None:
     assert pair.outbound.offer(pair.now) is None
     pair.now += OFFER_REPEAT_S
     assert pair.outbound.offer(pair.now) == first
-    assert not pair.outbound.accepted(b"o" * 16, pair.now)
-    assert pair.outbound.accepted(first.key_id, pair.now)
-    assert not pair.outbound.accepted(first.key_id, pair.now)
+    assert not pair.outbound.accepted(b"o" * 16, 1, pair.now)
+    assert pair.outbound.accepted(first.key_id, 1, pair.now)
+    assert not pair.outbound.accepted(first.key_id, 1, pair.now)
 
 
 def test_no_more_than_the_window_travels_without_credit() -> None:
@@ -120,6 +121,22 @@ def test_no_more_than_the_window_travels_without_credit() -> None:
     pair.outbound.credit(Credit(pair.key_ids[0], through=3), pair.now)
     pair.carry_all()
     assert len(pair.arrived) == 1
+
+
+@pytest.mark.parametrize(("peers", "frames"), [(1, 8), (2, 8), (3, 5), (4, 4), (200, 4)])
+def test_peers_share_what_is_in_flight_and_each_may_have_what_brings_credit(peers: int, frames: int) -> None:
+    pair = Pair(peers=peers)
+    payload = os.urandom(10 * FRAME_BYTES)
+    pair.outbound.put(blob(payload), pair.now)
+    pair.agree()
+
+    in_flight = list(iter(pair.take, None))
+
+    assert len(in_flight) == frames
+    for frame in in_flight:
+        pair.receive(frame)
+    pair.carry_all()
+    assert [bytes(each.payload) for each in pair.arrived] == [payload]
 
 
 @pytest.mark.parametrize("through", [0, 4, 2**62])
