@@ -9,7 +9,7 @@ from p2pgan.errors import ConfigError
 FRAME_BYTES = 1 << 20
 """Payload bytes in one sealed frame; only a blob's last frame is shorter."""
 CREDIT_EVERY_FRAMES = 4
-"""A receiver gives credit as soon as so many frames have come, so no window is smaller."""
+"""A receiver gives credit as soon as so many frames have come, so no share of a window is smaller."""
 
 
 def frames_of(length: int) -> int:
