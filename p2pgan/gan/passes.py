@@ -161,14 +161,15 @@ class Passes:
                 return fake_logits, self._judged(part.real, part, 0).float()
 
     def _differentiate(self, loss: Tensor, network: nn.Module, keep_graph: bool = False) -> None:
-        """Adds to the gradients of ``network`` alone, at the precision's scale."""
-        scaled, parameters = loss * self._precision.scale, list(network.parameters())
+        """Adds to the gradients of ``network`` alone, at the precision's scale; what is frozen has none."""
+        scaled = loss * self._precision.scale
+        parameters = [p for p in network.parameters() if p.requires_grad]
         scaled.backward(retain_graph=keep_graph, inputs=parameters)  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
     def _logits(self, part: Batch, fake: Tensor, lazy: bool) -> tuple[Tensor, Tensor]:
         """D's of real and of drawn images, as it sees them in its own pass, ready for penalties."""
         part.real.requires_grad_(lazy and self._config.r1_gamma > 0)
-        if fake.is_leaf:
+        if fake.is_leaf:  # else it has G's graph behind it, and requires them anyway
             fake.requires_grad_(lazy and self._config.r2_gamma > 0)
         with self._precision.lowered():
             return self._judged(part.real, part, 0).float(), self._judged(fake, part, 1).float()

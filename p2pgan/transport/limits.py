@@ -32,8 +32,8 @@ class BulkLimits:
     window_frames: int = 8
     """Frames in flight before the sender waits for credit: 8 MiB, as a line of 0.6 Gbit/s holds in 0.1 s.
     Each is a buffer for as long as its key lives; twice as many were no faster."""
-    windows_frames: int = 16
-    """What peers who share an uplink share of them, as many as there are when a key is accepted."""
+    uplink_frames: int = 16
+    """Frames in flight to all peers together, as many as there are when a key is accepted."""
     frames_per_key: int = 1 << 20
     """A key is replaced after so many frames (a tebibyte), far below what AES-GCM allows (2**32)."""
     max_shared_bytes: int = 2 << 30
@@ -45,5 +45,5 @@ class BulkLimits:
             raise ConfigError("frames_per_key is too small for one blob of max_blob_bytes: raise it")
 
     def window(self, peers: int) -> int:
-        """Frames in flight to one of so many peers."""
-        return min(self.window_frames, max(CREDIT_EVERY_FRAMES, self.windows_frames // peers))
+        """Frames in flight to one of so many peers, who share the uplink."""
+        return min(self.window_frames, max(CREDIT_EVERY_FRAMES, self.uplink_frames // peers))

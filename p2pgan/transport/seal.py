@@ -79,6 +79,7 @@ class Sealer:
         self._cipher = AESGCM(key)
         self._ring: list[memoryview] = []
         self.window = window
+        """Frames that may be without credit."""
 
     def seal(self, kind: FrameKind, plain: bytes | memoryview) -> memoryview:
         """The next frame; its buffer is used again ``window`` frames later."""

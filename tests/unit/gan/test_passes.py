@@ -109,3 +109,17 @@ def test_a_second_try_of_g_looks_anew():
     _, loss = networks.differentiate(d_stays=True)
     assert networks.passes.generator(networks.batch, IMAGES) == pytest.approx(loss, rel=1e-6)
     assert networks.looked_at == 3 * IMAGES
+
+
+def test_a_net_of_ones_own_may_have_frozen_and_unused_parameters():
+    networks = Networks({"loss": {"r1_gamma": 0.0}})
+    frozen = next(networks.discriminator.parameters()).requires_grad_(False)
+    unused = nn.Parameter(torch.ones(2))
+    networks.generator.register_parameter("unused", unused)
+
+    for d_stays in (True, False):
+        networks.differentiate(d_stays)
+
+    assert frozen.grad is None and not frozen.requires_grad
+    assert unused.grad is None
+    assert all(p.grad is not None for p in networks.discriminator.parameters() if p is not frozen)
